@@ -1,0 +1,45 @@
+"""Who asks, and how long they wait: what a request carries through the router."""
+
+import time
+from dataclasses import dataclass
+from typing import Final, Self
+
+from shardmap import TenantId
+
+SERVICE_ROLE: Final = "service_role"
+"""The PostgreSQL role that sees every tenant. The only one that may go without a tenant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A point in monotonic time, shared by every wait and retry of one request."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Self:
+        """The deadline that many seconds from now."""
+        return cls(time.monotonic() + seconds)
+
+    def remaining_s(self) -> float:
+        """Seconds left; negative once it has passed."""
+        return self.at - time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class QueryContext:
+    """The caller of one statement, as derived once from its credentials."""
+
+    role: str
+    """The PostgreSQL role: anon, authenticated or service_role."""
+    tenant: TenantId | None
+    session: str
+    """Whose freshness floor counts: the session_id claim, else sub, else the tenant."""
+    claims: str
+    """JSON text of all claims, for `request.jwt.claims`."""
+    deadline: Deadline
+
+    @property
+    def service(self) -> bool:
+        """Whether the caller is the service role."""
+        return self.role == SERVICE_ROLE

@@ -1,0 +1,246 @@
+"""The errors of the router; a class says what the caller should do.
+
+RouterError
+├── QueryRefused                  400  the caller must change the statement   never retry
+│   ├── StatementNotUnderstood    P100
+│   ├── SeveralStatements         P101
+│   ├── UnsupportedAcrossShards   P102
+│   ├── TableNotPlaced            P103
+│   ├── TenantKeyMissing          P104
+│   ├── TenantKeyInvalid          P105
+│   ├── FunctionRefused           P106
+│   ├── SeveralShardsWritten      P107
+│   ├── FilterRequired            P108
+│   └── RowCountUnexpected        P109  the statement was rolled back
+├── AccessRefused                 403  the caller may not                      never retry
+│   ├── TenantRequired            P150
+│   ├── OtherTenant               P151
+│   ├── TenantKeyNull             P152
+│   ├── TenantKeyChanged          P153
+│   └── ServiceOnly               P154
+├── ShardUnavailable              503  the cluster cannot answer now           safe to repeat
+│   ├── PoolTimeout               P201
+│   ├── ShardDown                 P202
+│   ├── PrimaryAway               P203
+│   ├── QuorumLost                P204
+│   └── IdentityMismatch          P205
+├── DeadlineExceeded              504  P301  the caller's time ran out         reads: repeat; ask for more time
+├── CommitUnknown                 500  P302  the outcome is not known          look before repeating
+└── StatementFailed               PostgreSQL said no: its SQLSTATE, message, detail and hint pass through
+
+Codes are public, documented in docs/errors.md and never reused.
+"""
+
+from shardmap import ShardId
+
+
+class RouterError(Exception):
+    """Anything that keeps the router from answering. `hint` says what would help."""
+
+    code = "P000"
+    hint: str | None = None
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if hint is not None:
+            self.hint = hint
+
+
+class QueryRefused(RouterError):
+    """The statement cannot be answered rightly as it is; nothing was run."""
+
+
+class StatementNotUnderstood(QueryRefused):
+    """The statement does not parse, or is of a kind that is never routed."""
+
+    code = "P100"
+
+
+class SeveralStatements(QueryRefused):
+    """The text holds more than one statement."""
+
+    code = "P101"
+    hint = "Send one statement at a time."
+
+
+class UnsupportedAcrossShards(QueryRefused):
+    """The statement is valid SQL that we cannot answer from several shards."""
+
+    code = "P102"
+
+    def __init__(self, construct: str, *, hint: str | None = None) -> None:
+        super().__init__(
+            f"{construct} cannot run across shards",
+            hint=hint or "Name the tenant, so that one shard can answer.",
+        )
+        self.construct = construct
+
+
+class TableNotPlaced(QueryRefused):
+    """The shard map does not say where the table's rows are."""
+
+    code = "P103"
+
+    def __init__(self, table: str) -> None:
+        super().__init__(
+            f"the shard map has no placement for table {table}",
+            hint="Add it under tables: in the shard map (sharded, reference or global).",
+        )
+        self.table = table
+
+
+class TenantKeyMissing(QueryRefused):
+    """An insert into a sharded table names no tenant, and none is in context."""
+
+    code = "P104"
+
+
+class TenantKeyInvalid(QueryRefused):
+    """A tenant key is not of the map's key type. Carries PostgreSQL's own 22P02."""
+
+    code = "P105"
+    sqlstate = "22P02"
+
+
+class FunctionRefused(QueryRefused):
+    """The statement calls a function that could step outside its session or tenant."""
+
+    code = "P106"
+
+
+class SeveralShardsWritten(QueryRefused):
+    """The write concerns several shards, which needs two-phase commit."""
+
+    code = "P107"
+    hint = "Write one tenant's rows per request."
+
+
+class FilterRequired(QueryRefused):
+    """An update or delete of a sharded table has neither tenant nor filter."""
+
+    code = "P108"
+
+
+class RowCountUnexpected(QueryRefused):
+    """The statement gave another number of rows than was asked for; a write was rolled back."""
+
+    code = "P109"
+
+    def __init__(self, expected: int, found: int) -> None:
+        super().__init__(f"expected {expected} row(s), the result contains {found}")
+        self.expected = expected
+        self.found = found
+
+
+class AccessRefused(RouterError):
+    """The caller may not do this. Nothing was run."""
+
+
+class TenantRequired(AccessRefused):
+    """A sharded table was named by a caller that has no tenant and is no service."""
+
+    code = "P150"
+    hint = "Use a token that carries the tenant claim."
+
+
+class OtherTenant(AccessRefused):
+    """The statement requires rows of another tenant than the caller's."""
+
+    code = "P151"
+
+
+class TenantKeyNull(AccessRefused):
+    """A row of a sharded table was given NULL as its tenant key."""
+
+    code = "P152"
+
+
+class TenantKeyChanged(AccessRefused):
+    """An update would change the tenant key of rows."""
+
+    code = "P153"
+    hint = "Moving a row to another tenant is an insert and a delete."
+
+
+class ServiceOnly(AccessRefused):
+    """Only the service role may do this."""
+
+    code = "P154"
+
+
+class ShardUnavailable(RouterError):
+    """The cluster cannot answer now. Nothing was written; repeating is safe."""
+
+    retry_after_s = 1
+
+    def __init__(self, shard: ShardId, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.shard = shard
+
+
+class PoolTimeout(ShardUnavailable):
+    """No connection of the connection pool came free in time."""
+
+    code = "P201"
+
+
+class ShardDown(ShardUnavailable):
+    """No endpoint of the shard that could answer is reachable."""
+
+    code = "P202"
+
+
+class PrimaryAway(ShardUnavailable):
+    """The shard has no writable primary at the moment. The write was not sent."""
+
+    code = "P203"
+
+
+class QuorumLost(ShardUnavailable):
+    """No standby confirms the shard's commits, so a new write is not begun."""
+
+    code = "P204"
+
+
+class IdentityMismatch(ShardUnavailable):
+    """The server that answers at an endpoint belongs to another cluster or shard."""
+
+    code = "P205"
+
+
+class DeadlineExceeded(RouterError):
+    """The request's time ran out. A read changed nothing; a write was rolled back."""
+
+    code = "P301"
+
+
+class CommitUnknown(RouterError):
+    """The server was lost while it committed: the write is wholly there, or wholly not."""
+
+    code = "P302"
+    hint = "Look whether the write is there before repeating it."
+
+
+class StatementFailed(RouterError):
+    """PostgreSQL refused the statement; nothing of it remains."""
+
+    code = "P400"
+
+    def __init__(  # noqa: PLR0913 - the fields of PostgreSQL's error message
+        self,
+        sqlstate: str,
+        message: str,
+        *,
+        detail: str | None = None,
+        hint: str | None = None,
+        table: str | None = None,
+        column: str | None = None,
+        constraint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.sqlstate = sqlstate
+        self.detail = detail
+        self.table = table
+        self.column = column
+        self.constraint = constraint

@@ -1,0 +1,76 @@
+"""What PostgreSQL's catalogs say about tables, frozen for one schema version."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shardmap import TableName
+
+
+class Kind(StrEnum):
+    """`pg_class.relkind` of what can be selected from."""
+
+    TABLE = "r"
+    PARTITIONED = "p"
+    VIEW = "v"
+    MATERIALIZED_VIEW = "m"
+    FOREIGN = "f"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. `type` is the base type's SQL name without modifiers, fit for a cast.
+
+    (`int4`, `"public"."mood"`, `text[]`; a domain gives its base type.) `mergeable` is true when
+    values of two shards can be ordered outside PostgreSQL: numbers, booleans, dates, times,
+    uuid, bytea, and text in a collation that orders by bytes.
+    """
+
+    name: str
+    type: str
+    not_null: bool
+    has_default: bool
+    generated: bool
+    """GENERATED ALWAYS, stored or identity: never written by clients."""
+    array: bool
+    category: str
+    """`pg_type.typcategory`: N numeric, S string, D date/time, B boolean, A array, U user …"""
+    mergeable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table or view. Columns are in their order in the table."""
+
+    name: TableName
+    schema: str
+    relation: str
+    kind: Kind
+    columns: Mapping[str, Column]
+    primary_key: tuple[str, ...]
+    uniques: tuple[tuple[str, ...], ...]
+    rls: bool
+    """Row level security is enabled."""
+    triggered: bool
+    """User triggers or rules exist, so a write may run code that reads the claims."""
+    computed_defaults: bool
+    """A default or generated column calls something beyond immutable built-ins."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether rows can be inserted, updated and deleted through the API."""
+        return self.kind in {Kind.TABLE, Kind.PARTITIONED}
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """All tables of the exposed schemas. `version` changes whenever anything in it does."""
+
+    version: str
+    tables: Mapping[TableName, Table]
+    exposed: tuple[str, ...] = ("public",)
+    """Names of the schemas that clients may use; the first is the default."""
+
+    def table(self, name: TableName) -> Table | None:
+        """The table of that full name, or None."""
+        return self.tables.get(name)

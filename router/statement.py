@@ -1,0 +1,57 @@
+"""What goes into the router, and what comes out: the same for one shard or forty."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from shardmap import ShardId
+
+
+class Form(Enum):
+    """The form in which a caller wants its rows."""
+
+    ROWS = auto()
+    """Tuples of Python values."""
+    JSON = auto()
+    """The text of one JSON array, made by PostgreSQL (`json_agg`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One SQL statement with `$n` parameters, and the form its answer should have.
+
+    `count` asks a read for the exact number of rows that it would give without LIMIT and OFFSET,
+    in the same snapshot. `exactly` fails the statement, and rolls a write back, when it gives
+    another number of rows.
+    """
+
+    sql: str
+    args: tuple[object, ...] = ()
+    form: Form = Form.ROWS
+    count: bool = False
+    exactly: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Who answered for one shard: the evidence behind an answer."""
+
+    shard: ShardId
+    endpoint: str
+    replica: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer to a statement.
+
+    ROWS: `columns` and `rows`. JSON: `body`, one JSON array. `row_count` is the number of rows
+    returned, or changed by a write without RETURNING. `total` answers `Statement.count`.
+    """
+
+    row_count: int
+    columns: tuple[str, ...] = ()
+    rows: Sequence[tuple[object, ...]] = ()
+    body: str = "[]"
+    total: int | None = None
+    served: tuple[Served, ...] = ()

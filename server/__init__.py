@@ -1,0 +1,1 @@
+"""Who asks, over what protocol: HTTP, settings, the command line, the embedded cluster."""

@@ -1,0 +1,56 @@
+"""One HTTP exchange as values: features turn a Request into a Reply and never see a socket."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from router import SERVICE_ROLE, Deadline
+from shardmap import TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks, derived once from the credentials.
+
+    `role` is the PostgreSQL role. `claims` is the JSON text of all claims. `session` is the
+    session_id claim, else sub, else the tenant, else a hash of the key.
+    """
+
+    role: str
+    tenant: TenantId | None
+    session: str
+    claims: str
+    expires_at: float | None = None
+
+    @property
+    def service(self) -> bool:
+        """Whether this is the service role."""
+        return self.role == SERVICE_ROLE
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request whose body is read and whose caller is known.
+
+    `path` and `query` are raw (still percent-encoded); `headers` answers in any case.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    request_id: str
+    deadline: Deadline
+    principal: Principal
+    params: Mapping[str, str] = field(default_factory=dict)
+    """Percent-decoded variables of the route's template."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole response. Content-Length, Date and X-Request-ID are added when it is written."""
+
+    status: int
+    body: bytes = b""
+    content_type: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,58 @@
+"""Where one PostgreSQL listens, how to log in to it, and which of them make a shard."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shardmap.ids import ShardId
+
+
+class Role(StrEnum):
+    """What an endpoint was declared as. What it *is* now, a probe says."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
+
+
+class Durability(StrEnum):
+    """What a shard's commit waits for (`synchronous_standby_names`)."""
+
+    QUORUM = "quorum"
+    """`ANY 1 (…)`: a commit is acknowledged once one standby has it."""
+    ASYNC = "async"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One PostgreSQL server and database. Holds no secret: `credentials` says where they are.
+
+    `host` is a name, an address, or the absolute path of a socket directory. `credentials` is
+    `env:NAME` or `file:/path`: its content is a password, or a whole URL whose user and password
+    count. Without it, the driver's own sources (`PGPASSWORD`, `~/.pgpass`) apply.
+    """
+
+    name: str
+    host: str
+    port: int
+    database: str
+    user: str
+    credentials: str | None = None
+    zone: str | None = None
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One primary and its streaming replicas: the same rows, one writer."""
+
+    id: ShardId
+    primary: Endpoint
+    replicas: tuple[Endpoint, ...] = ()
+    weight: int = 1
+    """The share of slots the ring proposes for this shard, relative to the others."""
+    durability: Durability = Durability.ASYNC
+    region: str | None = None
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """All of them, the primary first."""
+        return (self.primary, *self.replicas)

@@ -1,0 +1,76 @@
+"""The errors of the shard map; a class says what the caller should do.
+
+ShardMapError
+├── InvalidTenantKey    M101   the value is no key of the map's type       the caller must change it
+├── InvalidMap          M102   the document has problems, all listed       the operator must change it
+├── MapConflict         M103   somebody else applied a newer epoch         read it again, then retry
+├── MapRefused          M104   the change needs what this release lacks    the operator must change it
+└── MapUnavailable      M105   neither catalog nor last good copy answers  retry later
+
+Codes are public, documented and never reused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class ShardMapError(Exception):
+    """Anything wrong with a shard map or a key of it."""
+
+    code = "M100"
+
+
+class InvalidTenantKey(ShardMapError):
+    """The value cannot be a tenant key of the map's type."""
+
+    code = "M101"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a document: where (a dotted path) and what."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+class InvalidMap(ShardMapError):
+    """The document is no shard map; `problems` lists everything wrong with it."""
+
+    code = "M102"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class MapConflict(ShardMapError):
+    """The map in the catalog is newer than the one that the change was made from."""
+
+    code = "M103"
+
+    def __init__(self, expected: int, found: int) -> None:
+        super().__init__(
+            f"the change was made from epoch {expected}, the catalog has epoch {found}"
+        )
+        self.expected = expected
+        self.found = found
+
+
+class MapRefused(ShardMapError):
+    """The new map is well-formed, and applying it would orphan data or guess."""
+
+    code = "M104"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class MapUnavailable(ShardMapError):
+    """No map could be had: the catalog is away and there is no last good copy."""
+
+    code = "M105"

@@ -1,0 +1,86 @@
+"""The shard map: one immutable document per epoch that says where every tenant lives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shardmap.endpoint import Endpoint, Shard
+from shardmap.ids import KeyType, ShardId, TenantId
+from shardmap.placement import Placement, TableName
+from shardmap.slots import slot_of
+
+
+@dataclass(frozen=True, slots=True)
+class SlotUnit:
+    """The routing unit of an unpinned tenant: its slot."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class PinUnit:
+    """The routing unit of a pinned tenant: its own pin."""
+
+    tenant: TenantId
+
+
+Unit = SlotUnit | PinUnit
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A tenant placed by hand, out of reach of the ring. `epoch` is the unit's own."""
+
+    shard: ShardId
+    epoch: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ShardMap:
+    """Which shard owns which tenant, and where each table's rows are.
+
+    Read once per request, so that no request sees half of two maps. `epoch` orders documents;
+    what fences a tenant is the epoch of its unit (its pin, else its slot).
+    """
+
+    cluster_id: str
+    epoch: int
+    key_type: KeyType
+    shards: Mapping[ShardId, Shard]
+    """In ascending order of id."""
+    catalog: Endpoint
+    catalog_replicas: tuple[Endpoint, ...]
+    slots: tuple[ShardId, ...]
+    """4,096 of them: the home of each slot."""
+    slot_epochs: Mapping[int, int] = field(default_factory=dict)
+    """Epochs of the slots that ever moved; the others are at 1."""
+    pins: Mapping[TenantId, Pin] = field(default_factory=dict)
+    tables: Mapping[TableName, Placement] = field(default_factory=dict)
+    default_placement: Placement | None = None
+    """What holds for tables that are not listed; None refuses them by name."""
+
+    def owner(self, tenant: TenantId) -> ShardId:
+        """The shard that holds every sharded row of the tenant. O(1)."""
+        pin = self.pins.get(tenant)
+        return pin.shard if pin is not None else self.slots[slot_of(tenant)]
+
+    def unit(self, tenant: TenantId) -> Unit:
+        """The entry of the map that routes the tenant."""
+        return PinUnit(tenant) if tenant in self.pins else SlotUnit(slot_of(tenant))
+
+    def unit_epoch(self, unit: Unit) -> int:
+        """The epoch that fences the unit's writes; grows by one with each change of home."""
+        match unit:
+            case PinUnit(tenant):
+                return self.pins[tenant].epoch
+            case SlotUnit(slot):
+                return self.slot_epochs.get(slot, 1)
+
+    def placement(self, table: TableName) -> Placement | None:
+        """Where the table's rows are, or None: unknown, to be refused."""
+        return self.tables.get(table, self.default_placement)
+
+    @property
+    def homes(self) -> tuple[ShardId, ...]:
+        """The shards that may hold a tenant's rows: owners of a slot or a pin, in order of id."""
+        owners = {*self.slots, *(pin.shard for pin in self.pins.values())}
+        return tuple(shard for shard in self.shards if shard in owners)
