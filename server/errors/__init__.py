@@ -1,0 +1,48 @@
+"""What the server says no to, and how every error looks to a client."""
+
+from server.errors.failure import Dialect, Failure, failure_reply
+from server.errors.table import failure_of, row_of
+from server.errors.tree import (
+    BodyTimeout,
+    BodyTooLarge,
+    BudgetExceeded,
+    ClaimsRefused,
+    ConfigurationError,
+    CredentialMissing,
+    CredentialUnsupported,
+    EncodingRefused,
+    ExpectationRefused,
+    MethodRefused,
+    RequestMalformed,
+    RouteUnknown,
+    ServerError,
+    SettingsInvalid,
+    TenantContradicted,
+    TokenUndecodable,
+    Unauthenticated,
+)
+
+__all__ = [
+    "BodyTimeout",
+    "BodyTooLarge",
+    "BudgetExceeded",
+    "ClaimsRefused",
+    "ConfigurationError",
+    "CredentialMissing",
+    "CredentialUnsupported",
+    "Dialect",
+    "EncodingRefused",
+    "ExpectationRefused",
+    "Failure",
+    "MethodRefused",
+    "RequestMalformed",
+    "RouteUnknown",
+    "ServerError",
+    "SettingsInvalid",
+    "TenantContradicted",
+    "TokenUndecodable",
+    "Unauthenticated",
+    "failure_of",
+    "failure_reply",
+    "row_of",
+]
