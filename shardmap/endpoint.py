@@ -21,6 +21,17 @@ class Durability(StrEnum):
     ASYNC = "async"
 
 
+class Tls(StrEnum):
+    """How a connection is encrypted and proved: libpq's `sslmode`, by its own words."""
+
+    DISABLE = "disable"
+    ALLOW = "allow"
+    PREFER = "prefer"
+    REQUIRE = "require"
+    VERIFY_CA = "verify-ca"
+    VERIFY_FULL = "verify-full"
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One PostgreSQL server and database. Holds no secret: `credentials` says where they are.
@@ -38,6 +49,14 @@ class Endpoint:
     credentials: str | None = None
     zone: str | None = None
     weight: int = 1
+    """The share of its shard's reads, relative to the other replicas."""
+    tls: Tls | None = None
+    """None: the driver's default, which encrypts where the server offers it."""
+
+    @property
+    def address(self) -> tuple[str, int, str]:
+        """Host, port and database: two endpoints with the same address are the same database."""
+        return (self.host, self.port, self.database)
 
 
 @dataclass(frozen=True, slots=True)

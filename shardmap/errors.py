@@ -1,11 +1,14 @@
 """The errors of the shard map; a class says what the caller should do.
 
 ShardMapError
-├── InvalidTenantKey    M101   the value is no key of the map's type       the caller must change it
-├── InvalidMap          M102   the document has problems, all listed       the operator must change it
-├── MapConflict         M103   somebody else applied a newer epoch         read it again, then retry
-├── MapRefused          M104   the change needs what this release lacks    the operator must change it
-└── MapUnavailable      M105   neither catalog nor last good copy answers  retry later
+├── InvalidTenantKey        M101   the value is no key of the map's type       the caller must change it
+├── InvalidMap              M102   the document has problems, all listed       the operator must change it
+├── MapConflict             M103   somebody else applied a newer epoch         read it again, then retry
+├── MapRefused              M104   the change needs what this release lacks    the operator must change it
+├── MapUnavailable          M105   neither catalog nor last good copy answers  retry later
+├── CredentialsUnavailable  M106   a reference leads to no credentials         the operator must provide them
+├── InvalidUrl              M107   the text is no PostgreSQL url we can use    the operator must change it
+└── IdentityTaken           M108   the server belongs to another shard         the operator must check the address
 
 Codes are public, documented and never reused.
 """
@@ -74,3 +77,29 @@ class MapUnavailable(ShardMapError):
     """No map could be had: the catalog is away and there is no last good copy."""
 
     code = "M105"
+
+
+class CredentialsUnavailable(ShardMapError):
+    """A reference such as `env:NAME` or `file:/path` leads to no usable credentials."""
+
+    code = "M106"
+
+
+class InvalidUrl(ShardMapError):
+    """The text is no PostgreSQL url that names one server. The message never repeats the text."""
+
+    code = "M107"
+
+
+class IdentityTaken(ShardMapError):
+    """The server that answers says that it belongs to another cluster or shard."""
+
+    code = "M108"
+
+    def __init__(self, *, expected: tuple[str, str], found: tuple[str, str]) -> None:
+        super().__init__(
+            f"the server is {found[1]} of cluster {found[0]}, "
+            f"not {expected[1]} of cluster {expected[0]}"
+        )
+        self.expected = expected
+        self.found = found

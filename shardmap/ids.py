@@ -19,6 +19,8 @@ MAX_TEXT_KEY_BYTES: Final = 512
 
 _INTEGER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*", re.ASCII)
 _INT8: Final = range(-(2**63), 2**63)
+_UUID: Final = re.compile(r"(\{)?(?:[0-9a-fA-F]{4}-?){7}[0-9a-fA-F]{4}(?(1)\})", re.ASCII)
+"""What PostgreSQL's `uuid_in` reads: a hyphen after any four digits, braces on both ends or none."""
 
 
 class KeyType(StrEnum):
@@ -65,16 +67,18 @@ def _integer(value: object) -> TenantId:
 def _uuid(value: object) -> TenantId:
     if isinstance(value, uuid.UUID):
         return TenantId(str(value))
-    if isinstance(value, str):
-        digits = value.strip("{}").replace("-", "")
-        if len(digits) == 32 and re.fullmatch(r"[0-9a-fA-F]{32}", digits):
-            return TenantId(str(uuid.UUID(hex=digits)))
+    if isinstance(value, str) and _UUID.fullmatch(value):
+        return TenantId(str(uuid.UUID(hex=value.strip("{}").replace("-", ""))))
     raise InvalidTenantKey(f'invalid input syntax for type uuid: "{str(value)[:40]}"')
 
 
 def _text(value: object) -> TenantId:
     if not isinstance(value, str):
         raise InvalidTenantKey(f"a text tenant key cannot be {type(value).__name__}")
-    if "\0" in value or len(value.encode("utf-8", "surrogatepass")) > MAX_TEXT_KEY_BYTES:
+    try:
+        encoded = value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidTenantKey("a text tenant key is valid Unicode") from error
+    if b"\0" in encoded or len(encoded) > MAX_TEXT_KEY_BYTES:
         raise InvalidTenantKey("a text tenant key holds no NUL and at most 512 bytes")
     return TenantId(value)

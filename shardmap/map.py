@@ -57,6 +57,14 @@ class ShardMap:
     tables: Mapping[TableName, Placement] = field(default_factory=dict)
     default_placement: Placement | None = None
     """What holds for tables that are not listed; None refuses them by name."""
+    homes: tuple[ShardId, ...] = field(init=False, repr=False, compare=False)
+    """The shards that may hold a tenant's rows: owners of a slot or a pin, in order of id."""
+
+    def __post_init__(self) -> None:
+        # Derived once per map: every read without a tenant asks for it.
+        owners = {*self.slots, *(pin.shard for pin in self.pins.values())}
+        homes = tuple(shard for shard in self.shards if shard in owners)
+        object.__setattr__(self, "homes", homes)
 
     def owner(self, tenant: TenantId) -> ShardId:
         """The shard that holds every sharded row of the tenant. O(1)."""
@@ -78,9 +86,3 @@ class ShardMap:
     def placement(self, table: TableName) -> Placement | None:
         """Where the table's rows are, or None: unknown, to be refused."""
         return self.tables.get(table, self.default_placement)
-
-    @property
-    def homes(self) -> tuple[ShardId, ...]:
-        """The shards that may hold a tenant's rows: owners of a slot or a pin, in order of id."""
-        owners = {*self.slots, *(pin.shard for pin in self.pins.values())}
-        return tuple(shard for shard in self.shards if shard in owners)

@@ -1,0 +1,144 @@
+"""Where a PostgreSQL url or `host:port` points, read without guessing and without its secret."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote
+
+from shardmap.endpoint import Tls
+from shardmap.errors import InvalidUrl
+
+DEFAULT_PORT: Final = 5432
+
+_SCHEMES: Final = ("postgres://", "postgresql://")
+_PARAMETERS: Final = ("host", "port", "dbname", "user", "password", "sslmode")
+_BROKEN_PERCENT: Final = re.compile(r"%(?![0-9a-fA-F]{2})")
+_ENCODE_HINT: Final = "a password with : / ? # @ or % in it must be percent-encoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The parts of an endpoint that a url names; None where it is silent."""
+
+    host: str | None = None
+    port: int | None = None
+    database: str | None = None
+    user: str | None = None
+    tls: Tls | None = None
+
+
+def is_url(text: str) -> bool:
+    """Whether the text is meant as a PostgreSQL url."""
+    return text.startswith(_SCHEMES)
+
+
+def parse_url(url: str) -> tuple[Address, str | None]:
+    """The address and the password of `postgres://user:password@host:port/database?sslmode=…`.
+
+    Follows libpq's connection URIs (PostgreSQL documentation, 34.1.1.2): `[::1]` as host,
+    percent-encoding, a socket directory as `?host=/run/postgresql` or `%2Frun%2Fpostgresql`.
+    Parameters win over the part before them.
+
+    Raises:
+        InvalidUrl: Not such a url, several hosts, or a parameter that we would have to ignore.
+            The message holds no part of the url that could be its password.
+    """
+    scheme = next((scheme for scheme in _SCHEMES if url.startswith(scheme)), None)
+    if scheme is None:
+        raise InvalidUrl("a PostgreSQL url starts with postgres:// or postgresql://")
+    if "#" in url:
+        raise InvalidUrl(f'"#" has no meaning in a PostgreSQL url; {_ENCODE_HINT}')
+    rest, _, query = url.removeprefix(scheme).partition("?")
+    authority, _, path = rest.partition("/")
+    login, _, place = authority.rpartition("@")
+    user, colon, secret = login.partition(":")
+    host, port = split_host_port(place) if place else (None, None)
+    named = _parameters(query)
+
+    if "host" in named:
+        host = _one_host(named["host"])
+    if "port" in named:
+        port = _port(named["port"])
+    address = Address(
+        host=host,
+        port=port,
+        database=named.get("dbname") or _decoded(path) or None,
+        user=named.get("user") or _decoded(user) or None,
+        tls=_tls(named["sslmode"]) if "sslmode" in named else None,
+    )
+    password = named.get("password") or (_decoded(secret) if colon else None) or None
+    return address, password
+
+
+def split_host_port(text: str) -> tuple[str, int | None]:
+    """Host and port of `host`, `host:port`, `[::1]:port` or `/socket/directory:port`.
+
+    Raises:
+        InvalidUrl: No host, several hosts, or a port that is none.
+    """
+    if "," in text:
+        raise InvalidUrl("several hosts in one address are not supported; list them one by one")
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise InvalidUrl("an IPv6 address is written [address] or [address]:port")
+        return _one_host(host), _port(rest[1:]) if rest else None
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        return _one_host(text), None
+    if ":" in host:
+        raise InvalidUrl(f"an IPv6 address is written [address]:port, and {_ENCODE_HINT}")
+    return _one_host(host), _port(port)
+
+
+def _one_host(text: str) -> str:
+    host = _decoded(text)
+    if not host:
+        raise InvalidUrl("the address names no host")
+    if "," in host:
+        raise InvalidUrl("several hosts in one address are not supported; list them one by one")
+    if host.startswith("/"):
+        return host.rstrip("/") or "/"
+    if not re.fullmatch(r"[A-Za-z0-9_.:%-]+", host):
+        raise InvalidUrl(f"the host has characters that no host name has; {_ENCODE_HINT}")
+    return host
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or not 1 <= int(text) <= 65535:
+        raise InvalidUrl(f"the port is no number from 1 to 65535; {_ENCODE_HINT}")
+    return int(text)
+
+
+def _tls(text: str) -> Tls:
+    if text not in set(Tls):
+        raise InvalidUrl(f"sslmode is one of {', '.join(Tls)}")
+    return Tls(text)
+
+
+def _parameters(query: str) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for pair in query.split("&") if query else ():
+        name, equals, value = pair.partition("=")
+        if not equals or not re.fullmatch(r"[a-z_]+", name):
+            raise InvalidUrl(f"what follows ? is name=value joined by &; {_ENCODE_HINT}")
+        if name not in _PARAMETERS:
+            raise InvalidUrl(
+                f"the parameter {name} is not supported (supported: {', '.join(_PARAMETERS)})"
+            )
+        if name in named:
+            raise InvalidUrl(f"the parameter {name} is there twice")
+        named[name] = _decoded(value)
+    return named
+
+
+def _decoded(text: str) -> str:
+    if _BROKEN_PERCENT.search(text):
+        raise InvalidUrl(f"a % is not followed by two hexadecimal digits; {_ENCODE_HINT}")
+    try:
+        decoded = unquote(text, errors="strict")
+    except UnicodeDecodeError as error:
+        raise InvalidUrl("percent-encoded bytes are not UTF-8") from error
+    if "\0" in decoded:
+        raise InvalidUrl("a url holds no NUL")
+    return decoded
