@@ -1,9 +1,14 @@
 """Where a tenant's data lives, and what changes between two maps."""
 
+from shardmap.address import Address, is_url, parse_url, split_host_port
+from shardmap.credentials import Login, is_reference, resolve
 from shardmap.endpoint import Durability, Endpoint, Role, Shard
 from shardmap.errors import (
+    CredentialsUnavailable,
+    IdentityTaken,
     InvalidMap,
     InvalidTenantKey,
+    InvalidUrl,
     MapConflict,
     MapRefused,
     MapUnavailable,
@@ -19,12 +24,17 @@ __all__ = [
     "CATALOG",
     "HASH",
     "SLOTS",
+    "Address",
+    "CredentialsUnavailable",
     "Durability",
     "Endpoint",
     "Global",
+    "IdentityTaken",
     "InvalidMap",
     "InvalidTenantKey",
+    "InvalidUrl",
     "KeyType",
+    "Login",
     "MapConflict",
     "MapRefused",
     "MapUnavailable",
@@ -44,6 +54,11 @@ __all__ = [
     "TenantId",
     "Unit",
     "Unsharded",
+    "is_reference",
+    "is_url",
+    "parse_url",
+    "resolve",
     "slot_of",
+    "split_host_port",
     "tenant_id",
 ]
