@@ -32,8 +32,10 @@ from router.errors import (
     UnsupportedAcrossShards,
 )
 from router.observe import Observation, Observer
+from router.plan import Plan
+from router.router import Router
 from router.schema import Column, Kind, Schema, Table
-from router.statement import Form, Result, Served, Statement
+from router.statement import Form, JsonRows, Result, Served, Statement
 
 __all__ = [
     "SERVICE_ROLE",
@@ -48,16 +50,19 @@ __all__ = [
     "Form",
     "FunctionRefused",
     "IdentityMismatch",
+    "JsonRows",
     "Kind",
     "Observation",
     "Observer",
     "OtherTenant",
+    "Plan",
     "PoolTimeout",
     "PrimaryAway",
     "QueryContext",
     "QueryRefused",
     "QuorumLost",
     "Result",
+    "Router",
     "RouterError",
     "RowCountUnexpected",
     "Schema",

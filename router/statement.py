@@ -1,8 +1,9 @@
 """What goes into the router, and what comes out: the same for one shard or forty."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Any
 
 from shardmap import ShardId
 
@@ -14,6 +15,17 @@ class Form(Enum):
     """Tuples of Python values."""
     JSON = auto()
     """The text of one JSON array, made by PostgreSQL (`json_agg`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonRows:
+    """A JSON array of objects as an argument: the text that PostgreSQL gets, and its reading.
+
+    `rows` is read for tenant keys only, so that numbers keep the digits they were sent with.
+    """
+
+    text: str
+    rows: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,111 @@
+"""Replies of shards to one Result: passed on, or merged by PostgreSQL's order and then cut."""
+
+import math
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, assert_never
+
+from router.backends import ShardReply
+from router.errors import RowCountUnexpected
+from router.plan import Merge, Plan, Single
+from router.query import Reply, SortKey
+from router.statement import Result
+
+SEPARATOR = ", \n "
+"""What `json_agg` writes between two rows."""
+
+Row = tuple[Any, ...]
+
+
+def combine(plan: Plan, replies: Sequence[ShardReply], exactly: int | None = None) -> Result:
+    """One answer from the replies, which are in the order of the route's shards.
+
+    Raises:
+        RowCountUnexpected: `exactly` was asked for and a gather gave another number of rows.
+    """
+    match plan.combine:
+        case Single():
+            return _single(plan, replies[0])
+        case Merge() as merge:
+            result = _merged(plan, merge, replies)
+            if exactly is not None and result.row_count != exactly:
+                raise RowCountUnexpected(exactly, result.row_count)
+            return result
+        case _:
+            assert_never(plan.combine)
+
+
+def _single(plan: Plan, reply: ShardReply) -> Result:
+    served = (reply.served,)
+    match plan.reply:
+        case Reply.ENVELOPE:
+            row: Row = reply.rows[0]
+            total = row[2] if plan.total and len(row) > 2 else None
+            if plan.total and total is None:
+                total = row[1]  # a write: what it changed is the total
+            return Result(row_count=row[1], body=row[0], total=total, served=served)
+        case Reply.ROWS:
+            return Result(len(reply.rows), reply.columns, reply.rows, served=served)
+        case Reply.COMMAND:
+            total = reply.affected if plan.total else None
+            return Result(reply.affected, total=total, served=served)
+        case _:
+            assert_never(plan.reply)
+
+
+def _merged(plan: Plan, merge: Merge, replies: Sequence[ShardReply]) -> Result:
+    served = tuple(reply.served for reply in replies)
+    if plan.reply is Reply.ROWS:
+        keys = len(merge.sort)
+        columns = replies[0].columns
+        width = len(columns) - keys
+        rows = _cut(_sorted([r for reply in replies for r in reply.rows], merge.sort, width), merge)
+        return Result(len(rows), columns[:width], [row[:width] for row in rows], served=served)
+    total = 0
+    found: list[Row] = []
+    for reply in replies:
+        first: Row = reply.rows[0]
+        arrays = first[: len(merge.sort) + 1]
+        if arrays[0] is not None:
+            found.extend(zip(*arrays, strict=True))
+        if plan.total:
+            total += first[len(merge.sort) + 1]
+    rows = _cut(_sorted(found, merge.sort, 1), merge)
+    return Result(
+        row_count=len(rows),
+        body="[" + SEPARATOR.join([row[0] for row in rows]) + "]",
+        total=total if plan.total else None,
+        served=served,
+    )
+
+
+def _cut(rows: list[Row], merge: Merge) -> list[Row]:
+    end = None if merge.limit is None else merge.offset + merge.limit
+    return rows[merge.offset : end]
+
+
+def _sorted(rows: list[Row], sort: Sequence[SortKey], first: int) -> list[Row]:
+    """Sorts by the key columns that begin at `first`: stable passes from the last key to the first.
+
+    The runs of each shard arrive in order, which the sort finds and merges in linear time.
+    """
+    for index in reversed(range(len(sort))):
+        rows.sort(key=_key(first + index, sort[index]), reverse=sort[index].descending)
+    return rows
+
+
+def _key(column: int, order: SortKey) -> Callable[[Row], tuple[Any, ...]]:
+    """Sort key of one column: NULLs by rank, NaN above every number (PostgreSQL's order)."""
+    null = (0,) if order.nulls_first != order.descending else (2,)
+
+    def key(row: Row) -> tuple[Any, ...]:
+        value = row[column]
+        if value is None:
+            return null
+        if isinstance(value, float) and math.isnan(value):
+            return (1, 1)
+        if isinstance(value, Decimal) and value.is_nan():
+            return (1, 1)
+        return (1, 0, value)
+
+    return key

@@ -1,0 +1,35 @@
+"""Runs a plan: its shards at once, the first error cancels the rest."""
+
+import asyncio
+from collections.abc import Sequence
+
+from router.backends import Backends, ShardReply
+from router.context import QueryContext
+from router.errors import RouterError
+from router.plan import Plan, shards_of
+
+
+async def gather(plan: Plan, backends: Backends, context: QueryContext) -> Sequence[ShardReply]:
+    """The replies of the plan's shards, in the route's order.
+
+    Raises:
+        RouterError: The first failure; the other shards' statements were cancelled.
+    """
+    shards = shards_of(plan.route)
+    if len(shards) == 1:
+        return (await backends.run(shards[0], plan.query, context),)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(backends.run(shard, plan.query, context)) for shard in shards
+            ]
+    except ExceptionGroup as failures:
+        raise _first(failures) from failures
+    return [task.result() for task in running]
+
+
+def _first(failures: ExceptionGroup[Exception]) -> Exception:
+    """The first of our own errors, else the first of any kind."""
+    ours = failures.subgroup(RouterError)
+    found = (ours or failures).exceptions[0]
+    return _first(found) if isinstance(found, ExceptionGroup) else found

@@ -1,0 +1,149 @@
+"""SQL text to one syntax tree, with bounds, or a named refusal."""
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import sqlglot
+from sqlglot import Token, TokenType
+from sqlglot import expressions as exp
+from sqlglot.errors import SqlglotError
+
+from router.errors import SeveralStatements, StatementNotUnderstood
+
+DIALECT: Final = "postgres"
+
+# sqlglot logs the text of statements that it reads as opaque commands; texts may hold values.
+logging.getLogger("sqlglot").disabled = True
+
+MAX_STATEMENT_CHARS: Final = 256 * 1024
+"""Parsing is linear in the text (about 1 ms per 4 KiB) and runs on the event loop."""
+
+MAX_NESTING: Final = 64
+"""Parentheses deeper than this recurse too far in the parser; no human writes them."""
+
+ROOTS: Final = (exp.Select, exp.SetOperation, exp.Insert, exp.Update, exp.Delete)
+"""The statements that are routed. Whatever else parses is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One statement: its text (the offsets of tokens and tree refer to it), tokens and tree."""
+
+    sql: str
+    tokens: tuple[Token, ...]
+    tree: exp.Expr
+
+
+def parse(sql: str) -> Parsed:
+    """The syntax tree of one statement.
+
+    Raises:
+        SeveralStatements: The text holds more than one.
+        StatementNotUnderstood: It is empty, too long, too deep, does not parse, or is of a kind
+            that is never routed.
+    """
+    if len(sql) > MAX_STATEMENT_CHARS:
+        raise StatementNotUnderstood(
+            f"the statement is longer than {MAX_STATEMENT_CHARS} characters"
+        )
+    if "\0" in sql:
+        raise StatementNotUnderstood("the statement holds a NUL character")
+    spaced = _spaced(sql)
+    try:
+        tokens = sqlglot.tokenize(spaced, dialect=DIALECT)
+        _bound_nesting(tokens)
+        _refuse_unicode_escapes(tokens)
+        trees = sqlglot.parse(spaced, dialect=DIALECT)
+    except SqlglotError as error:
+        raise StatementNotUnderstood(
+            f"the statement does not parse: {_first_line(error)}"
+        ) from error
+    except RecursionError as error:
+        raise StatementNotUnderstood("the statement is nested too deep") from error
+    statements = [tree for tree in trees if tree is not None]
+    if len(statements) > 1:
+        raise SeveralStatements("the text holds more than one statement")
+    if not statements:
+        raise StatementNotUnderstood("the statement is empty")
+    tree = statements[0]
+    if not isinstance(tree, ROOTS):
+        raise StatementNotUnderstood(f"{_verb(tokens)} statements are not routed")
+    if (command := tree.find(exp.Command)) is not None:
+        raise StatementNotUnderstood(f"{command.this} is not understood")
+    return Parsed(spaced, tuple(token for token in tokens if token.token_type is not _END), tree)
+
+
+_END: Final = TokenType.SEMICOLON
+
+
+def _spaced(sql: str) -> str:
+    """The same statement with a space after every `$n`.
+
+    sqlglot 30.30 reads `$2,$3` as the opening of a dollar quote with the tag `2,`; a space makes
+    it two parameters. Text in quotes and comments stays as it is.
+    """
+    if "$" not in sql:
+        return sql
+    pieces: list[str] = []
+    at = 0
+    while (match := _LEXEME.search(sql, at)) is not None:
+        pieces.append(sql[at : match.start()])
+        at = match.end()
+        if match.lastgroup == "tag":  # a dollar quote: everything up to its closing tag is text
+            close = sql.find(match["tag"], at)
+            at = len(sql) if close < 0 else close + len(match["tag"])
+            pieces.append(sql[match.start() : at])
+        elif match.lastgroup == "parameter":
+            pieces.append(match[0] + " ")
+        else:
+            pieces.append(match[0])
+    pieces.append(sql[at:])
+    return "".join(pieces)
+
+
+_LEXEME: Final = re.compile(
+    r"""
+      \b[eE]'(?:[^'\\]|\\.|'')*'
+    | '(?:[^']|'')*'
+    | "(?:[^"]|"")*"
+    | --[^\n]*
+    | /\*.*?\*/
+    | (?<![\w$])(?P<tag>\$(?:[A-Za-z_\x80-\uffff][\w\x80-\uffff]*)?\$)
+    | (?P<parameter>\$[0-9]+)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def _bound_nesting(tokens: list[Token]) -> None:
+    depth = 0
+    for token in tokens:
+        if token.token_type is TokenType.L_PAREN:
+            depth += 1
+            if depth > MAX_NESTING:
+                raise StatementNotUnderstood(f"the statement nests deeper than {MAX_NESTING}")
+        elif token.token_type is TokenType.R_PAREN:
+            depth -= 1
+
+
+def _refuse_unicode_escapes(tokens: list[Token]) -> None:
+    """PostgreSQL reads `U&"data"` as one identifier, sqlglot as `U & "data"`."""
+    for first, second, third in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if (
+            first.text in {"U", "u"}
+            and second.token_type is TokenType.AMP
+            and third.token_type in {TokenType.IDENTIFIER, TokenType.STRING}
+            and second.start == first.end + 1
+            and third.start == second.end + 1
+        ):
+            raise StatementNotUnderstood("Unicode escapes (U&) are not understood")
+
+
+def _verb(tokens: list[Token]) -> str:
+    return tokens[0].text.upper()[:20] if tokens else "empty"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0][:200]

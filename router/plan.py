@@ -1,0 +1,81 @@
+"""A plan: where one statement goes with these arguments, and how the answers become one.
+
+Plans are data: they can be compared, printed and checked in. No connection, closure or tree.
+"""
+
+from dataclasses import dataclass
+
+from router.backends import ShardQuery
+from router.query import Reply, SortKey
+from shardmap import ShardId
+
+
+@dataclass(frozen=True, slots=True)
+class OneShard:
+    """Every row concerned is on the shard that owns one tenant, or on the only home there is."""
+
+    shard: ShardId
+
+
+@dataclass(frozen=True, slots=True)
+class AnyShard:
+    """Each shard could answer alone; this one is asked."""
+
+    shard: ShardId
+
+
+@dataclass(frozen=True, slots=True)
+class SomeShards:
+    """The rows are on the shards of several named tenants."""
+
+    shards: tuple[ShardId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EveryShard:
+    """The rows can be on any shard that is the home of a tenant."""
+
+    shards: tuple[ShardId, ...]
+
+
+Route = OneShard | AnyShard | SomeShards | EveryShard
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """One shard's answer is the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Rows of several shards, merged by hidden sort columns (none: in order of shards), then cut.
+
+    `limit` None means all rows. NULLs and directions are each key's own.
+    """
+
+    sort: tuple[SortKey, ...]
+    limit: int | None
+    offset: int
+
+
+Combine = Single | Merge
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run where."""
+
+    route: Route
+    query: ShardQuery
+    combine: Combine
+    reply: Reply
+    total: bool
+
+
+def shards_of(route: Route) -> tuple[ShardId, ...]:
+    """The shards that a route asks, in order."""
+    match route:
+        case OneShard(shard) | AnyShard(shard):
+            return (shard,)
+        case SomeShards(shards) | EveryShard(shards):
+            return shards

@@ -1,0 +1,318 @@
+"""Query + arguments + tenant + map to Plan, or a named refusal. Runs per request, in microseconds.
+
+With a tenant in context the statement already carries the tenant's predicate: what is left is to
+refuse keys that name somebody else, and to find the one shard. Without one (the service role) the
+keys of the statement decide, and without keys all shards that are a tenant's home.
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import assert_never
+
+from router.backends import Access, ShardQuery
+from router.context import QueryContext
+from router.errors import (
+    FilterRequired,
+    OtherTenant,
+    QueryRefused,
+    SeveralShardsWritten,
+    StatementFailed,
+    StatementNotUnderstood,
+    TenantKeyChanged,
+    TenantKeyInvalid,
+    TenantKeyMissing,
+    TenantKeyNull,
+)
+from router.plan import AnyShard, EveryShard, Merge, OneShard, Plan, Route, Single, SomeShards
+from router.query import (
+    Both,
+    Constant,
+    Either,
+    Keys,
+    Param,
+    ParamArray,
+    Query,
+    RecordField,
+    Reply,
+    Scope,
+    Source,
+    Target,
+    Unbounded,
+)
+from router.statement import JsonRows, Statement
+from shardmap import CATALOG, InvalidTenantKey, KeyType, ShardId, ShardMap, TenantId, tenant_id
+
+Args = tuple[object, ...]
+
+
+def plan(query: Query, statement: Statement, context: QueryContext, shard_map: ShardMap) -> Plan:
+    """Where the statement goes, with which arguments, and how the answers become one.
+
+    Raises:
+        QueryRefused: No shard, or not one shard, can be proved right for it.
+        AccessRefused: It names another tenant, or no tenant where one is needed.
+    """
+    args = statement.args
+    _check_arguments(query, args)
+    if query.target is Target.SHARDED and context.tenant is not None:
+        _check_tenant(query, args, context.tenant)
+        return _single(query, statement, OneShard(shard_map.owner(context.tenant)), context)
+    if query.target is Target.SHARDED:
+        return _unscoped(query, statement, context, shard_map)
+    return _single(query, statement, _whole(query, context, shard_map), context)
+
+
+def _whole(query: Query, context: QueryContext, shard_map: ShardMap) -> Route:
+    """The route of statements over tables that one database holds wholly."""
+    match query.target:
+        case Target.GLOBAL:
+            return OneShard(CATALOG)
+        case Target.UNSHARDED:
+            return OneShard(next(iter(shard_map.shards)))
+        case Target.REFERENCE if query.access is Access.WRITE:
+            shards = tuple(shard_map.shards)
+            if len(shards) > 1:
+                raise SeveralShardsWritten(
+                    f"a reference table is written on all {len(shards)} shards",
+                    hint="Writes to several shards need two-phase commit, which is not there yet.",
+                )
+            return OneShard(shards[0])
+        case Target.REFERENCE | Target.NOTHING:
+            return AnyShard(_any(context, shard_map))
+        case Target.SHARDED:
+            raise AssertionError("sharded targets are routed by tenant")
+        case _:
+            assert_never(query.target)
+
+
+def _any(context: QueryContext, shard_map: ShardMap) -> ShardId:
+    """The tenant's own shard, else one that stays the same for a session."""
+    if context.tenant is not None:
+        return shard_map.owner(context.tenant)
+    shards = shard_map.homes
+    return shards[zlib.crc32(context.session.encode()) % len(shards)]
+
+
+def _unscoped(
+    query: Query, statement: Statement, context: QueryContext, shard_map: ShardMap
+) -> Plan:
+    args = statement.args
+    if query.inserts:
+        tenants: frozenset[TenantId] | None = frozenset(_inserted(query, args))
+    else:
+        tenants = _tenants(query.scope, args, query.key_type)
+    if tenants is None:
+        shards = shard_map.homes
+    else:
+        owners = {shard_map.owner(tenant) for tenant in tenants}
+        shards = tuple(shard for shard in shard_map.homes if shard in owners)
+    if query.access is Access.WRITE:
+        return _single(query, statement, _written(query, args, tenants, shards, shard_map), context)
+    if not shards:
+        return _single(query, statement, AnyShard(_any(context, shard_map)), context)
+    if len(shards) == 1:
+        return _single(query, statement, OneShard(shards[0]), context)
+    route = EveryShard(shards) if tenants is None else SomeShards(shards)
+    return _gathered(query, statement, route)
+
+
+def _written(
+    query: Query,
+    args: Args,
+    tenants: frozenset[TenantId] | None,
+    shards: tuple[ShardId, ...],
+    shard_map: ShardMap,
+) -> Route:
+    if tenants is None and not query.filtered:
+        raise FilterRequired(
+            "an update or delete of a sharded table needs a filter",
+            hint="Name the tenant, or say in WHERE which rows are meant.",
+        )
+    for key in _values(query.changed, args, query.key_type):
+        if key is None:
+            raise TenantKeyNull("the tenant key of a row cannot be NULL")
+        if tenants is None or tenants != {key}:
+            raise TenantKeyChanged("an update cannot change a row's tenant key")
+    if len(shards) > 1:
+        raise SeveralShardsWritten(
+            f"the write concerns {len(shards)} shards",
+            hint="Writes to several shards need two-phase commit, which is not there yet."
+            " Write one tenant's rows per request.",
+        )
+    return OneShard(shards[0] if shards else shard_map.homes[0])
+
+
+def _inserted(query: Query, args: Args) -> Iterator[TenantId]:
+    if not query.required:
+        raise TenantKeyMissing(
+            "an insert into a sharded table needs its tenant key",
+            hint="Give the tenant column, or use a token or X-Tenant-ID that names the tenant.",
+        )
+    for key in _values(query.required, args, query.key_type):
+        if key is None:
+            raise TenantKeyNull("the tenant key of a row cannot be NULL")
+        yield key
+
+
+def _check_tenant(query: Query, args: Args, tenant: TenantId) -> None:
+    for source in query.required:
+        for key in _filled(source, args, query.key_type, tenant):
+            if key is None:
+                if query.inserts:
+                    raise TenantKeyNull("the tenant key of a row cannot be NULL")
+            elif key != tenant:
+                raise OtherTenant("the statement names rows of another tenant")
+    for key in _values(query.changed, args, query.key_type):
+        if key is None:
+            raise TenantKeyNull("the tenant key of a row cannot be NULL")
+        if key != tenant:
+            raise TenantKeyChanged("an update cannot change a row's tenant key")
+
+
+def _filled(
+    source: Source, args: Args, key_type: KeyType, tenant: TenantId
+) -> Iterator[TenantId | None]:
+    """The keys of a source; a record that lacks the field is filled with the tenant."""
+    if isinstance(source, RecordField):
+        for row in _records(args[source.index]).rows:
+            yield _key(row[source.field], key_type) if source.field in row else tenant
+    else:
+        yield from _values((source,), args, key_type)
+
+
+def _tenants(scope: Scope, args: Args, key_type: KeyType) -> frozenset[TenantId] | None:
+    """The tenants that a scope allows, or None for any. NULL equals no tenant."""
+    match scope:
+        case Unbounded():
+            return None
+        case Keys(sources):
+            return frozenset(key for key in _values(sources, args, key_type) if key is not None)
+        case Both(parts):
+            sets = [_tenants(part, args, key_type) for part in parts]
+            known = [tenants for tenants in sets if tenants is not None]
+            return frozenset.intersection(*known) if known else None
+        case Either(parts):
+            sets = [_tenants(part, args, key_type) for part in parts]
+            known = [tenants for tenants in sets if tenants is not None]
+            return frozenset.union(*known) if len(known) == len(sets) else None
+        case _:
+            assert_never(scope)
+
+
+def _values(sources: Sequence[Source], args: Args, key_type: KeyType) -> Iterator[TenantId | None]:
+    for source in sources:
+        match source:
+            case Constant(value):
+                yield _key(value, key_type)
+            case Param(index):
+                yield _key(args[index], key_type)
+            case ParamArray(index):
+                items = args[index]
+                if items is None:
+                    continue
+                if not isinstance(items, list | tuple):
+                    raise StatementNotUnderstood(f"argument ${index + 1} must be an array")
+                for item in items:
+                    yield _key(item, key_type)
+            case RecordField(index, name):
+                for row in _records(args[index]).rows:
+                    if name not in row:
+                        raise TenantKeyMissing("a row of the insert lacks its tenant key")
+                    yield _key(row[name], key_type)
+            case _:
+                assert_never(source)
+
+
+def _records(value: object) -> JsonRows:
+    if not isinstance(value, JsonRows):
+        raise StatementNotUnderstood("rows for an insert must be given as JsonRows")
+    return value
+
+
+def _key(value: object, key_type: KeyType) -> TenantId | None:
+    if value is None:
+        return None
+    try:
+        return tenant_id(key_type, value)
+    except InvalidTenantKey as error:
+        raise TenantKeyInvalid(str(error)) from error
+
+
+def _check_arguments(query: Query, args: Args) -> None:
+    if query.parameters != len(args):
+        raise StatementNotUnderstood(
+            f"the statement takes {query.parameters} argument(s), {len(args)} were given"
+        )
+
+
+def _single(query: Query, statement: Statement, route: Route, context: QueryContext) -> Plan:
+    args = _sent(statement.args)
+    if query.scoped and context.tenant is not None:
+        args = (*args, context.tenant)
+    return Plan(
+        route=route,
+        query=ShardQuery(
+            sql=query.sql,
+            args=args,
+            access=query.access,
+            claims=query.claims,
+            inline_position=query.inline_position,
+            exactly=statement.exactly,
+            row_count_column=1 if query.reply is Reply.ENVELOPE else None,
+        ),
+        combine=Single(),
+        reply=query.reply,
+        total=query.total,
+    )
+
+
+def _gathered(query: Query, statement: Statement, route: Route) -> Plan:
+    form = query.gather
+    if form is None:
+        refusal = query.gather_refusal or QueryRefused("the statement cannot run across shards")
+        raise refusal.with_traceback(None)
+    limit = _bound(form.limit, statement.args)
+    offset = _bound(form.offset, statement.args)
+    _check_bounds(limit, offset)
+    return Plan(
+        route=route,
+        query=ShardQuery(
+            sql=form.sql,
+            args=_sent(statement.args),
+            access=query.access,
+            claims=query.claims,
+            inline_position=query.inline_position,
+        ),
+        combine=Merge(form.sort, limit, offset or 0),
+        reply=query.reply,
+        total=query.total,
+    )
+
+
+def _check_bounds(limit: int | None, offset: int | None) -> None:
+    if limit is not None and limit < 0:
+        raise StatementFailed("2201W", "LIMIT must not be negative")
+    if offset is not None and offset < 0:
+        raise StatementFailed("2201X", "OFFSET must not be negative")
+
+
+def _bound(source: Source | None, args: Args) -> int | None:
+    match source:
+        case None:
+            return None
+        case Param(index):
+            value = args[index]
+        case Constant(constant):
+            value = constant
+        case _:
+            raise AssertionError("bounds are parameters or constants")
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise StatementNotUnderstood("LIMIT and OFFSET of a gather must be integers")
+
+
+def _sent(args: Args) -> Args:
+    """The arguments as the driver takes them."""
+    if any(isinstance(arg, JsonRows) for arg in args):
+        return tuple(arg.text if isinstance(arg, JsonRows) else arg for arg in args)
+    return args

@@ -1,0 +1,156 @@
+"""What analysis knows of a statement before it sees an argument or a shard.
+
+A `Query` is cached by the statement's text, so nothing in it may depend on an argument's value or
+on the map's slots, pins and shards: it says *where in the arguments* the tenant keys are.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from router.backends import Access
+from router.errors import UnsupportedAcrossShards
+from shardmap import KeyType
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A statement argument, counted from 0."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParamArray:
+    """Every element of an array argument, counted from 0."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordField:
+    """One field of every record of a `JsonRows` argument, counted from 0."""
+
+    index: int
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A literal of the text; None is NULL."""
+
+    value: str | int | None
+
+
+Source = Param | ParamArray | RecordField | Constant
+"""Where tenant keys come from at run time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The tenant is one of the keys that these sources give. No source: no row matches."""
+
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """Each part holds: the tenants that all of them allow."""
+
+    parts: tuple["Scope", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """One part holds: the tenants that any of them allows."""
+
+    parts: tuple["Scope", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unbounded:
+    """Nothing says which tenants are concerned."""
+
+
+Scope = Keys | Both | Either | Unbounded
+"""Which tenants a statement can concern, as an expression over its arguments."""
+
+
+class Target(Enum):
+    """Where the statement's tables are."""
+
+    SHARDED = auto()
+    """At least one sharded table; the others are reference tables."""
+    REFERENCE = auto()
+    """Reference tables only: any shard has all rows."""
+    GLOBAL = auto()
+    """Global tables only: the catalog's database."""
+    UNSHARDED = auto()
+    """The one shard there is."""
+    NOTHING = auto()
+    """No table at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """How rows of several shards are merged by one hidden column."""
+
+    descending: bool
+    nulls_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GatherForm:
+    """The statement as each of several shards gets it, and how the answers become one.
+
+    `sql` orders, gives `limit + offset` rows, and carries the sort columns behind the others.
+    """
+
+    sql: str
+    sort: tuple[SortKey, ...]
+    limit: Source | None
+    offset: Source | None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The parameter-free facts of one statement for one kind of caller.
+
+    `sql` is what one shard runs: the original text with the tenant predicate spliced in when the
+    caller has a tenant, in its answer's form. When it is `scoped`, the tenant follows the
+    statement's own `parameters` as one more argument.
+    """
+
+    access: Access
+    target: Target
+    sql: str
+    inline_position: bool
+    claims: bool
+    scope: Scope
+    """Which tenants the sharded tables are constrained to by the statement itself."""
+    required: tuple[Source, ...] = ()
+    """Keys that every row must have: with a tenant in context they must be that tenant."""
+    changed: tuple[Source, ...] = ()
+    """Values that an update gives the tenant column."""
+    key_type: KeyType = KeyType.INTEGER
+    parameters: int = 0
+    scoped: bool = False
+    inserts: bool = False
+    filtered: bool = True
+    """An update or delete has a WHERE clause of its own."""
+    gather: GatherForm | None = None
+    gather_refusal: UnsupportedAcrossShards | None = None
+    """What keeps the statement from running on several shards."""
+    total: bool = False
+    """The answer carries the total number of rows."""
+    reply: "Reply" = field(default_factory=lambda: Reply.ROWS)
+
+
+class Reply(Enum):
+    """What one shard's rows look like."""
+
+    ROWS = auto()
+    """The statement's own rows."""
+    ENVELOPE = auto()
+    """One row: JSON text, number of rows, and the total when asked."""
+    COMMAND = auto()
+    """No rows: a write without RETURNING."""

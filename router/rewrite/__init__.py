@@ -1,0 +1,1 @@
+"""Rewrites of a statement, by edits of its text."""

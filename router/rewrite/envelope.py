@@ -1,0 +1,29 @@
+"""The forms in which one shard's answer travels: JSON made by PostgreSQL, in one row."""
+
+from typing import Final
+
+POSITION: Final = (
+    "pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+    " ELSE pg_current_wal_flush_lsn() END"
+)
+"""The two columns that say up to where the snapshot can have seen, read after it was taken."""
+
+
+def read_envelope(sql: str, counted: str | None) -> str:
+    """One row: the JSON array, its number of rows, [the total of `counted`,] the position."""
+    total = f", (SELECT count(*) FROM ({counted}) AS c)" if counted is not None else ""
+    return (
+        f"SELECT coalesce(json_agg(r), '[]')::text, count(*){total}, {POSITION} FROM ({sql}) AS r"
+    )
+
+
+def write_envelope(sql: str) -> str:
+    """One row: the JSON array of what RETURNING gives, and its number of rows."""
+    return f"WITH w AS ({sql}) SELECT coalesce(json_agg(w), '[]')::text, count(*) FROM w"
+
+
+def gather_envelope(sql: str, sort_columns: int, counted: str | None) -> str:
+    """One row of arrays: JSON texts and sort keys of the rows in order, [the total,] the position."""
+    keys = "".join(f", array_agg(g.k{index})" for index in range(sort_columns))
+    total = f", (SELECT count(*) FROM ({counted}) AS c)" if counted is not None else ""
+    return f"SELECT array_agg(g.j){keys}{total}, {POSITION} FROM ({sql}) AS g"

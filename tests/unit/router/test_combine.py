@@ -1,0 +1,106 @@
+import math
+import random
+from decimal import Decimal
+
+import pytest
+
+from router import Access, RowCountUnexpected, Served, ShardQuery, ShardReply
+from router.combine import combine
+from router.plan import EveryShard, Merge, Plan
+from router.query import Reply, SortKey
+from shardmap import ShardId
+
+A, B = ShardId("a"), ShardId("b")
+QUERY = ShardQuery("", (), Access.READ, claims=False)
+UP = SortKey(descending=False, nulls_first=False)
+DOWN = SortKey(descending=True, nulls_first=True)
+
+
+def reply(shard, rows, columns=("value", "k0")):
+    return ShardReply(rows, len(rows), columns, Served(shard, f"{shard}-a", replica=True))
+
+
+def merged(shards, *, sort=(UP,), limit=None, offset=0):
+    plan = Plan(EveryShard((A, B)), QUERY, Merge(sort, limit, offset), Reply.ROWS, total=False)
+    replies = [reply(A, shards[0]), reply(B, shards[1])]
+    return [row[0] for row in combine(plan, replies).rows]
+
+
+def test_rows_are_merged_by_their_hidden_column_which_is_taken_off():
+    assert merged([[("x", 1), ("z", 3)], [("y", 2)]]) == ["x", "y", "z"]
+
+
+def test_nulls_come_last_going_up_and_first_going_down():
+    rows = [[("x", 1), ("n", None)], [("y", 2)]]
+
+    assert merged(rows) == ["x", "y", "n"]
+    assert merged([list(reversed(rows[0])), rows[1]], sort=(DOWN,)) == ["n", "y", "x"]
+
+
+def test_nulls_can_be_placed_against_the_direction():
+    rows = [[("n", None), ("x", 1)], [("y", 2)]]
+
+    assert merged(rows, sort=(SortKey(descending=False, nulls_first=True),)) == ["n", "x", "y"]
+    assert merged(rows, sort=(SortKey(descending=True, nulls_first=False),)) == ["y", "x", "n"]
+
+
+@pytest.mark.parametrize("nan", [math.nan, Decimal("NaN")])
+def test_nan_is_above_every_number_and_below_null(nan):
+    top = type(nan)("Infinity")
+
+    assert merged([[("i", top), ("n", None)], [("x", nan)]]) == ["i", "x", "n"]
+
+
+def test_later_keys_decide_ties_each_in_its_own_direction():
+    rows = [[("a", 1, 1), ("b", 1, 3)], [("c", 1, 2), ("d", 2, 9)]]
+    plan = Plan(EveryShard((A, B)), QUERY, Merge((UP, DOWN), None, 0), Reply.ROWS, total=False)
+
+    answer = combine(
+        plan, [reply(s, r, ("v", "k0", "k1")) for s, r in zip((A, B), rows, strict=True)]
+    )
+
+    assert [row[0] for row in answer.rows] == ["b", "c", "a", "d"]
+
+
+def test_limit_and_offset_cut_the_whole_and_not_each_shard():
+    rows = [[(n, n) for n in range(0, 20, 2)], [(n, n) for n in range(1, 20, 2)]]
+
+    assert merged(rows, limit=5, offset=3) == [3, 4, 5, 6, 7]
+
+
+def test_a_merge_equals_the_sort_of_all_rows():
+    seeded = random.Random(7)
+    values = [seeded.choice([None, *range(5)]) for _ in range(200)]
+    order = sorted(values, key=lambda value: (value is None, value or 0))
+    halves = [
+        sorted(half, key=lambda v: (v is None, v or 0)) for half in (values[:90], values[90:])
+    ]
+
+    assert merged([[(v, v) for v in half] for half in halves]) == order
+
+
+def envelope(shards, *, limit=None, offset=0, exactly=None):
+    merge = Merge((UP,), limit, offset)
+    plan = Plan(EveryShard((A, B)), QUERY, merge, Reply.ENVELOPE, total=True)
+    replies = [reply(shard, [row]) for shard, row in zip((A, B), shards, strict=True)]
+    return combine(plan, replies, exactly)
+
+
+def test_json_texts_are_joined_as_json_agg_joins_them_and_totals_are_added():
+    answer = envelope([(['{"a":1}', '{"a":3}'], [1, 3], 5), (['{"a":2}'], [2], 7)], limit=2)
+
+    assert answer.body == '[{"a":1}, \n {"a":2}]'
+    assert (answer.row_count, answer.total) == (2, 12)
+
+
+def test_shards_without_rows_add_nothing_but_their_total():
+    answer = envelope([(None, None, 0), (None, None, 4)])
+
+    assert (answer.body, answer.row_count, answer.total) == ("[]", 0, 4)
+
+
+def test_a_gather_with_another_number_of_rows_than_asked_is_refused():
+    with pytest.raises(RowCountUnexpected) as caught:
+        envelope([(["{}"], [1], 1), (["{}"], [2], 1)], exactly=1)
+
+    assert caught.value.found == 2
