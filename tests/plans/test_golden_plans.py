@@ -47,7 +47,7 @@ def planned(query):
         return f"{refusal} ({error.hint})" if error.hint else refusal
 
 
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", list(cases()))
 def test_the_plan_is_the_golden_one(case):
     found = planned(case["query"])
 
