@@ -20,8 +20,11 @@ from server.errors.failure import Dialect, Failure
 from server.errors.sqlstates import RETRY_AFTER, native_failure, postgrest_failure
 from server.errors.tree import ServerError
 from shardmap import (
+    CredentialsUnavailable,
+    IdentityTaken,
     InvalidMap,
     InvalidTenantKey,
+    InvalidUrl,
     MapConflict,
     MapRefused,
     MapUnavailable,
@@ -69,6 +72,9 @@ TABLE: Final[Mapping[type[Exception], Row]] = MappingProxyType(
         MapRefused: Row(400),
         MapConflict: Row(409),
         MapUnavailable: Row(503, retry=True),
+        CredentialsUnavailable: Row(503, retry=True),
+        InvalidUrl: Row(400),
+        IdentityTaken: Row(409),
     }
 )
 """A class that is not listed is answered as the nearest of its parents that is."""

@@ -1,0 +1,374 @@
+"""The settings of a server: one frozen value, read once at start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from server.configuration.declaration import setting
+from server.configuration.forms import (
+    ADDRESS,
+    BOOLEAN,
+    DURATION,
+    ENDPOINTS,
+    LIST,
+    SIZE,
+    TEXT,
+    URL,
+    ListenAddress,
+    choice,
+    fraction,
+    integer,
+    member,
+    positive_duration,
+    secret,
+)
+from shardmap import KeyType
+
+MIN_SECRET_BYTES: Final = 32
+"""HS256 keys shorter than the hash (RFC 7518, 3.2) can be guessed offline from one token."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSettings:
+    """One `FLUXBASE_DATABASE_SHARD_n`, with the name that holds its credentials."""
+
+    url: str = field(repr=False)
+    url_name: str
+    read_replicas: tuple[str, ...] = field(default=(), repr=False)
+    read_replicas_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """Which databases there are, and how many connections may go to each."""
+
+    url: str | None = setting(
+        "DATABASE_URL",
+        URL,
+        None,
+        "the primary database: the catalog, and the only shard if there are no shards",
+        aliases=("FLUXBASE_DATABASE_URL",),
+    )
+    host: str = setting(
+        "FLUXBASE_DATABASE_HOST", TEXT, "localhost", "the same in parts; DATABASE_URL wins"
+    )
+    port: int = setting("FLUXBASE_DATABASE_PORT", integer(1, 65535), "5432", "its port")
+    user: str = setting("FLUXBASE_DATABASE_USER", TEXT, "postgres", "its login role")
+    password: str = setting(
+        "FLUXBASE_DATABASE_PASSWORD", secret(), "postgres", "the login role's password"
+    )
+    database: str = setting("FLUXBASE_DATABASE_DATABASE", TEXT, "fluxbase", "its database")
+    ssl_mode: str = setting(
+        "FLUXBASE_DATABASE_SSL_MODE",
+        choice("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+        "disable",
+        "encryption of the database given in parts; a url says `?sslmode=…`",
+    )
+    read_replicas: tuple[str, ...] = setting(
+        "FLUXBASE_DATABASE_READ_REPLICAS",
+        ENDPOINTS,
+        "",
+        "replicas of DATABASE_URL: reads go there, writes never; user, password and database "
+        "are the primary's unless a url says otherwise",
+    )
+    max_connections: int = setting(
+        "FLUXBASE_DATABASE_MAX_CONNECTIONS",
+        integer(1, 10_000),
+        "25",
+        "ceiling of this instance for one endpoint, over all its workers and roles",
+    )
+    min_connections: int = setting(
+        "FLUXBASE_DATABASE_MIN_CONNECTIONS",
+        integer(0, 10_000),
+        "5",
+        "connections kept open for one endpoint",
+    )
+    max_conn_lifetime_s: float = setting(
+        "FLUXBASE_DATABASE_MAX_CONN_LIFETIME",
+        positive_duration(1),
+        "1h",
+        "age at which a connection is replaced",
+    )
+    max_conn_idle_time_s: float = setting(
+        "FLUXBASE_DATABASE_MAX_CONN_IDLE_TIME",
+        positive_duration(1),
+        "30m",
+        "idle time after which a connection above the minimum is closed",
+    )
+    acquire_timeout_s: float = setting(
+        "FLUXSHARD_ACQUIRE_TIMEOUT",
+        positive_duration(),
+        "5s",
+        "longest wait for a free connection; then 503 P201",
+    )
+    write_hold_s: float = setting(
+        "FLUXSHARD_WRITE_HOLD",
+        DURATION,
+        "5s",
+        "longest time that a write waits for a shard's primary to be back; then 503 P203",
+    )
+    freshness_wait_s: float = setting(
+        "FLUXSHARD_FRESHNESS_WAIT",
+        DURATION,
+        "50ms",
+        "longest wait for a replica to reach what the reader has seen; then the primary answers",
+    )
+    url_name: str = ""
+    """The variable that holds the primary's credentials."""
+    shards: tuple[ShardSettings, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """Where the server listens, and what it takes."""
+
+    address: ListenAddress = setting(  # noqa: RUF009 - makes a dataclass field
+        "FLUXBASE_SERVER_ADDRESS", ADDRESS, ":8080", "where the API listens"
+    )
+    read_timeout_s: float = setting(
+        "FLUXBASE_SERVER_READ_TIMEOUT",
+        positive_duration(),
+        "300s",
+        "longest time for a request's body to arrive; the request's own time also ends it",
+    )
+    write_timeout_s: float = setting(
+        "FLUXBASE_SERVER_WRITE_TIMEOUT",
+        positive_duration(),
+        "300s",
+        "longest time for a client to take its response; then the connection is cut",
+    )
+    idle_timeout_s: float = setting(
+        "FLUXBASE_SERVER_IDLE_TIMEOUT",
+        positive_duration(),
+        "120s",
+        "how long a kept connection may be silent",
+    )
+    body_limit_bytes: int = setting(
+        "FLUXBASE_SERVER_BODY_LIMIT", SIZE, "2GiB", "no body is larger, whatever its route"
+    )
+    body_limits_enabled: bool = setting(
+        "FLUXBASE_SERVER_BODY_LIMITS_ENABLED", BOOLEAN, "true", "limits by kind of route"
+    )
+    default_limit_bytes: int = setting(
+        "FLUXBASE_SERVER_BODY_LIMITS_DEFAULT_LIMIT", SIZE, "1MiB", "bodies of other routes"
+    )
+    rest_limit_bytes: int = setting(
+        "FLUXBASE_SERVER_BODY_LIMITS_REST_LIMIT", SIZE, "1MiB", "bodies of one row"
+    )
+    bulk_limit_bytes: int = setting(
+        "FLUXBASE_SERVER_BODY_LIMITS_BULK_LIMIT", SIZE, "10MiB", "bodies of many rows"
+    )
+    admin_limit_bytes: int = setting(
+        "FLUXBASE_SERVER_BODY_LIMITS_ADMIN_LIMIT", SIZE, "5MiB", "bodies of the admin API"
+    )
+    max_json_depth: int = setting(
+        "FLUXBASE_SERVER_BODY_LIMITS_MAX_JSON_DEPTH",
+        integer(1, 512),
+        "64",
+        "deepest nesting of a JSON body",
+    )
+    request_timeout_s: float = setting(
+        "FLUXSHARD_REQUEST_TIMEOUT",
+        positive_duration(),
+        "30s",
+        "time of one request; what is left of it is the statement_timeout of its statements",
+    )
+    drain_delay_s: float = setting(
+        "FLUXSHARD_DRAIN_DELAY",
+        DURATION,
+        "1s",
+        "after SIGTERM: how long /ready is 503 before the listeners close",
+    )
+    drain_timeout_s: float = setting(
+        "FLUXSHARD_DRAIN_TIMEOUT",
+        DURATION,
+        "25s",
+        "after SIGTERM: how long requests in flight may take to end",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Limits of one page, and which schemas there are."""
+
+    exposed_schemas: tuple[str, ...] = setting(
+        "FLUXSHARD_EXPOSED_SCHEMAS",
+        LIST,
+        "public",
+        "schemas that clients may use; the first is the default",
+    )
+    max_page_size: int = setting(
+        "FLUXBASE_API_MAX_PAGE_SIZE", integer(1), "1000", "largest `limit` of a read"
+    )
+    default_page_size: int = setting(
+        "FLUXBASE_API_DEFAULT_PAGE_SIZE", integer(1), "1000", "`limit` of a read that has none"
+    )
+    max_total_results: int = setting(
+        "FLUXBASE_API_MAX_TOTAL_RESULTS",
+        integer(1),
+        "10000",
+        "largest offset + limit; service keys are exempt",
+    )
+    max_batch_size: int = setting(
+        "FLUXBASE_API_MAX_BATCH_SIZE", integer(1), "1000", "most rows of one insert"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSettings:
+    """Which tokens are believed, and where they name the tenant."""
+
+    jwt_secret: str = setting(
+        "FLUXBASE_AUTH_JWT_SECRET",
+        secret(MIN_SECRET_BYTES),
+        None,
+        "key of all tokens (HS256), at least 32 bytes",
+        required=True,
+    )
+    issuers: tuple[str, ...] = setting(
+        "FLUXSHARD_JWT_ISSUERS",
+        LIST,
+        "fluxbase,supabase,supabase-demo",
+        "accepted `iss` claims; a token without one is accepted",
+    )
+    tenant_claim: str = setting(
+        "FLUXSHARD_TENANT_CLAIM",
+        TEXT,
+        "tenant_id",
+        "the claim that names the tenant, at the top level or in `app_metadata`",
+    )
+    tenant_key_type: KeyType = setting(  # noqa: RUF009 - makes a dataclass field
+        "FLUXSHARD_TENANT_KEY_TYPE",
+        member(KeyType),
+        "integer",
+        "SQL type of the tenant keys of a map that is made from these settings",
+    )
+    anonymous: bool = setting(
+        "FLUXSHARD_ANONYMOUS",
+        BOOLEAN,
+        "false",
+        "whether /rest/v1 answers a request without a token as role anon, not with 401",
+    )
+    token_cache_entries: int = setting(
+        "FLUXSHARD_TOKEN_CACHE_ENTRIES",
+        integer(0, 1_000_000),
+        "4096",
+        "verified tokens remembered by one worker",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CorsSettings:
+    """Which pages of other origins may call."""
+
+    allowed_origins: tuple[str, ...] = setting(
+        "FLUXBASE_CORS_ALLOWED_ORIGINS",
+        LIST,
+        "http://localhost:5173,http://localhost:8080",
+        "origins that may call; `*` allows all",
+    )
+    allowed_methods: tuple[str, ...] = setting(
+        "FLUXBASE_CORS_ALLOWED_METHODS",
+        LIST,
+        "GET,POST,PUT,PATCH,DELETE,OPTIONS",
+        "methods that they may use",
+    )
+    allowed_headers: tuple[str, ...] = setting(
+        "FLUXBASE_CORS_ALLOWED_HEADERS",
+        LIST,
+        "Origin,Content-Type,Accept,Authorization,X-Request-ID,X-CSRF-Token,"
+        "X-Impersonation-Token,Prefer,apikey,x-client-app,x-client-info,Idempotency-Key,Range,"
+        "Range-Unit,If-None-Match,Accept-Profile,Content-Profile,X-Tenant-ID",
+        "request headers that they may send",
+    )
+    exposed_headers: tuple[str, ...] = setting(
+        "FLUXBASE_CORS_EXPOSED_HEADERS",
+        LIST,
+        "Content-Range,Content-Encoding,Content-Length,Content-Location,Location,X-Request-ID,"
+        "X-RateLimit-Limit,X-RateLimit-Remaining,X-RateLimit-Reset,ETag,Idempotency-Replayed",
+        "response headers that they may read",
+    )
+    allow_credentials: bool = setting(
+        "FLUXBASE_CORS_ALLOW_CREDENTIALS", BOOLEAN, "true", "whether cookies may be sent along"
+    )
+    max_age_s: int = setting(
+        "FLUXBASE_CORS_MAX_AGE", integer(0, 86400), "300", "seconds that a preflight is valid"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Where the metrics are."""
+
+    enabled: bool = setting("FLUXBASE_METRICS_ENABLED", BOOLEAN, "true", "whether there are any")
+    port: int = setting(
+        "FLUXBASE_METRICS_PORT",
+        integer(0, 65535),
+        "9090",
+        "port of their own, at the host of FLUXBASE_SERVER_ADDRESS; 0: only the API port",
+    )
+    path: str = setting("FLUXBASE_METRICS_PATH", TEXT, "/metrics", "their path on both ports")
+
+
+@dataclass(frozen=True, slots=True)
+class LoggingSettings:
+    """What is logged, to standard error."""
+
+    console_enabled: bool = setting(
+        "FLUXBASE_LOGGING_CONSOLE_ENABLED", BOOLEAN, "true", "whether anything is logged"
+    )
+    console_level: str = setting(
+        "FLUXBASE_LOGGING_CONSOLE_LEVEL",
+        choice("debug", "info", "warn", "error"),
+        "info",
+        "lowest level of what is logged",
+    )
+    console_format: str = setting(
+        "FLUXBASE_LOGGING_CONSOLE_FORMAT", choice("console", "json"), "console", "form of a line"
+    )
+    debug: bool = setting(
+        "FLUXBASE_DEBUG", BOOLEAN, "false", "level debug, and one line for every request"
+    )
+    access_sample: float = setting(
+        "FLUXSHARD_ACCESS_LOG_SAMPLE",
+        fraction(),
+        "0",
+        "share of ordinary requests that get a line; failed and slow ones always do",
+    )
+    slow_request_s: float = setting(
+        "FLUXSHARD_SLOW_REQUEST", positive_duration(), "1s", "from here on a request is slow"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSettings:
+    """How the server runs on its machine."""
+
+    workers: int = setting(
+        "FLUXSHARD_WORKERS", integer(1, 256), "1", "processes that share the port"
+    )
+    state_dir: str = setting(
+        "FLUXSHARD_STATE_DIR",
+        TEXT,
+        "",
+        "where the last good shard map is kept; empty: a directory for this catalog below "
+        "$XDG_STATE_HOME/fluxshard or ~/.local/state/fluxshard",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything an operator can set.
+
+    `environ` is what `env:NAME` credentials are looked up in: the environment over the file.
+    """
+
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    cors: CorsSettings = field(default_factory=CorsSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    logging: LoggingSettings = field(default_factory=LoggingSettings)
+    process: ProcessSettings = field(default_factory=ProcessSettings)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
