@@ -1,0 +1,80 @@
+"""Which processes of the machine belong to a server, as /proc tells; no bookkeeping can go stale.
+
+A postmaster, and a program that makes or mends a data directory, has the directory's path among its
+arguments. A server's children have the cluster's name for it in their title (`cluster_name`). Both
+can be read of any account's processes, where `cwd` could not.
+"""
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_PROC: Final = Path("/proc")
+
+
+_PROGRAMS: Final = frozenset({"postgres", "initdb", "pg_basebackup", "pg_rewind"})
+"""Only these: a user's own `du` of a data directory is none of our business."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """How the processes of one server are known: paths in arguments, and a title."""
+
+    paths: frozenset[str]
+    title: str
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs. One that has ended and was not yet reaped does not."""
+    try:
+        status = (_PROC / str(pid) / "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
+def arguments(pid: int) -> tuple[str, ...]:
+    """The arguments of a process; empty when it has ended."""
+    try:
+        content = (_PROC / str(pid) / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return ()
+    return tuple(os.fsdecode(content).rstrip("\0").split("\0"))
+
+
+def processes(uid: int) -> tuple[int, ...]:
+    """The processes of a user."""
+    found = []
+    for entry in _PROC.iterdir():
+        if entry.name.isdecimal():
+            try:
+                if entry.stat().st_uid == uid:
+                    found.append(int(entry.name))
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    return tuple(found)
+
+
+def of_server(traces: Traces, uid: int) -> tuple[int, ...]:
+    """The server's living processes, and the programs at work on its data directory."""
+    return tuple(pid for pid in processes(uid) if belongs(arguments(pid), traces) and alive(pid))
+
+
+def belongs(argv: Sequence[str], traces: Traces) -> bool:
+    """Whether a process with these arguments belongs to the server."""
+    if not argv:
+        return False
+    if argv[0].startswith(f"postgres: {traces.title}: "):
+        return True
+    return Path(argv[0]).name in _PROGRAMS and not traces.paths.isdisjoint(argv)
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal; a process that has ended takes it as well as any."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,84 @@
+"""Running PostgreSQL's own programs as the servers' account, and servers that outlive us."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from server.embedded.account import Account
+from server.embedded.binaries import Binaries
+from server.embedded.errors import ProgramFailed, ServerSlow
+
+ENVIRONMENT: Final = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+}
+"""All that a program sees: a user's own PGPORT or PGOPTIONS must not reach it."""
+
+PROGRAM_LIMIT_S: Final = 600.0
+"""For the longest of them, a base backup of a large shard."""
+
+MAX_LOG_BYTES: Final = 16 * 1024 * 1024
+"""A log longer than this is set aside when its server starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The programs, and the account that they run as."""
+
+    binaries: Binaries
+    account: Account
+    passfile: Path
+
+    async def run(self, server: str, program: str, *arguments: str) -> str:
+        """What the program printed. Cancelling ends it, with all its children.
+
+        Raises:
+            ProgramFailed: It ended with an error.
+            ServerSlow: It did not end in time.
+        """
+        process = subprocess.Popen(  # noqa: ASYNC220 - starting takes a moment, waiting is in a thread
+            [str(self.binaries.bindir / program), *arguments],
+            cwd="/",
+            env={**ENVIRONMENT, "PGPASSFILE": str(self.passfile)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            umask=0o077,
+            start_new_session=True,
+            **self.account.process_options,
+        )
+        try:
+            async with asyncio.timeout(PROGRAM_LIMIT_S):
+                printed, _ = await asyncio.to_thread(process.communicate)
+        except TimeoutError as error:
+            raise ServerSlow(server, f"done with {program}", PROGRAM_LIMIT_S) from error
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        output: str = printed.decode(errors="replace")
+        if process.returncode != 0:
+            raise ProgramFailed(program, server, output)
+        return output
+
+    def serve(self, data: Path, log: Path) -> "subprocess.Popen[bytes]":
+        """Start a server in a session of its own: it goes on when we and our terminal end."""
+        if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                [str(self.binaries.bindir / "postgres"), "-D", str(data)],
+                cwd="/",
+                env=ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                umask=0o077,
+                start_new_session=True,
+                **self.account.process_options,
+            )
