@@ -52,11 +52,14 @@ def parse_url(url: str) -> tuple[Address, str | None]:
     authority, _, path = rest.partition("/")
     login, _, place = authority.rpartition("@")
     user, colon, secret = login.partition(":")
-    host, port = split_host_port(place) if place else (None, None)
+    try:
+        host, port = split_host_port(place) if place else (None, None)
+    except InvalidUrl as error:
+        raise InvalidUrl(f"{error}; {_ENCODE_HINT}") from error
     named = _parameters(query)
 
     if "host" in named:
-        host = _one_host(named["host"])
+        host = check_host(named["host"])
     if "port" in named:
         port = _port(named["port"])
     address = Address(
@@ -82,31 +85,35 @@ def split_host_port(text: str) -> tuple[str, int | None]:
         host, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
             raise InvalidUrl("an IPv6 address is written [address] or [address]:port")
-        return _one_host(host), _port(rest[1:]) if rest else None
+        return check_host(_decoded(host)), _port(rest[1:]) if rest else None
     host, colon, port = text.rpartition(":")
     if not colon:
-        return _one_host(text), None
+        return check_host(_decoded(text)), None
     if ":" in host:
-        raise InvalidUrl(f"an IPv6 address is written [address]:port, and {_ENCODE_HINT}")
-    return _one_host(host), _port(port)
+        raise InvalidUrl("an IPv6 address is written [address] or [address]:port")
+    return check_host(_decoded(host)), _port(port)
 
 
-def _one_host(text: str) -> str:
-    host = _decoded(text)
+def check_host(host: str) -> str:
+    """The same name, address or socket directory, once it is sure to be one.
+
+    Raises:
+        InvalidUrl: It is empty, a list, or has characters that no host has.
+    """
     if not host:
         raise InvalidUrl("the address names no host")
     if "," in host:
         raise InvalidUrl("several hosts in one address are not supported; list them one by one")
-    if host.startswith("/"):
+    if host.startswith("/") and host.isprintable():
         return host.rstrip("/") or "/"
     if not re.fullmatch(r"[A-Za-z0-9_.:%-]+", host):
-        raise InvalidUrl(f"the host has characters that no host name has; {_ENCODE_HINT}")
+        raise InvalidUrl("the host has characters that no host name has")
     return host
 
 
 def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or not 1 <= int(text) <= 65535:
-        raise InvalidUrl(f"the port is no number from 1 to 65535; {_ENCODE_HINT}")
+        raise InvalidUrl("the port is no number from 1 to 65535")
     return int(text)
 
 
