@@ -4,10 +4,7 @@ Slow (about 0.3 ms) and therefore cached by text; what it depends on besides is 
 schema's version, the placements, whether a tenant is in context, whether the caller is a service.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from sqlglot import TokenType
 from sqlglot import expressions as exp
@@ -15,7 +12,6 @@ from sqlglot import expressions as exp
 from router.backends import Access
 from router.errors import (
     FunctionRefused,
-    RouterError,
     ServiceOnly,
     StatementNotUnderstood,
     TenantKeyChanged,
@@ -36,9 +32,6 @@ from router.statement import Form
 from router.tables import Located, Placements, locate
 from router.tenant_keys import IsKey, required_keys, scope_of, source_of
 from shardmap import Global, KeyType, Reference, Sharded
-
-CACHE_ENTRIES: Final = 4096
-"""A REST application has hundreds of shapes; an entry holds about 4 KiB of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,52 +383,3 @@ def _parameters(parsed: Parsed) -> int:
             raise StatementNotUnderstood("a parameter is not of the form $n")
         highest = max(highest, int(str(number.this)))
     return highest
-
-
-Entry = Query | RouterError
-
-
-class AnalysisCache:
-    """Analyses by text, least recently used ones dropped first. Refusals are kept as well."""
-
-    def __init__(
-        self,
-        analyse_: Callable[[Ask, Caller, Setting], Query] = analyse,
-        entries: int = CACHE_ENTRIES,
-    ) -> None:
-        self._analyse = analyse_
-        self._entries = entries
-        self._cache: OrderedDict[tuple[object, ...], Entry] = OrderedDict()
-        self.hits = 0
-        self.misses = 0
-
-    def query(self, ask: Ask, caller: Caller, setting: Setting) -> Query:
-        """The statement's Query, analysed at most once while it stays in the cache."""
-        key = (
-            ask.sql,
-            ask.form,
-            ask.count,
-            caller.scoped,
-            caller.service,
-            setting.schema.version,
-            setting.version,
-        )
-        entry = self._cache.get(key)
-        if entry is None:
-            self.misses += 1
-            entry = self._fresh(ask, caller, setting)
-            self._cache[key] = entry
-            if len(self._cache) > self._entries:
-                self._cache.popitem(last=False)
-        else:
-            self.hits += 1
-            self._cache.move_to_end(key)
-        if isinstance(entry, RouterError):
-            raise entry.with_traceback(None)
-        return entry
-
-    def _fresh(self, ask: Ask, caller: Caller, setting: Setting) -> Entry:
-        try:
-            return self._analyse(ask, caller, setting)
-        except RouterError as refusal:
-            return refusal

@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Callable
 
-from router.analyse import AnalysisCache, Ask, Caller, Setting
+from router.analyse import Ask, Caller, Setting
+from router.analyses import Analyses
 from router.backends import Backends
 from router.combine import combine
 from router.context import QueryContext
@@ -31,7 +32,7 @@ class Router:
         self._backends = backends
         self._map = shard_map
         self._schema = schema
-        self._analyses = AnalysisCache()
+        self._analyses = Analyses()
         self._seen: tuple[ShardMap, Schema, Setting] | None = None
 
     async def answer(self, statement: Statement, context: QueryContext) -> Result:
@@ -52,7 +53,7 @@ class Router:
         return plan(self._query(statement, context, shard_map), statement, context, shard_map)
 
     @property
-    def analyses(self) -> AnalysisCache:
+    def analyses(self) -> Analyses:
         """The cache of analyses, for its hit rate."""
         return self._analyses
 

@@ -1,0 +1,46 @@
+"""A twin of the router's backends: one plain connection per shard, no pools, roles or replicas.
+
+For tests of what the router decides and combines, against real PostgreSQL servers.
+"""
+
+import re
+
+import asyncpg
+
+from router import (
+    RowCountUnexpected,
+    Served,
+    ShardQuery,
+    ShardReply,
+    StatementFailed,
+)
+
+
+class DirectBackends:
+    """Runs each statement on the connection of its shard, writes in a transaction."""
+
+    def __init__(self, connections):
+        self.connections = connections
+
+    async def run(self, shard, query: ShardQuery, context) -> ShardReply:
+        connection = self.connections[shard]
+        try:
+            async with connection.transaction():
+                prepared = await connection.prepare(query.sql)
+                rows = [tuple(record) for record in await prepared.fetch(*query.args)]
+                affected = _affected(prepared.get_statusmsg())
+                if query.row_count_column is not None:
+                    affected = rows[0][query.row_count_column]
+                if query.exactly is not None and affected != query.exactly:
+                    raise RowCountUnexpected(query.exactly, affected)
+        except asyncpg.PostgresError as error:
+            raise StatementFailed(error.sqlstate, str(error)) from error
+        if query.inline_position:
+            rows = [row[:-2] for row in rows]
+        columns = tuple(attribute.name for attribute in prepared.get_attributes())
+        return ShardReply(rows, affected, columns, Served(shard, f"{shard}-a", replica=False))
+
+
+def _affected(status):
+    numbers = re.findall(r"\d+", status or "")
+    return int(numbers[-1]) if numbers else 0
