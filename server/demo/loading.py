@@ -50,6 +50,10 @@ class Loaded:
     rows: int
     """All rows of sharded tables."""
 
+    def home(self, tenant: int) -> ShardId:
+        """The shard where the tenant lives."""
+        return self.shard_map.owner(TenantId(str(tenant)))
+
 
 def demo_map(endpoints: ClusterEndpoints) -> ShardMap:
     """The cluster's map: the ring's slots, and the second largest company pinned by hand.
@@ -112,7 +116,7 @@ class Loading:
                     self._done += len(rows)
                     self._progress(self._done, self._total)
                 await connection.execute(
-                    f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {number * _ID_SPAN})"  # noqa: S608 - constants of this module
+                    f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {number * _ID_SPAN})"
                 )
         await connection.execute("ANALYZE")
 

@@ -1,0 +1,5 @@
+"""`python -m server`: the command line without its launcher."""
+
+from server.cli import main
+
+main()
