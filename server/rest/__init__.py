@@ -1,0 +1,8 @@
+"""Tables over HTTP in two dialects: the native API and PostgREST's, one planner behind both."""
+
+from server.rest.desk import Answers, TenantColumn
+from server.rest.errors import RestError
+from server.rest.page import Limits
+from server.rest.tables import Tables
+
+__all__ = ["Answers", "Limits", "RestError", "Tables", "TenantColumn"]

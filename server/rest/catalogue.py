@@ -1,0 +1,79 @@
+"""Names of a request resolved to tables, and the templates made for them, per schema version."""
+
+from collections.abc import Callable, Hashable
+from typing import Final, Generic, TypeVar
+
+from router import Schema, Table
+from server.rest.build import build
+from server.rest.errors import TableUnknown
+from server.rest.request import TableRequest
+from server.rest.template import Template
+from shardmap import TableName
+
+MAX_ENTRIES: Final = 4096
+"""Shapes kept: an application has hundreds, an attacker as many as it likes."""
+
+Value = TypeVar("Value")
+
+
+class Memo(Generic[Value]):
+    """Values by key for one schema. When full, the oldest is forgotten; a new schema forgets all."""
+
+    __slots__ = ("_entries", "_schema")
+
+    def __init__(self) -> None:
+        self._schema: Schema | None = None
+        self._entries: dict[Hashable, Value] = {}
+
+    def of(self, schema: Schema) -> dict[Hashable, Value]:
+        """The entries made from this schema, to be read."""
+        if schema is not self._schema:
+            self._schema, self._entries = schema, {}
+        return self._entries
+
+    def keep(self, key: Hashable, value: Value) -> None:
+        """Adds an entry for the schema last asked for."""
+        if len(self._entries) >= MAX_ENTRIES:
+            del self._entries[next(iter(self._entries))]
+        self._entries[key] = value
+
+
+class Catalogue:
+    """The tables that clients may name, and the SQL of requests on them."""
+
+    def __init__(self, schema: Callable[[], Schema]) -> None:
+        self._schema = schema
+        self._templates: Memo[Template] = Memo()
+
+    @property
+    def schema(self) -> Schema:
+        """The schema as it is now; read once a request."""
+        return self._schema()
+
+    def template(self, request: TableRequest, table: Table, schema: Schema) -> Template:
+        """The request's statement, built at most once while it is remembered.
+
+        Raises:
+            ColumnUnknown: It names a column that the table does not have.
+        """
+        template = self._templates.of(schema).get(request)
+        if template is None:
+            template = build(request, table)
+            self._templates.keep(request, template)
+        return template
+
+
+def table_of(schema: Schema, namespace: str, relation: str) -> Table:
+    """The exposed table of that name.
+
+    Raises:
+        TableUnknown: There is none.
+    """
+    if namespace not in schema.exposed:
+        raise TableUnknown(namespace, relation, ())
+    table = schema.table(TableName(f"{namespace}.{relation}"))
+    # names may hold dots themselves: "a.b"."c" is not "a"."b.c"
+    if table is None or table.schema != namespace:
+        known = (other.relation for other in schema.tables.values() if other.schema == namespace)
+        raise TableUnknown(namespace, relation, known)
+    return table

@@ -1,0 +1,73 @@
+"""What handlers of both dialects share: the router, the tables, the limits, and how to ask."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from router import QueryContext, Result, Schema, Statement, Table
+from server.exchange import Request
+from server.rest.catalogue import Catalogue
+from server.rest.page import Limits
+from server.rest.request import WHOLE, Page, TableRequest
+from server.rest.template import Template
+from shardmap import TableName
+
+TenantColumn = Callable[[TableName], str | None]
+"""The tenant column of a sharded table; None for other tables."""
+
+
+class Answers(Protocol):
+    """Whoever answers statements: the router, or its twin in tests."""
+
+    async def answer(self, statement: Statement, context: QueryContext) -> Result:
+        """The statement's result.
+
+        Raises:
+            RouterError: There is none.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The table of a request, in the schema as it was when the request began."""
+
+    table: Table
+    schema: Schema
+
+
+class Filled(NamedTuple):
+    """A template with its values: a statement that is ready to be asked."""
+
+    template: Template
+    values: Sequence[Any]
+    page: Page = WHOLE
+    counted: bool = False
+    exactly: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where requests become statements and results come back."""
+
+    router: Answers
+    catalogue: Catalogue
+    tenant_column: TenantColumn
+    limits: Limits
+
+    def template(self, request: TableRequest, target: Target) -> Template:
+        """The statement of a table request, without its values."""
+        return self.catalogue.template(request, target.table, target.schema)
+
+    async def ask(self, request: Request, filled: Filled) -> Result:
+        """The result of a statement for the caller of the request.
+
+        Raises:
+            RouterError: There is none.
+            ParameterMalformed: A value has not the form that its operator needs.
+        """
+        template, values, page, counted, exactly = filled
+        who = request.principal
+        statement = template.statement(values, page, count=counted, exactly=exactly)
+        context = QueryContext(who.role, who.tenant, who.session, who.claims, request.deadline)
+        return await self.router.answer(statement, context)

@@ -1,0 +1,164 @@
+"""Columns, JSON paths, casts and conditions as SQL text over one table."""
+
+from typing import Final, assert_never
+
+from router import Column, Table
+from server.rest.errors import ColumnUnknown
+from server.rest.filters import (
+    Compare,
+    Condition,
+    Field,
+    Group,
+    Is,
+    Negation,
+    Operand,
+    Quantifier,
+)
+from server.rest.operands import listed, spelled_array, starred, text
+from server.rest.template import Constant, Draft, Given, quoted
+
+CASTS: Final = frozenset(
+    "bigint bit bool boolean box bpchar bytea char cidr circle date daterange decimal float4 float8 "
+    "inet int int2 int4 int4range int8 int8range integer interval json jsonb line lseg macaddr money "
+    "name numeric numrange path point polygon real smallint text time timestamp timestamptz timetz "
+    "tsquery tsrange tstzrange tsvector uuid varchar".split()
+) | {"double precision", "character varying", "timestamp with time zone", "time with time zone"}
+"""Types that may be written without quotes in a cast; any other name is quoted."""
+
+LANGUAGES: Final = frozenset(
+    "simple arabic armenian basque catalan danish dutch english finnish french german greek hindi "
+    "hungarian indonesian irish italian lithuanian nepali norwegian portuguese romanian russian "
+    "serbian spanish swedish tamil turkish yiddish".split()
+)
+"""Text search configurations of every PostgreSQL: written into the text, so that an index on
+`to_tsvector('english', …)` fits. Any other name is a parameter."""
+
+
+def column_of(table: Table, name: str) -> Column:
+    """The table's column.
+
+    Raises:
+        ColumnUnknown: There is none of that name.
+    """
+    column = table.columns.get(name)
+    if column is None:
+        raise ColumnUnknown(name, table.relation)
+    return column
+
+
+def field_sql(field: Field, table: Table, draft: Draft, *, qualified: bool = False) -> str:
+    """The field as an expression; `qualified` where an output column could hide the name."""
+    column = column_of(table, field.column)
+    name = quoted(column.name)
+    if qualified:
+        name = f"{quoted(table.relation)}.{name}"
+    if not field.path:
+        return name
+    base = name if column.type in {"json", "jsonb"} else f"to_jsonb({name})"
+    last = len(field.path) - 1
+    for position, step in enumerate(field.path):
+        arrow = "->>" if field.as_text and position == last else "->"
+        key = f"{draft.param(Constant(step.key))}::text"
+        base = f"{base} {arrow} {key}::int4" if step.index else f"{base} {arrow} {key}"
+    return f"({base})"
+
+
+def comparable_sql(field: Field, table: Table, draft: Draft, *, qualified: bool = False) -> str:
+    """The field as something that has an order and equality: JSON as jsonb."""
+    sql = field_sql(field, table, draft, qualified=qualified)
+    if field.path and not field.as_text and table.columns[field.column].type == "json":
+        return f"{sql}::jsonb"
+    return sql
+
+
+def type_of(field: Field, table: Table) -> str:
+    """The type of the field's values, fit for a cast."""
+    if not field.path:
+        return column_of(table, field.column).type
+    return "text" if field.as_text else "jsonb"
+
+
+def cast_name(name: str) -> str:
+    """A client's type name as text for a cast."""
+    base, array = (name[:-2], "[]") if name.endswith("[]") else (name, "")
+    base = base.strip()
+    if base.lower() in CASTS:
+        return f"{base.lower()}{array}"
+    return f"{quoted(base)}{array}"
+
+
+def typed(parameter: str, kind: str) -> str:
+    """A parameter that is sent as text and read by PostgreSQL as a literal of the type."""
+    return f"{parameter}::text" if kind == "text" else f"{parameter}::text::{kind}"
+
+
+def condition_sql(condition: Condition, table: Table, draft: Draft) -> str:
+    """A condition; every one but AND and OR groups binds tighter than NOT, AND and OR.
+
+    Raises:
+        ColumnUnknown: A field's column is not in the table.
+    """
+    match condition:
+        case Compare():
+            return _comparison(condition, table, draft)
+        case Is(field, test):
+            return f"{field_sql(field, table, draft)} {test.value}"
+        case Negation(Group((_, _, *_)) as group):
+            return f"NOT {condition_sql(group, table, draft)}"
+        case Negation(inner):
+            return f"NOT ({condition_sql(inner, table, draft)})"
+        case Group(members, every):
+            word = " AND " if every else " OR "
+            parts = [condition_sql(member, table, draft) for member in members]
+            return parts[0] if len(parts) == 1 else f"({word.join(parts)})"
+        case _:
+            assert_never(condition)
+
+
+def where_sql(conditions: tuple[Condition, ...], table: Table, draft: Draft) -> str:
+    """` WHERE …` of conditions that must all hold; nothing if there are none."""
+    if not conditions:
+        return ""
+    return " WHERE " + " AND ".join(condition_sql(each, table, draft) for each in conditions)
+
+
+def _comparison(compare: Compare, table: Table, draft: Draft) -> str:
+    left = comparable_sql(compare.field, table, draft)
+    kind = type_of(compare.field, table)
+    operator = compare.operator
+    match operator.operand:
+        case Operand.QUERY:
+            return _search(compare, left, kind, draft)
+        case Operand.LIST:
+            parameter = draft.param(Given(compare.value, listed))
+            array = "text[]" if kind == "text" else f"text[]::{kind}[]"
+            return f"{left} {operator.sql} ANY ({parameter}::{array})"
+        case Operand.LITERAL | Operand.SPELLED:
+            spelled = operator.operand is Operand.SPELLED and kind.endswith("[]")
+            convert = spelled_array if spelled else text
+            if compare.numeric:
+                left, kind = f"{left}::numeric", "numeric"
+        case Operand.TEXT:
+            convert, kind = text, "text"
+        case Operand.STARRED:
+            convert, kind = starred, "text"
+        case _:
+            assert_never(operator.operand)
+    parameter = draft.param(Given(compare.value, convert))
+    match compare.quantifier:
+        case None:
+            return f"{left} {operator.sql} {typed(parameter, kind)}"
+        case Quantifier.ANY | Quantifier.ALL:
+            word = compare.quantifier.value.upper()
+            return f"{left} {operator.sql} {word} ({parameter}::text::{kind}[])"
+
+
+def _search(compare: Compare, left: str, kind: str, draft: Draft) -> str:
+    language = ""
+    if compare.language in LANGUAGES:
+        language = f"'{compare.language}'::regconfig , "
+    elif compare.language is not None:
+        language = f"{draft.param(Constant(compare.language))}::text::regconfig , "
+    vector = left if kind == "tsvector" else f"to_tsvector({language}{left})"
+    query = draft.param(Given(compare.value, text))
+    return f"{vector} @@ {compare.operator.sql}({language}{query}::text)"

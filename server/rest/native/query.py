@@ -1,0 +1,196 @@
+"""The native query string: `col=op.value`, `col.op=value`, select, order, paging, or and and."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from server.rest.errors import FeatureMissing, ParameterMalformed, Spot
+from server.rest.filter_text import LOGIC, FilterReader, Grammar
+from server.rest.filters import NATIVE_OPERATORS, Condition, Operand, Test
+from server.rest.query_text import Pair
+from server.rest.request import Output, Shown, Sort
+from server.rest.shapes import Cuttable
+
+GRAMMAR: Final = Grammar(
+    operators=NATIVE_OPERATORS,
+    tests={"null": Test.NULL, "true": Test.TRUE, "false": Test.FALSE},
+    negated={"nin": "in", "isnot": "is"},
+    extensions=("st_", "vec_"),
+    simple_names=True,
+    brackets=True,
+    numeric_json=True,
+)
+
+MISSING: Final = {
+    "cursor": "Pages by cursor",
+    "cursor_column": "Pages by cursor",
+    "group_by": "group_by",
+}
+"""Parameters of the API that this release refuses by name."""
+
+SINGLE: Final = frozenset(
+    {"select", "order", "limit", "offset", "count", "truncate", "on_conflict"}
+)
+"""Reserved parameters that say one thing."""
+
+RESERVED: Final = SINGLE | LOGIC | MISSING.keys()
+
+CUTTABLE: Final = Cuttable(
+    whole=frozenset({"select", "order", "count", "truncate"}),
+    never=RESERVED,
+    operators=frozenset(
+        name for name, meant in NATIVE_OPERATORS.items() if meant.operand is not Operand.QUERY
+    ),
+)
+
+MAX_TRUNCATE: Final = 2**31 - 1
+
+_AGGREGATE: Final = re.compile(r"\s*(count|sum|avg|min|max)\s*\(")
+_ORDER: Final = re.compile(r"(.*)\.(asc|desc)(?:\.(nullsfirst|nullslast))?", re.DOTALL)
+
+
+class Count(StrEnum):
+    """How exactly rows are to be counted."""
+
+    EXACT = "exact"
+    PLANNED = "planned"
+    ESTIMATED = "estimated"
+
+
+@dataclass(frozen=True, slots=True)
+class NativeQuery:
+    """A parsed query: what the rows are, which ones, and the values of the filters."""
+
+    shown: Shown
+    where: tuple[Condition, ...]
+    order: tuple[Sort, ...]
+    values: Sequence[Any]
+    limit: str | None = None
+    offset: str | None = None
+    count: Count | None = None
+    on_conflict: tuple[str, ...] = ()
+
+
+def native_query(pairs: Iterable[Pair]) -> NativeQuery:
+    """The meaning of a query string's pairs.
+
+    Raises:
+        ParameterMalformed: A parameter does not parse, or a single one is there twice.
+        FeatureMissing: It asks for what this release does not answer.
+    """
+    reader = FilterReader(GRAMMAR)
+    single: dict[str, str] = {}
+    where: list[Condition] = []
+    for name, value in pairs:
+        if name in SINGLE:
+            if name in single:
+                raise ParameterMalformed(Spot(name, value), "one value", found="a second one")
+            single[name] = value
+        elif name in LOGIC:
+            where.append(reader.group(name, value))
+        elif name in MISSING:
+            raise FeatureMissing(MISSING[name])
+        else:
+            where.append(_filter(reader, name, value))
+    return NativeQuery(
+        shown=Shown(
+            outputs=outputs_of(single.get("select"), reader),
+            truncate=_truncate(single.get("truncate")),
+        ),
+        where=tuple(where),
+        order=order_of(single.get("order"), reader),
+        values=reader.values,
+        limit=single.get("limit"),
+        offset=single.get("offset"),
+        count=count_of(single.get("count")),
+        on_conflict=names_of(single.get("on_conflict"), reader),
+    )
+
+
+def _filter(reader: FilterReader, name: str, value: str) -> Condition:
+    column, dot, operator = name.partition(".")
+    text = f"{operator}.{value}" if dot else value
+    return reader.filter(reader.field(column), text)
+
+
+def outputs_of(select: str | None, reader: FilterReader) -> tuple[Output, ...]:
+    """The columns of `select`; none means all.
+
+    Raises:
+        ParameterMalformed: An item is no column.
+        FeatureMissing: An item is an aggregate or an embedded relation.
+    """
+    if select is None or not select.strip():
+        return ()
+    outputs: list[Output] = []
+    for item in select.split(","):
+        name = item.strip()
+        if _AGGREGATE.match(name):
+            raise FeatureMissing("Aggregates in select")
+        if "(" in name:
+            raise FeatureMissing("Embedded relations in select")
+        if name == "*":
+            outputs.append(Output(None))
+        else:
+            outputs.append(Output(reader.field(name, "select")))
+    return tuple(outputs)
+
+
+def order_of(order: str | None, reader: FilterReader) -> tuple[Sort, ...]:
+    """The keys of `order`; each needs a direction.
+
+    Raises:
+        ParameterMalformed: A key has none.
+        FeatureMissing: A key is a vector distance.
+    """
+    if order is None:
+        return ()
+    keys: list[Sort] = []
+    for item in order.split(","):
+        if ".vec_" in item:
+            raise FeatureMissing("Order by vector distance")
+        found = _ORDER.fullmatch(item.strip())
+        if found is None:
+            raise ParameterMalformed(
+                Spot("order", order), "column.asc or column.desc", found=f'"{item}"'
+            )
+        nulls_first = None if found[3] is None else found[3] == "nullsfirst"
+        keys.append(Sort(reader.field(found[1], "order"), found[2] == "desc", nulls_first))
+    return tuple(keys)
+
+
+def count_of(text: str | None) -> Count | None:
+    """The kind of count asked for; None for no count.
+
+    Raises:
+        ParameterMalformed: There is no such kind.
+    """
+    if text is None or text == "none":
+        return None
+    try:
+        return Count(text)
+    except ValueError as error:
+        raise ParameterMalformed(
+            Spot("count", text), "exact, planned, estimated or none"
+        ) from error
+
+
+def names_of(text: str | None, reader: FilterReader) -> tuple[str, ...]:
+    """A list of column names.
+
+    Raises:
+        ParameterMalformed: One is no name.
+    """
+    if text is None:
+        return ()
+    return tuple(reader.field(name.strip(), "on_conflict").column for name in text.split(","))
+
+
+def _truncate(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text[:11]) > MAX_TRUNCATE:
+        raise ParameterMalformed(Spot("truncate", text), "a number of characters")
+    return int(text)

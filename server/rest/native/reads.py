@@ -1,0 +1,183 @@
+"""Reads of the native API: lists, questions by body, single rows, and the list of tables."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from router import Schema, Table
+from server.exchange import Reply, Request
+from server.rest.catalogue import Memo
+from server.rest.desk import Desk, Filled, Target, TenantColumn
+from server.rest.errors import (
+    AdministratorsOnly,
+    KeyUnusable,
+    ParameterMisplaced,
+    RecordAmbiguous,
+    RecordNotFound,
+)
+from server.rest.filters import NATIVE_OPERATORS, Compare, Field
+from server.rest.native import render
+from server.rest.native.form import query_form
+from server.rest.native.query import CUTTABLE, SINGLE, NativeQuery, native_query
+from server.rest.page import native_page
+from server.rest.query_text import Pair, pairs
+from server.rest.request import Page, ReadRows
+from server.rest.shapes import Cut, cut
+from server.rest.template import Template
+
+ADMINISTRATORS: Final = frozenset({"admin", "dashboard_admin", "service_role"})
+LISTS: Final = SINGLE - {"on_conflict"}
+ROWS: Final = frozenset({"select", "truncate"})
+
+
+class Known(NamedTuple):
+    """What is remembered of a query's shape."""
+
+    template: Template
+    counted: bool
+
+
+class NativeReads:
+    """Answers GET and HEAD, and POST `/query`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._shapes: Memo[Known] = Memo()
+
+    def remembered(self, request: Request, schema: Schema) -> Filled | None:
+        """The read of a request whose path and shape were seen before.
+
+        Raises:
+            RequestMalformed: A value is not percent-encoded UTF-8.
+            ParameterMalformed: The limit or offset is no number.
+        """
+        parts = cut(request.query, CUTTABLE)
+        if parts is None:
+            return None
+        known = self._shapes.of(schema).get(_key(request, parts))
+        if known is None:
+            return None
+        page = self._page(parts.limit, parts.offset, request)
+        return Filled(known.template, parts.values, page, known.counted)
+
+    async def rows(self, request: Request, reading: Filled) -> Reply:
+        """The rows of a read."""
+        result = await self._desk.ask(request, reading)
+        headers = render.count_headers(reading.page.offset, result)
+        return _conditional(request, render.array(result.body, headers=headers))
+
+    def parsed(self, request: Request, target: Target) -> Filled:
+        """The read that the query string asks for; remembered where it has a shape."""
+        query = parsed_query(request, single=LISTS, filters=True)
+        reading = self._built(query, request, target)
+        parts = cut(request.query, CUTTABLE)
+        if parts is not None and parts.values == query.values:
+            self._shapes.of(target.schema)
+            self._shapes.keep(_key(request, parts), Known(reading.template, reading.counted))
+        return reading
+
+    async def asked(self, request: Request, target: Target) -> Reply:
+        """The rows that the body asks for: the same planner, limits and errors as GET."""
+        parsed_query(request, single=frozenset(), filters=False)
+        reading = self._built(query_form(request.body), request, target)
+        result = await self._desk.ask(request, reading)
+        return render.array(result.body, headers=render.count_headers(reading.page.offset, result))
+
+    async def row(self, request: Request, target: Target, identity: str) -> Reply:
+        """The row of that id.
+
+        Raises:
+            RecordNotFound: There is none.
+            RecordAmbiguous: Several tenants have one, and the caller has no tenant.
+            KeyUnusable: The table has no key of one column.
+        """
+        query = parsed_query(request, single=ROWS, filters=False)
+        where = identified(target.table, self._desk.tenant_column, 0)
+        template = self._desk.template(ReadRows(target.table.name, query.shown, (where,)), target)
+        result = await self._desk.ask(request, Filled(template, (identity,)))
+        if result.row_count != 1:
+            raise miscounted(result.row_count)
+        return _conditional(request, render.first(result.body))
+
+    def tables(self, request: Request, schema: Schema) -> Reply:
+        """The list of tables, for administrators.
+
+        Raises:
+            AdministratorsOnly: The caller is none.
+        """
+        if request.principal.role not in ADMINISTRATORS:
+            raise AdministratorsOnly
+        wanted: Sequence[str] = schema.exposed
+        for name, value in pairs(request.query):
+            if name != "schema":
+                raise ParameterMisplaced(name, "the list of tables")
+            wanted = value.split(",")
+        return _conditional(request, render.catalog(schema, wanted))
+
+    def _built(self, query: NativeQuery, request: Request, target: Target) -> Filled:
+        read = ReadRows(
+            target.table.name,
+            query.shown,
+            query.where,
+            query.order,
+            limited=True,
+            skipped=query.offset is not None,
+        )
+        return Filled(
+            self._desk.template(read, target),
+            query.values,
+            self._page(query.limit, query.offset, request),
+            query.count is not None,
+        )
+
+    def _page(self, limit: str | None, offset: str | None, request: Request) -> Page:
+        return native_page(limit, offset, self._desk.limits, service=request.principal.service)
+
+
+def parsed_query(request: Request, *, single: frozenset[str], filters: bool) -> NativeQuery:
+    """The query string, of which only these single parameters and perhaps filters may be used.
+
+    Raises:
+        ParameterMisplaced: Another parameter would be ignored.
+    """
+    found = pairs(request.query)
+    query = native_query(found)
+    for name, _ in found:
+        if not _allowed((name, _), single, filters=filters):
+            raise ParameterMisplaced(name, request.method)
+    return query
+
+
+def identified(table: Table, tenant_column: TenantColumn, value: int) -> Compare:
+    """The condition that a row has the id at that position of the values.
+
+    The id is the primary key; where that is the tenant column and another one, the other one.
+
+    Raises:
+        KeyUnusable: The key has more columns, or there is none.
+    """
+    key = table.primary_key
+    if len(key) > 1:
+        tenant = tenant_column(table.name)
+        key = tuple(name for name in key if name != tenant)
+    if len(key) != 1:
+        raise KeyUnusable(table.name)
+    return Compare(Field(key[0]), NATIVE_OPERATORS["eq"], value)
+
+
+def miscounted(found: int) -> RecordNotFound | RecordAmbiguous:
+    """Why an id did not name one row."""
+    return RecordNotFound() if found == 0 else RecordAmbiguous(found)
+
+
+def _allowed(pair: Pair, single: frozenset[str], *, filters: bool) -> bool:
+    name = pair[0]
+    return name in single if name in SINGLE else filters
+
+
+def _key(request: Request, parts: Cut) -> tuple[object, ...]:
+    return (request.path, parts.offset is None, parts.shape)
+
+
+def _conditional(request: Request, reply: Reply) -> Reply:
+    reply = render.revalidated(reply, request.headers.get("If-None-Match"))
+    return render.headed(reply) if request.method == "HEAD" else reply

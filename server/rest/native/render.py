@@ -1,0 +1,100 @@
+"""Results as replies of the native API."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+import orjson
+
+from router import Result, Schema
+from server.exchange import Reply
+from server.rest.native.paths import PREFIX
+from server.rest.page import content_range
+
+JSON: Final = "application/json"
+
+Headers = tuple[tuple[str, str], ...]
+
+
+def array(body: str, status: int = 200, headers: Headers = ()) -> Reply:
+    """A JSON array, as PostgreSQL wrote it."""
+    return Reply(status, body.encode(), JSON, headers)
+
+
+def first(body: str, status: int = 200, headers: Headers = ()) -> Reply:
+    """The one row of a JSON array."""
+    return Reply(status, body[1:-1].encode(), JSON, headers)
+
+
+def affected(rows: int, status: int, headers: Headers = ()) -> Reply:
+    """The number of rows that a write changed."""
+    return Reply(status, orjson.dumps({"affected": rows}), JSON, headers)
+
+
+def deleted(result: Result, headers: Headers) -> Reply:
+    """What a bulk delete removed."""
+    body = f'{{"affected":{result.row_count},"records":{result.body}}}'
+    return Reply(200, body.encode(), JSON, headers)
+
+
+def batch_headers(rows: int) -> Headers:
+    """What answers to batches say of their size."""
+    return (("Content-Range", f"*/{rows}"), ("X-Affected-Count", str(rows)))
+
+
+def count_headers(offset: int, result: Result) -> Headers:
+    """The page and the total, where a total was counted. It is exact, whatever was asked for."""
+    if result.total is None:
+        return ()
+    return (
+        ("Content-Range", content_range(offset, result.row_count, result.total)),
+        ("Preference-Applied", "count=exact"),
+    )
+
+
+def revalidated(reply: Reply, if_none_match: str | None) -> Reply:
+    """The reply with a weak ETag of its body; 304 without a body if the client has that one."""
+    digest = hashlib.blake2b(reply.body, digest_size=12).hexdigest()
+    tag = f'W/"{digest}"'
+    headers = (*reply.headers, ("ETag", tag))
+    if if_none_match is not None and _matches(if_none_match, digest):
+        return Reply(304, headers=headers)
+    return Reply(reply.status, reply.body, reply.content_type, headers)
+
+
+def _matches(if_none_match: str, digest: str) -> bool:
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return "*" in tags or f'"{digest}"' in tags
+
+
+def headed(reply: Reply) -> Reply:
+    """The same without its body, for HEAD."""
+    return Reply(reply.status, b"", reply.content_type, reply.headers)
+
+
+def catalog(schema: Schema, schemas: Iterable[str]) -> Reply:
+    """The tables of these schemas, for administrators."""
+    wanted = frozenset(schemas)
+    listed = [
+        {
+            "schema": table.schema,
+            "name": table.relation,
+            "type": table.kind.name.lower(),
+            "path": f"{PREFIX}/{table.schema}/{table.relation}",
+            "columns": [
+                {
+                    "name": column.name,
+                    "type": column.type,
+                    "nullable": not column.not_null,
+                    "has_default": column.has_default,
+                    "generated": column.generated,
+                }
+                for column in table.columns.values()
+            ],
+            "primary_key": list(table.primary_key),
+            "rls_enabled": table.rls,
+        }
+        for table in schema.tables.values()
+        if table.schema in wanted
+    ]
+    return Reply(200, orjson.dumps(listed), JSON)

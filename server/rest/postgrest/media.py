@@ -1,0 +1,74 @@
+"""Which representation a client accepts, and what kind of body it sent."""
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Final
+
+from server.rest.errors import FeatureMissing, MediaUnavailable
+
+
+class Media(Enum):
+    """A representation that can be made; the value is its Content-Type."""
+
+    JSON = "application/json; charset=utf-8"
+    ARRAY = "application/vnd.pgrst.array+json; charset=utf-8"
+    OBJECT = "application/vnd.pgrst.object+json; charset=utf-8"
+    CSV = "text/csv; charset=utf-8"
+
+
+_MADE: Final = {
+    "*/*": Media.JSON,
+    "application/*": Media.JSON,
+    "application/json": Media.JSON,
+    "application/vnd.pgrst.array+json": Media.ARRAY,
+    "application/vnd.pgrst.array": Media.ARRAY,
+    "application/vnd.pgrst.object+json": Media.OBJECT,
+    "application/vnd.pgrst.object": Media.OBJECT,
+    "text/csv": Media.CSV,
+}
+
+
+def media_of(accept: str | None) -> Media:
+    """The best of what the client accepts, by its weights and then its order.
+
+    Raises:
+        MediaUnavailable: Nothing of it can be made.
+        FeatureMissing: It would be made without nulls.
+    """
+    if accept is None or accept in {"*/*", "application/json"}:
+        return Media.JSON
+    wanted = sorted(_weighed(accept), key=lambda item: -item[1])
+    for name, weight, stripped in wanted:
+        media = _MADE.get(name)
+        if media is not None and weight > 0:
+            if stripped:
+                raise FeatureMissing("nulls=stripped")
+            return media
+    raise MediaUnavailable([name for name, _, _ in wanted])
+
+
+def _weighed(accept: str) -> Iterator[tuple[str, float, bool]]:
+    for item in accept.split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        if not name:
+            continue
+        weight = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                weight = _weight(parameter[2:])
+        yield name.lower(), weight, "nulls=stripped" in parameters
+
+
+def _weight(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        return 0.0
+    return weight if 0 <= weight <= 1 else 0.0
+
+
+def body_type(content_type: str | None) -> str:
+    """The media type of a body, without parameters; JSON when it is not said."""
+    if content_type is None:
+        return "application/json"
+    return content_type.partition(";")[0].strip().lower() or "application/json"

@@ -1,0 +1,98 @@
+"""Reads of the PostgREST dialect: GET, HEAD and OPTIONS."""
+
+from router import Schema
+from server.exchange import Reply, Request
+from server.rest.catalogue import Memo
+from server.rest.desk import Desk, Filled, Target
+from server.rest.errors import ParameterMisplaced
+from server.rest.page import postgrest_page
+from server.rest.postgrest import render
+from server.rest.postgrest.media import Media, media_of
+from server.rest.postgrest.paths import profile_of, profiled, target_of
+from server.rest.postgrest.query import CUTTABLE, postgrest_query
+from server.rest.prefer import Preferences, applied
+from server.rest.query_text import pairs
+from server.rest.request import Page, ReadRows, Shown
+from server.rest.shapes import cut
+from server.rest.template import Template
+
+
+class PostgrestReads:
+    """Answers GET, HEAD and OPTIONS."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._shapes: Memo[Template] = Memo()
+
+    async def rows(self, request: Request, schema: Schema, prefer: Preferences) -> Reply:
+        """The rows that the query string asks for, in the representation of `Accept`.
+
+        Raises:
+            ServerError: The request is refused, by name.
+            RouterError: So it is by the router.
+        """
+        profile = profile_of(request)
+        media = media_of(request.headers.get("Accept"))
+        reading = self._reading(request, profile, media, schema)
+        counted = prefer.count is not None
+        result = await self._desk.ask(request, reading._replace(counted=counted))
+        extra = (
+            *profiled(request),
+            # a count is exact, whichever was asked for
+            *applied((("count", prefer.count and "exact"), ("handling", prefer.handling))),
+        )
+        return render.read(request, result, reading, media, extra)
+
+    def options(self, request: Request, schema: Schema) -> Reply:
+        """What can be done with the table."""
+        table = target_of(request, profile_of(request), schema).table
+        allowed = ["OPTIONS", "GET", "HEAD"]
+        if table.writable:
+            allowed += ["POST", "PUT", "PATCH", "DELETE"]
+            if not table.primary_key:
+                allowed.remove("PUT")
+        return Reply(
+            200, headers=(("Access-Control-Allow-Origin", "*"), ("Allow", ",".join(allowed)))
+        )
+
+    def _reading(
+        self, request: Request, profile: str | None, media: Media, schema: Schema
+    ) -> Filled:
+        as_text = media is Media.CSV
+        parts = cut(request.query, CUTTABLE)
+        key: tuple[object, ...] = ()
+        if parts is not None:
+            page = self._page(parts.limit, parts.offset, request)
+            limited, skipped = page.limit is not None, page.offset > 0
+            key = (request.path, profile, as_text, limited, skipped, parts.shape)
+            template = self._shapes.of(schema).get(key)
+            if template is not None:
+                return Filled(template, parts.values, page)
+        target = target_of(request, profile, schema)
+        reading = self._parsed(request, target, as_text=as_text)
+        if parts is not None and parts.values == reading.values:
+            self._shapes.of(schema)
+            self._shapes.keep(key, reading.template)
+        return reading
+
+    def _parsed(self, request: Request, target: Target, *, as_text: bool) -> Filled:
+        query = postgrest_query(pairs(request.query))
+        for name in ("columns", "on_conflict"):
+            if getattr(query, name):
+                raise ParameterMisplaced(name, request.method)
+        page = self._page(query.limit, query.offset, request)
+        read = ReadRows(
+            target.table.name,
+            Shown(query.outputs, as_text=as_text),
+            query.where,
+            query.order,
+            limited=page.limit is not None,
+            skipped=page.offset > 0,
+        )
+        return Filled(self._desk.template(read, target), query.values, page)
+
+    def _page(self, limit: str | None, offset: str | None, request: Request) -> Page:
+        ranged = request.headers.get("Range")
+        if ranged is not None and request.headers.get("Range-Unit", "items") != "items":
+            ranged = None
+        return postgrest_page(limit, offset, ranged, self._desk.limits.max_rows)

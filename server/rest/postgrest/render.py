@@ -1,0 +1,110 @@
+"""Results as replies of the PostgREST dialect."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+from urllib.parse import quote
+
+import orjson
+
+from router import Result
+from server.exchange import Reply, Request
+from server.rest.desk import Filled
+from server.rest.errors import NotSingular, RangeUnsatisfiable
+from server.rest.page import content_range
+from server.rest.postgrest.media import Media
+
+Headers = tuple[tuple[str, str], ...]
+
+VARY: Final = ("Vary", "Accept, Prefer, Range")
+
+_RECORD_SPECIAL: Final = re.compile(r'[\s,()"\\]')
+
+
+def content(result: Result, media: Media, names: Sequence[str]) -> bytes:
+    """The rows in a representation; `names` are the columns of CSV.
+
+    Raises:
+        NotSingular: One object was asked for, and there is another number of rows.
+    """
+    match media:
+        case Media.OBJECT:
+            if result.row_count != 1:
+                raise NotSingular(result.row_count)
+            return result.body[1:-1].encode()
+        case Media.CSV:
+            return csv(names, orjson.loads(result.body)).encode()
+        case Media.JSON | Media.ARRAY:
+            return result.body.encode()
+
+
+def csv(names: Sequence[str], rows: Iterable[Mapping[str, str | None]]) -> str:
+    """A header line, then each row as PostgreSQL prints it within parentheses."""
+    lines = [",".join(_csv_value(name) for name in names)]
+    lines.extend(",".join(_csv_value(row[name]) for name in names) for row in rows)
+    return "\n".join(lines)
+
+
+def _csv_value(text: str | None) -> str:
+    if text is None:
+        return ""
+    if text and _RECORD_SPECIAL.search(text) is None:
+        return text
+    doubled = text.replace("\\", "\\\\").replace('"', '""')
+    return f'"{doubled}"'
+
+
+def read(request: Request, result: Result, filled: Filled, media: Media, extra: Headers) -> Reply:
+    """The reply to a read: 206 when there are more rows than these, and a count says so.
+
+    Raises:
+        RangeUnsatisfiable: The page begins behind the last row.
+        NotSingular: One object was asked for, and there is another number of rows.
+    """
+    total, offset = result.total, filled.page.offset
+    if total is not None and offset > total:
+        raise RangeUnsatisfiable(
+            f"An offset of {offset} was requested, but there are only {total} rows.", total=total
+        )
+    body = content(result, media, filled.template.names)
+    status = 206 if total is not None and result.row_count < total else 200
+    headers = (
+        ("Content-Range", content_range(offset, result.row_count, total)),
+        ("Content-Location", _location(request)),
+        VARY,
+        *extra,
+    )
+    return Reply(status, b"" if request.method == "HEAD" else body, media.value, headers)
+
+
+def _location(request: Request) -> str:
+    """The relation and its parameters, sorted by name."""
+    relation = request.path.removesuffix("/").rpartition("/")[2]
+    query = request.query
+    if not query:
+        return f"/{relation}"
+    if "&" in query:
+        parts = (part for part in query.split("&") if part)
+        query = "&".join(sorted(parts, key=lambda part: part.partition("=")[0]))
+    return f"/{relation}?{query}"
+
+
+def key_location(request: Request, result: Result) -> Headers:
+    """Where the one new row is found, whose key is the result; nothing if there is no such row."""
+    if result.row_count != 1:
+        return ()
+    row: Mapping[str, str] = orjson.loads(result.body)[0]
+    key = "&".join(
+        f"{quote(name, safe='')}=eq.{quote(value, safe='')}" for name, value in row.items()
+    )
+    relation = request.path.removesuffix("/").rpartition("/")[2]
+    return (("Location", f"/{relation}?{key}"),)
+
+
+def written(
+    status: int, body: bytes | None, media: Media, headers: Iterable[tuple[str, str]]
+) -> Reply:
+    """The reply to a write: its rows if it has a body, else nothing."""
+    if body is None:
+        return Reply(status, headers=(*headers, VARY))
+    return Reply(status, body, media.value, (*headers, VARY))

@@ -1,0 +1,261 @@
+"""Writes of the PostgREST dialect: POST, PATCH, DELETE and PUT."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from router import Result, Table
+from server.exchange import Reply, Request
+from server.rest import exact_json
+from server.rest.body import JSON_TYPES, Rows, csv_rows, form_rows, json_object, json_rows
+from server.rest.build import expanded, output_name
+from server.rest.desk import Desk, Filled, Target
+from server.rest.errors import (
+    BodyInvalid,
+    NotSingular,
+    ParameterMisplaced,
+    PutFiltersInvalid,
+    PutKeyMismatch,
+    PutPaged,
+)
+from server.rest.filters import Compare, Field, Operand
+from server.rest.operands import text
+from server.rest.page import content_range
+from server.rest.postgrest import render
+from server.rest.postgrest.media import Media, body_type, media_of
+from server.rest.postgrest.paths import profiled
+from server.rest.postgrest.query import SINGLE, PostgrestQuery, postgrest_query
+from server.rest.prefer import Preferences, Return, applied
+from server.rest.query_text import pairs
+from server.rest.request import DeleteRows, InsertRows, Output, Shown, TableRequest, UpdateRows
+from server.rest.writes import assignments_of, conflict_of, insert_columns
+
+NOTHING: Final = Result(0)
+"""The result of a write that has nothing to write."""
+
+
+class PostgrestWrites:
+    """Answers POST, PATCH, DELETE and PUT."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def insert(self, request: Request, target: Target, prefer: Preferences) -> Reply:
+        """Inserts the rows of the body, or merges them into those that exist.
+
+        Raises:
+            BodyInvalid: The body is not of a known type, or its rows have different keys.
+        """
+        query = _parsed(request, filters=False)
+        media = media_of(request.headers.get("Accept"))
+        rows = _rows(request)
+        shown = _returned(query, prefer, media)
+        key: tuple[str, ...] = ()
+        if prefer.returns is Return.HEADERS_ONLY and len(rows.rows) == 1:
+            key = target.table.primary_key
+        insert: InsertRows | None = None
+        if rows.rows:
+            returned = _key_shown(key) if key else shown
+            insert = self._inserted(query, rows, target, prefer, returned)
+        values = (rows.argument,)
+        result = await self._ask(request, insert, target, values, media)
+        headers = [
+            ("Content-Range", content_range(0, 0, _counted(prefer, result))),
+            *_applied(prefer, "resolution", "missing", "return", "count", "handling"),
+            *profiled(request),
+        ]
+        if key:
+            headers += render.key_location(request, result)
+        return render.written(201, _body(shown, result, media, target.table), media, headers)
+
+    def _inserted(
+        self,
+        query: PostgrestQuery,
+        rows: Rows,
+        target: Target,
+        prefer: Preferences,
+        shown: Shown | None,
+    ) -> InsertRows:
+        if query.columns is None and rows.keys != rows.common:
+            raise BodyInvalid("All object keys must match")
+        columns = insert_columns(rows, target.table, named=query.columns, defaults=prefer.defaults)
+        conflict = None
+        if prefer.resolution is not None:
+            conflict = conflict_of(
+                target.table,
+                columns,
+                named=query.on_conflict,
+                tenant_column=self._desk.tenant_column(target.table.name),
+                merge=prefer.merge,
+            )
+        return InsertRows(target.table.name, columns, conflict, shown)
+
+    async def update(self, request: Request, target: Target, prefer: Preferences) -> Reply:
+        """Updates the rows that fit, all of them if there is no filter.
+
+        Raises:
+            BodyInvalid: The body is not one row.
+        """
+        query = _parsed(request, filters=True)
+        media = media_of(request.headers.get("Accept"))
+        shown = _returned(query, prefer, media)
+        members = _members(request)
+        columns = members.keys() if query.columns is None else query.columns
+        assignments, values = assignments_of(
+            members, columns, target.table, after=len(query.values), defaults=prefer.defaults
+        )
+        update = UpdateRows(target.table.name, assignments, query.where, shown)
+        result = await self._ask(
+            request, update if assignments else None, target, (*query.values, *values), media
+        )
+        headers = [
+            ("Content-Range", content_range(0, result.row_count, _counted(prefer, result))),
+            *_applied(prefer, "missing", "return", "count", "handling"),
+            *profiled(request),
+        ]
+        status = 204 if shown is None else 200
+        return render.written(status, _body(shown, result, media, target.table), media, headers)
+
+    async def delete(self, request: Request, target: Target, prefer: Preferences) -> Reply:
+        """Deletes the rows that fit, all of them if there is no filter."""
+        query = _parsed(request, filters=True)
+        media = media_of(request.headers.get("Accept"))
+        shown = _returned(query, prefer, media)
+        delete = DeleteRows(target.table.name, query.where, shown)
+        result = await self._ask(request, delete, target, query.values, media)
+        headers = [
+            ("Content-Range", content_range(0, 0, _counted(prefer, result))),
+            *_applied(prefer, "return", "count", "handling"),
+            *profiled(request),
+        ]
+        status = 204 if shown is None else 200
+        return render.written(status, _body(shown, result, media, target.table), media, headers)
+
+    async def replace(self, request: Request, target: Target, prefer: Preferences) -> Reply:
+        """Inserts the one row that the URL names by its key, or updates it.
+
+        Raises:
+            PutPaged: There is a limit or an offset.
+            PutFiltersInvalid: The filters are not the key.
+            PutKeyMismatch: The body is not one row with that key.
+        """
+        query = _parsed(request, filters=True)
+        if query.limit is not None or query.offset is not None:
+            raise PutPaged
+        key = _put_key(query, target.table, self._desk.tenant_column(target.table.name))
+        rows = _rows(request)
+        if len(rows.rows) != 1 or not _names(rows.rows[0], key):
+            raise PutKeyMismatch
+        media = media_of(request.headers.get("Accept"))
+        shown = _returned(query, prefer, media)
+        columns = insert_columns(rows, target.table, named=query.columns, defaults=False)
+        conflict = conflict_of(target.table, columns, named=(), tenant_column=None, merge=True)
+        insert = InsertRows(target.table.name, columns, conflict, shown)
+        result = await self._ask(request, insert, target, (rows.argument,), media)
+        headers = [*_applied(prefer, "return", "handling"), *profiled(request)]
+        status = 204 if shown is None else 200
+        return render.written(status, _body(shown, result, media, target.table), media, headers)
+
+    async def _ask(
+        self,
+        request: Request,
+        write: TableRequest | None,
+        target: Target,
+        values: Sequence[Any],
+        media: Media,
+    ) -> Result:
+        """The result of a write; one that is not one row is rolled back if one was asked for."""
+        single = media is Media.OBJECT
+        if write is None:
+            if single:
+                raise NotSingular(0)
+            return NOTHING
+        template = self._desk.template(write, target)
+        exactly = 1 if single else None
+        return await self._desk.ask(request, Filled(template, values, exactly=exactly))
+
+
+def _parsed(request: Request, *, filters: bool) -> PostgrestQuery:
+    found = pairs(request.query)
+    query = postgrest_query(found)
+    if query.where and not filters:
+        name = next(name for name, _ in found if name not in SINGLE)
+        raise ParameterMisplaced(name, request.method)
+    return query
+
+
+def _rows(request: Request) -> Rows:
+    kind = body_type(request.headers.get("Content-Type"))
+    if kind in JSON_TYPES:
+        return json_rows(request.body)
+    if kind == "text/csv":
+        return csv_rows(request.body)
+    if kind == "application/x-www-form-urlencoded":
+        return form_rows(request.body)
+    raise BodyInvalid(f"Content-Type not acceptable: {kind}")
+
+
+def _members(request: Request) -> Mapping[str, exact_json.Member]:
+    """The one row of an update's body."""
+    if body_type(request.headers.get("Content-Type")) in JSON_TYPES:
+        return json_object(request.body)
+    rows = _rows(request).rows
+    if len(rows) != 1:
+        raise BodyInvalid("The body must be one row")
+    return {
+        name: exact_json.Member(value, exact_json.dumps(value)) for name, value in rows[0].items()
+    }
+
+
+def _returned(query: PostgrestQuery, prefer: Preferences, media: Media) -> Shown | None:
+    """What the statement gives back: nothing, unless rows are wanted."""
+    if prefer.returns is not Return.REPRESENTATION:
+        return None
+    return Shown(query.outputs, as_text=media is Media.CSV)
+
+
+def _key_shown(key: Sequence[str]) -> Shown:
+    return Shown(tuple(Output(Field(name)) for name in key), as_text=True)
+
+
+def _body(shown: Shown | None, result: Result, media: Media, table: Table) -> bytes | None:
+    if shown is None:
+        return None
+    names = [output_name(output) for output in expanded(shown, table)] if shown.as_text else ()
+    return render.content(result, media, names)
+
+
+def _counted(prefer: Preferences, result: Result) -> int | None:
+    return None if prefer.count is None else result.row_count
+
+
+def _applied(prefer: Preferences, *names: str) -> render.Headers:
+    given = {
+        "resolution": prefer.resolution,
+        "missing": prefer.missing,
+        "return": prefer.returns,
+        "count": prefer.count and "exact",
+        "handling": prefer.handling,
+    }
+    return applied((name, given[name]) for name in names)
+
+
+def _put_key(query: PostgrestQuery, table: Table, tenant_column: str | None) -> dict[str, str]:
+    """The key that the filters name, by column; the tenant's column may be left out."""
+    key: dict[str, str] = {}
+    for condition in query.where:
+        match condition:
+            case Compare(Field(column, ()), operator, value, None) if operator.sql == "=" and (
+                operator.operand is Operand.LITERAL and column not in key
+            ):
+                key[column] = query.values[value]
+            case _:
+                raise PutFiltersInvalid
+    wanted = set(table.primary_key)
+    if not wanted or key.keys() not in (wanted, wanted - {tenant_column}):
+        raise PutFiltersInvalid
+    return key
+
+
+def _names(row: Mapping[str, Any], key: Mapping[str, str]) -> bool:
+    """Whether the row has that key."""
+    return all(name in row and text(row[name]) == value for name, value in key.items())

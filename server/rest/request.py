@@ -1,0 +1,108 @@
+"""A table request as a value, free of HTTP, dialect and parameters: what both parsers make."""
+
+from dataclasses import dataclass
+
+from server.rest.filters import Condition, Field
+from shardmap import TableName
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One column of the answer: a field, perhaps cast, perhaps renamed. No field means `*`."""
+
+    field: Field | None
+    alias: str | None = None
+    cast: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One key of an order; None leaves PostgreSQL's default."""
+
+    field: Field
+    descending: bool | None = None
+    nulls_first: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the rows of an answer look like. No outputs means `*`."""
+
+    outputs: tuple[Output, ...] = ()
+    as_text: bool = False
+    """Each value as PostgreSQL's text, for CSV."""
+    truncate: int | None = None
+    """Text columns are cut to that many characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRows:
+    """A select. `limited` and `skipped` say whether LIMIT and OFFSET are there, not their values."""
+
+    table: TableName
+    shown: Shown = Shown()
+    where: tuple[Condition, ...] = ()
+    order: tuple[Sort, ...] = ()
+    limited: bool = False
+    skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """What an upsert does about a row that exists: `updated` is set, or nothing happens."""
+
+    target: tuple[str, ...]
+    updated: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InsertRows:
+    """An insert of the JSON rows that are value 0. No columns means one row of defaults."""
+
+    table: TableName
+    columns: tuple[str, ...]
+    conflict: Conflict | None = None
+    shown: Shown | None = None
+    """None: no RETURNING."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A column and the position of its new value; None sets the column's default."""
+
+    column: str
+    value: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRows:
+    """An update of the rows that fit."""
+
+    table: TableName
+    assignments: tuple[Assignment, ...]
+    where: tuple[Condition, ...] = ()
+    shown: Shown | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRows:
+    """A delete of the rows that fit."""
+
+    table: TableName
+    where: tuple[Condition, ...] = ()
+    shown: Shown | None = None
+
+
+TableRequest = ReadRows | InsertRows | UpdateRows | DeleteRows
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which rows of an ordered answer are wanted; `limit` None means all from `offset` on."""
+
+    limit: int | None
+    offset: int
+
+
+WHOLE = Page(None, 0)
+"""No limit, no offset."""

@@ -1,0 +1,87 @@
+"""The two mounts of the REST API, and their routes."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from router import Schema
+from server.errors import Dialect
+from server.exchange import Reply, Request
+from server.rest import native, postgrest
+from server.rest.catalogue import Catalogue
+from server.rest.desk import Answers, Desk, TenantColumn
+from server.rest.page import Limits
+from server.routes import BodyKind, Entry, Handler, Route
+
+_NATIVE_PLACES: Final = ("/{table}", "/{schema}/{table}", "/{schema}/{table}/{id}")
+_WRITES: Final = ("POST", "PUT", "PATCH", "DELETE")
+
+
+class Tables:
+    """Rows of the exposed tables, under /api/v1/tables and /rest/v1.
+
+    `schema` gives the tables as they are now, `tenant_column` the column that a table is sharded
+    by; both are asked for each request.
+    """
+
+    def __init__(
+        self,
+        router: Answers,
+        schema: Callable[[], Schema],
+        tenant_column: TenantColumn,
+        limits: Limits,
+    ) -> None:
+        desk = Desk(router, Catalogue(schema), tenant_column, limits)
+        self._native = native.Native(desk)
+        self._postgrest = postgrest.Postgrest(desk)
+
+    async def native(self, request: Request) -> Reply:
+        """The reply to a request under /api/v1/tables.
+
+        Raises:
+            ServerError: The request is refused, by name.
+            RouterError: So it is by the router.
+        """
+        return await self._native.handle(request)
+
+    async def postgrest(self, request: Request) -> Reply:
+        """The reply to a request under /rest/v1.
+
+        Raises:
+            ServerError: The request is refused, by name.
+            RouterError: So it is by the router.
+        """
+        return await self._postgrest.handle(request)
+
+    def routes(self) -> tuple[Route, ...]:
+        """Every method and path of both mounts. HEAD is served by GET."""
+        return (*self._native_routes(), *self._postgrest_routes())
+
+    def _native_routes(self) -> Iterator[Route]:
+        yield Route("GET", native.PREFIX, self.native)
+        for place in _NATIVE_PLACES:
+            template = f"{native.PREFIX}{place}"
+            yield Route("GET", template, self.native)
+            for method in _WRITES:
+                yield Route(method, template, self.native, body=_body(method))
+
+    def _postgrest_routes(self) -> Iterator[Route]:
+        def route(method: str, place: str, handler: Handler) -> Route:
+            return Route(
+                method,
+                f"{postgrest.PREFIX}{place}",
+                handler,
+                Dialect.POSTGREST,
+                Entry.ANONYMOUS,
+                _body(method),
+            )
+
+        yield route("GET", "", self.postgrest)
+        for method in ("GET", *_WRITES, "OPTIONS"):
+            yield route(method, "/{table}", self.postgrest)
+        for method in ("GET", "POST"):
+            yield route(method, "/rpc/{function}", self.postgrest)
+
+
+def _body(method: str) -> BodyKind:
+    """Arrays come by POST, and may be ten times as large as a row."""
+    return BodyKind.BULK if method == "POST" else BodyKind.REST

@@ -1,0 +1,130 @@
+"""Bodies as insert and update requests: columns, conflict targets, defaults and values."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from router import Column, Table
+from server.rest.body import Rows
+from server.rest.build import STRUCTURED
+from server.rest.errors import BodyColumnUnknown, BodyInvalid, ColumnUnknown, FeatureMissing
+from server.rest.exact_json import Member, encode
+from server.rest.request import Assignment, Conflict
+
+JSON_TYPES: Final = frozenset({"json", "jsonb"})
+
+
+def insert_columns(
+    rows: Rows, table: Table, *, named: Sequence[str] | None, defaults: bool
+) -> tuple[str, ...]:
+    """The columns of an insert, in the table's order: those named, else all keys of all rows.
+
+    A column that only some rows give is NULL in the others. With `defaults` it would have to be
+    the column's default there, which one insert cannot say unless that default is NULL.
+
+    Raises:
+        BodyColumnUnknown: A key or name is no column of the table.
+        FeatureMissing: Rows would need different defaults.
+        BodyInvalid: Several rows, and no column.
+    """
+    wanted = rows.keys if named is None else frozenset(named)
+    ordered = in_table_order(wanted, table)
+    if defaults:
+        common = rows.common
+        given = rows.keys
+        for name in ordered:
+            if name in given and name not in common and table.columns[name].has_default:
+                raise FeatureMissing(
+                    f"missing=default for column '{name}', which only some rows give",
+                    hint="Insert rows with different keys in separate requests.",
+                )
+        ordered = tuple(name for name in ordered if name in given)
+    if not ordered and len(rows.rows) > 1:
+        raise BodyInvalid("Rows without any column are inserted one at a time")
+    return ordered
+
+
+def in_table_order(names: Iterable[str], table: Table) -> tuple[str, ...]:
+    """The names as columns of the table, in its order.
+
+    Raises:
+        BodyColumnUnknown: A name is no column of the table.
+    """
+    wanted = frozenset(names)
+    unknown = wanted - table.columns.keys()
+    if unknown:
+        raise BodyColumnUnknown(min(unknown), table.relation)
+    return tuple(name for name in table.columns if name in wanted)
+
+
+def conflict_of(
+    table: Table,
+    columns: Sequence[str],
+    *,
+    named: Sequence[str],
+    tenant_column: str | None,
+    merge: bool,
+) -> Conflict | None:
+    """What an upsert's conflict clause says; None for a table without any key.
+
+    The target is the primary key, or the columns named. Where these are unique only together
+    with the tenant column, that column is added: the same id of two tenants is two rows.
+
+    Raises:
+        ColumnUnknown: A named column is not in the table.
+    """
+    for name in named:
+        if name not in table.columns:
+            raise ColumnUnknown(name, table.relation)
+    target = _constraint(table, tuple(named), tenant_column) if named else table.primary_key
+    if not target:
+        return None
+    kept = {*target, tenant_column}
+    updated = tuple(name for name in columns if name not in kept) if merge else ()
+    return Conflict(target, updated)
+
+
+def _constraint(table: Table, named: tuple[str, ...], tenant_column: str | None) -> tuple[str, ...]:
+    uniques = [frozenset(unique) for unique in (table.primary_key, *table.uniques) if unique]
+    wanted = frozenset(named)
+    if tenant_column is not None and wanted not in uniques and wanted | {tenant_column} in uniques:
+        return tuple(dict.fromkeys((tenant_column, *named)))
+    return tuple(dict.fromkeys(named))
+
+
+def assignments_of(
+    members: Mapping[str, Member],
+    columns: Iterable[str],
+    table: Table,
+    *,
+    after: int,
+    defaults: bool = False,
+) -> tuple[tuple[Assignment, ...], list[Any]]:
+    """The assignments of an update and their values, for the columns in the table's order.
+
+    The values follow `after` others. A column that the body lacks becomes NULL, or its default
+    with `defaults`.
+
+    Raises:
+        BodyColumnUnknown: A column is not in the table.
+    """
+    assignments: list[Assignment] = []
+    values: list[Any] = []
+    for name in in_table_order(columns, table):
+        member = members.get(name)
+        if member is None and defaults:
+            assignments.append(Assignment(name, None))
+            continue
+        assignments.append(Assignment(name, after + len(values)))
+        values.append(_assigned(table.columns[name], member))
+    return tuple(assignments), values
+
+
+def _assigned(column: Column, member: Member | None) -> str | None:
+    """A JSON value as the text of a literal of the column's type, exactly as it was written."""
+    if member is None or member.value is None:
+        return None
+    if column.category in STRUCTURED:
+        return f"[{{{encode(column.name)}:{member.text}}}]"
+    if isinstance(member.value, str) and column.type not in JSON_TYPES:
+        return str(member.value)
+    return member.text

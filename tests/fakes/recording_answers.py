@@ -1,0 +1,19 @@
+"""A twin of the router for tests of the REST API: remembers statements, answers as told."""
+
+from router import Result
+
+
+class RecordingAnswers:
+    """Answers each statement with `result`, or raises it if it is an error."""
+
+    def __init__(self):
+        self.statements = []
+        self.contexts = []
+        self.result = Result(0)
+
+    async def answer(self, statement, context):
+        self.statements.append(statement)
+        self.contexts.append(context)
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
