@@ -48,6 +48,8 @@ class Route:
     dialect: Dialect = Dialect.NATIVE
     entry: Entry = Entry.KNOWN
     body: BodyKind = BodyKind.DEFAULT
+    operation: str = "run the statement"
+    """Completes "Failed to …", the native text of database errors without a code of their own."""
 
 
 @dataclass(frozen=True, slots=True)

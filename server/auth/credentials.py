@@ -1,9 +1,8 @@
 """Which credential of a request counts: the first that is present, and no other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from server.errors import CredentialUnsupported
 
@@ -19,8 +18,7 @@ class Carrier(Enum):
     """`Authorization: Bearer`, or `apikey`: any token."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(NamedTuple):
     """A token as it came, not looked into."""
 
     carrier: Carrier

@@ -1,7 +1,7 @@
 """What the server says no to, and how every error looks to a client."""
 
 from server.errors.failure import Dialect, Failure, failure_reply
-from server.errors.table import failure_of, row_of
+from server.errors.table import failure_of, foreseen, row_of
 from server.errors.tree import (
     BodyTimeout,
     BodyTooLarge,
@@ -44,5 +44,6 @@ __all__ = [
     "Unauthenticated",
     "failure_of",
     "failure_reply",
+    "foreseen",
     "row_of",
 ]

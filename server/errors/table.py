@@ -116,6 +116,11 @@ def row_of(kind: type[Exception]) -> Row | None:
     return None
 
 
+def foreseen(error: Exception) -> bool:
+    """Whether the error has a place in the table; if not, it is a mistake in this program."""
+    return isinstance(error, ServerError | StatementFailed) or row_of(type(error)) is not None
+
+
 def _tabled(error: RouterError | ShardMapError, row: Row, dialect: Dialect) -> Failure:
     message = error.message if isinstance(error, RouterError) else str(error)
     hint = error.hint if isinstance(error, RouterError) else None

@@ -1,0 +1,213 @@
+"""One HTTP exchange from end to end; `Front.respond` is the order of everything in it."""
+
+import time
+from typing import Final
+
+from aiohttp.http import RawRequestMessage
+
+from router import Deadline
+from server.errors import (
+    Dialect,
+    Failure,
+    MethodRefused,
+    failure_of,
+    failure_reply,
+    foreseen,
+)
+from server.exchange import Reply, Request
+from server.front.body import limits, read_body
+from server.front.connection import HttpServer, Incoming, Outgoing
+from server.front.encode import encode, http_date
+from server.front.target import dialect_of, target
+from server.lifecycle import Lifecycle
+from server.middleware.cors import Cors
+from server.middleware.entry import Doorkeeper
+from server.middleware.request_id import RequestIds
+from server.observe.facts import FactObserver, RequestAnswered, RequestCrashed
+from server.routes import Routes
+from server.settings import HttpSettings
+
+CLIENT_LEFT: Final = 499
+"""The status of a request whose client did not wait for it, as nginx writes it."""
+
+NO_ROUTE: Final = "(no route)"
+MALFORMED: Final = "(malformed)"
+"""Route labels of requests that have no route: their paths could be anything."""
+
+
+class _Exchange:
+    """What is known of one exchange so far, for whoever has to end it."""
+
+    route = NO_ROUTE
+    dialect: Dialect | None = None
+    operation = ""
+    role = ""
+    received_bytes = 0
+    code: str | None = None
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+
+
+class Front:
+    """Turns requests into responses: what is here holds for each of them.
+
+    `observe` hears of every request once, when its response is ready or its client has left.
+    """
+
+    def __init__(  # noqa: PLR0913 - everything that an exchange passes
+        self,
+        routes: Routes,
+        door: Doorkeeper,
+        cors: Cors,
+        *,
+        settings: HttpSettings,
+        lifecycle: Lifecycle,
+        observe: FactObserver,
+    ) -> None:
+        self._routes = routes
+        self._door = door
+        self._cors = cors
+        self._settings = settings
+        self._limits = limits(settings)
+        self._lifecycle = lifecycle
+        self._observe = observe
+        self._request_ids = RequestIds()
+        self._date = ""
+        self._date_second = -1
+
+    def http_server(self) -> HttpServer:
+        """A factory of connections, for `loop.create_server`."""
+        return HttpServer(
+            self.respond,
+            malformed=self._malformed,
+            idle_timeout_s=self._settings.idle_timeout_s,
+            write_timeout_s=self._settings.write_timeout_s,
+        )
+
+    async def respond(self, incoming: Incoming) -> Outgoing:
+        """The response to one request. Raises nothing but cancellation."""
+        begun = time.perf_counter()
+        message, lifecycle = incoming.message, self._lifecycle
+        exchange = _Exchange(self._request_ids.of(message.headers.get("X-Request-ID")))
+        status, sent_bytes = CLIENT_LEFT, 0
+        lifecycle.in_flight += 1
+        try:
+            try:
+                reply = await self._answer(exchange, incoming)
+                response = self._response(exchange, incoming, reply)
+            except Exception as error:  # noqa: BLE001 - the one catch-all: whatever it is, answer
+                reply = self._failed(exchange, message, error)
+                response = self._response(exchange, incoming, reply)
+            status, sent_bytes = reply.status, response.body_bytes
+            return response
+        finally:
+            lifecycle.in_flight -= 1
+            self._observe(
+                RequestAnswered(
+                    message.method,
+                    exchange.route,
+                    status,
+                    time.perf_counter() - begun,
+                    exchange.received_bytes,
+                    sent_bytes,
+                    exchange.request_id,
+                    exchange.code,
+                )
+            )
+
+    async def _answer(self, exchange: _Exchange, incoming: Incoming) -> Reply:
+        message = incoming.message
+        method, headers = message.method, message.headers
+        preflight = self._cors.preflight(method, headers)
+        if preflight is not None:
+            return preflight
+
+        path, query = target(message.path)
+        try:
+            match = self._routes.match(method, path)
+        except MethodRefused as refused:
+            if method != "OPTIONS":
+                raise
+            return Reply(200, headers=refused.headers)
+        route = match.route
+        exchange.route, exchange.dialect = route.template, route.dialect
+        exchange.operation = route.operation
+
+        deadline = Deadline.after(self._settings.request_timeout_s)
+        caller = self._door.admit(route.entry, headers)
+        exchange.role = caller.role
+        body = b""
+        if "Content-Length" in headers or message.chunked:
+            timeout_s = min(self._settings.read_timeout_s, deadline.remaining_s())
+            body = await read_body(incoming, self._limits[route.body], timeout_s)
+            exchange.received_bytes = len(body)
+
+        return await route.handler(
+            Request(
+                method,
+                path,
+                query,
+                headers,
+                body,
+                exchange.request_id,
+                deadline,
+                caller,
+                match.params,
+            )
+        )
+
+    def _failed(self, exchange: _Exchange, message: RawRequestMessage, error: Exception) -> Reply:
+        if not foreseen(error):
+            self._observe(
+                RequestCrashed(message.method, exchange.route, exchange.request_id, error)
+            )
+        dialect = exchange.dialect or dialect_of(message.path)
+        failure = failure_of(error, dialect, role=exchange.role, operation=exchange.operation)
+        exchange.code = failure.code
+        return failure_reply(failure, dialect, exchange.request_id)
+
+    def _response(self, exchange: _Exchange, incoming: Incoming, reply: Reply) -> Outgoing:
+        """The reply, encoded. A connection with an unread body behind it is not kept."""
+        message = incoming.message
+        keep_alive = not (
+            message.should_close or self._lifecycle.draining or not incoming.payload.is_eof()
+        )
+        head, body = encode(
+            reply,
+            minor=1 if message.version >= (1, 1) else 0,
+            head=message.method == "HEAD",
+            keep_alive=keep_alive,
+            date=self._now(),
+            request_id=exchange.request_id,
+            more_headers=self._cors.header_lines(message.headers.get("Origin")),
+        )
+        return Outgoing(
+            head, body, keep_alive=keep_alive, write_timeout_s=self._settings.write_timeout_s
+        )
+
+    def _malformed(self, status: int, code: str) -> tuple[bytes, bytes]:
+        """The answer to bytes that are no request."""
+        request_id = self._request_ids.of(None)
+        failure = Failure(status, code, "Not a valid HTTP request")
+        reply = failure_reply(failure, Dialect.NATIVE, request_id)
+        self._observe(
+            RequestAnswered(
+                "-", MALFORMED, status, 0.0, 0, len(reply.body), request_id, failure.code
+            )
+        )
+        return encode(
+            reply,
+            minor=1,
+            head=False,
+            keep_alive=False,
+            date=self._now(),
+            request_id=request_id,
+        )
+
+    def _now(self) -> str:
+        now = time.time()
+        if int(now) != self._date_second:
+            self._date_second = int(now)
+            self._date = http_date(now)
+        return self._date

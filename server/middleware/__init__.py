@@ -1,0 +1,1 @@
+"""What holds for every request, one concern a module; `server.front` has their order."""

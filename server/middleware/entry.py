@@ -1,0 +1,32 @@
+"""Who comes in: the caller of a request, by the route's rule for those without a credential."""
+
+from collections.abc import Mapping
+
+from server.auth import ANONYMOUS, Authenticator
+from server.errors import CredentialMissing
+from server.exchange import Principal
+from server.routes import Entry
+
+
+class Doorkeeper:
+    """Finds the caller, or refuses entry."""
+
+    def __init__(self, authenticator: Authenticator, *, anonymous: bool) -> None:
+        self._authenticator = authenticator
+        self._anonymous = anonymous
+
+    def admit(self, entry: Entry, headers: Mapping[str, str]) -> Principal:
+        """The caller.
+
+        Raises:
+            CredentialMissing: There is no credential and the route wants one.
+            Unauthenticated, TenantContradicted, InvalidTenantKey: See `Authenticator.caller`.
+        """
+        if entry is Entry.OPEN:
+            return ANONYMOUS
+        caller = self._authenticator.caller(headers)
+        if caller is None and entry is Entry.ANONYMOUS and self._anonymous:
+            return ANONYMOUS
+        if caller is None:
+            raise CredentialMissing
+        return caller

@@ -1,0 +1,1 @@
+"""Facts to log lines and metrics: two readers of one stream of observations."""

@@ -1,0 +1,40 @@
+"""Facts that the server reports, next to those of the router; nobody formats here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from router import Observation
+
+
+class RequestAnswered(NamedTuple):
+    """A request has its response. `route` is the template; status 499: the client left.
+
+    One is made for every request, and a tuple costs a fifth of a frozen dataclass.
+    """
+
+    method: str
+    route: str
+    status: int
+    seconds: float
+    request_bytes: int
+    response_bytes: int
+    request_id: str
+    code: str | None
+    """The error code that the client was told."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCrashed:
+    """A handler raised what nobody foresaw: a mistake in this program."""
+
+    method: str
+    route: str
+    request_id: str
+    error: Exception
+
+
+Fact = Observation | RequestAnswered | RequestCrashed
+
+FactObserver = Callable[[Fact], None]
+"""Called on the event loop for every fact; must not wait and must not raise."""
