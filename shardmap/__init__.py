@@ -14,7 +14,7 @@ from shardmap.connection import Connection
 from shardmap.credentials import Login, is_reference, resolve
 from shardmap.document import read_document, read_map
 from shardmap.endpoint import Durability, Endpoint, Role, Shard, Tls
-from shardmap.endpoints import endpoint_name
+from shardmap.endpoints import endpoint_at_url, endpoint_name
 from shardmap.errors import (
     CredentialsUnavailable,
     IdentityTaken,
@@ -105,6 +105,7 @@ __all__ = [
     "claim_identity",
     "content_hash",
     "differences",
+    "endpoint_at_url",
     "endpoint_name",
     "expected_identities",
     "fair_shares",

@@ -50,6 +50,8 @@ def parse_url(url: str) -> tuple[Address, str | None]:
         raise InvalidUrl(f'"#" has no meaning in a PostgreSQL url; {_ENCODE_HINT}')
     rest, _, query = url.removeprefix(scheme).partition("?")
     authority, _, path = rest.partition("/")
+    if "@" in path or ("@" in query and "@" not in authority):
+        raise InvalidUrl(f'"@" stands where no host follows; {_ENCODE_HINT}')
     login, _, place = authority.rpartition("@")
     user, colon, secret = login.partition(":")
     try:

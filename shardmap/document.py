@@ -183,7 +183,7 @@ def _placement(value: Plain, path: str, shards: int, problems: list[Problem]) ->
     if isinstance(value, str) and value in _SIMPLE:
         return _SIMPLE[value]
     forms = "{sharded: COLUMN}, reference, global or (with one shard) unsharded"
-    hint = suggestion(value, list(_SIMPLE)) if isinstance(value, str) else ""
+    hint = suggestion(value, list(_SIMPLE)) if value != "sharded" else ""
     problems.append(Problem(path, f"must be {forms}{hint}"))
     return None
 

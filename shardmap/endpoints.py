@@ -63,6 +63,16 @@ def endpoint_at(address: Address, declared: Declared, credentials: str | None) -
     )
 
 
+def endpoint_at_url(url: str, shard: str, credentials: str | None) -> Endpoint:
+    """The endpoint that a url names wholly. Its password is not kept.
+
+    Raises:
+        InvalidUrl: It is no such url, or names no host, database or user.
+    """
+    address, _ = parse_url(url)
+    return endpoint_at(address, Declared(endpoint_name(shard, 0)), credentials)
+
+
 def read_endpoint(
     value: Plain, path: str, problems: list[Problem], declared: Declared
 ) -> Endpoint | None:

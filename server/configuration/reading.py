@@ -92,6 +92,28 @@ def read_settings(given: Sources) -> tuple[Settings, Notices]:
     return settings, _notices(given.values)
 
 
+def load_cluster_settings(environ: Mapping[str, str], file: Path | None) -> Settings:
+    """Settings of which only the databases and the type of tenant keys count.
+
+    For commands that change a cluster's map: what a server needs besides may be missing or wrong.
+
+    Raises:
+        SettingsInvalid: With every problem of the file and of those settings.
+    """
+    given = sources(environ, file)
+    problems = list(given.problems)
+    database = _section(DatabaseSettings, given.values, problems)
+    database = _database(database, given.values, problems)
+    of_the_server: list[Problem] = []
+    auth = _section(AuthSettings, given.values, of_the_server)
+    name = dict(declarations(AuthSettings))["tenant_key_type"].name
+    problems += [problem for problem in of_the_server if problem.path.startswith(name)]
+    if problems:
+        raise SettingsInvalid(problems)
+    values = {name: value.text for name, value in given.values.items()}
+    return Settings(database=database, auth=auth, environ=values)
+
+
 def all_declarations() -> Iterator[Declaration]:
     """Every setting there is, section by section."""
     for section in SECTIONS.values():
