@@ -7,7 +7,7 @@ tells of the server's state (starting, full, read-only, no permission), not of t
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeAlias
 
 import asyncpg
 
@@ -19,7 +19,7 @@ STATEMENT_TIMEOUT_S: Final = 15.0
 """For one statement about maps; they take milliseconds, and a lock may be waited for."""
 CLOSE_TIMEOUT_S: Final = 2.0
 
-Session = asyncpg.Connection[asyncpg.Record]
+Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 @asynccontextmanager
