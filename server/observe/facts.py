@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from router import Observation
+from server.mapwatch import WatchReport
 
 
 class RequestAnswered(NamedTuple):
@@ -34,7 +35,7 @@ class RequestCrashed:
     error: Exception
 
 
-Fact = Observation | RequestAnswered | RequestCrashed
+Fact = Observation | WatchReport | RequestAnswered | RequestCrashed
 
 FactObserver = Callable[[Fact], None]
 """Called on the event loop for every fact; must not wait and must not raise."""

@@ -1,0 +1,55 @@
+"""The families of metrics: names, labels and meaning. The table of contents of `/metrics`."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+
+class Joining(Enum):
+    """How the values of several workers become one."""
+
+    SUM = auto()
+    MOST = auto()
+    LEAST = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family without buckets. A counter's `name` leaves out the `_total` at its end."""
+
+    name: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+    joining: Joining = Joining.SUM
+
+
+_ENDPOINT: Final = ("shard", "endpoint")
+
+COUNTERS: Final = (
+    Family("process_cpu_seconds", "CPU time of all workers, user and system"),
+    Family("fluxshard_reads_retried", "Reads that went to another endpoint", (*_ENDPOINT, "code")),
+    Family("fluxshard_statements_failed", "Statements not answered", (*_ENDPOINT, "code")),
+    Family("fluxshard_freshness_missed", "Reads that no replica was fresh enough for", ("shard",)),
+    Family("fluxshard_endpoint_changes", "Changes of an endpoint's state", (*_ENDPOINT, "state")),
+    Family("fluxshard_commits_unknown", "Commits whose outcome is not known", _ENDPOINT),
+    Family("fluxshard_requests_crashed", "Requests that met a mistake in this program", ("path",)),
+    Family("fluxshard_maps_adopted", "Shard maps taken into use"),
+    Family("fluxshard_catalog_lost", "Times that the catalog went away"),
+)
+
+GAUGES: Final = (
+    Family("process_resident_memory_bytes", "Resident memory of all workers"),
+    Family("fluxbase_system_uptime_seconds", "Age of the oldest worker", joining=Joining.MOST),
+    Family("fluxbase_active_connections", "Connections of clients"),
+    Family("fluxbase_http_requests_in_flight", "Requests that have no response yet"),
+    Family("fluxbase_request_queue_depth", "Requests that wait for a database connection"),
+    Family("fluxbase_db_connections", "Open database connections", _ENDPOINT),
+    Family("fluxbase_db_connections_idle", "Database connections without work", _ENDPOINT),
+    Family("fluxbase_db_connections_max", "Most database connections", _ENDPOINT),
+    Family("fluxshard_workers", "Worker processes"),
+    Family("fluxshard_map_epoch", "Epoch of the oldest map in use", joining=Joining.LEAST),
+    Family("fluxshard_shard_readable", "1: the shard can be read", ("shard",), Joining.LEAST),
+    Family("fluxshard_shard_writable", "1: it can be written", ("shard",), Joining.LEAST),
+    Family("fluxshard_endpoint_up", "1: the last probe was good", _ENDPOINT, Joining.LEAST),
+    Family("fluxshard_endpoint_lag_bytes", "WAL not replayed yet", _ENDPOINT, Joining.MOST),
+)

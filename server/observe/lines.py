@@ -1,0 +1,131 @@
+"""Facts as log lines: one event name, a level, and fields. Never parameters, tokens or rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, assert_never
+
+from router import (
+    CommitLost,
+    EndpointChanged,
+    FreshnessMissed,
+    MapAdopted,
+    Observation,
+    ReadRetried,
+    SchemaAdopted,
+    StatementErred,
+    StatementServed,
+)
+from server.mapwatch import (
+    CatalogFound,
+    CatalogLost,
+    CopyFailed,
+    MapUnusable,
+    WatchFailed,
+    WatchReport,
+)
+from server.observe.facts import Fact, RequestAnswered, RequestCrashed
+
+
+class Level(IntEnum):
+    """How much a line matters."""
+
+    DEBUG = 10
+    INFO = 20
+    WARN = 30
+    ERROR = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line. An `error` is written with its traceback."""
+
+    level: Level
+    event: str
+    fields: Mapping[str, object]
+    error: BaseException | None = None
+
+
+_GOOD_STATES: Final = frozenset({"up", "primary", "replica"})
+_FROM_CLIENTS: Final = "sqlstate:"
+"""Prefix of the codes of statements that PostgreSQL refused: mostly mistakes of clients."""
+
+
+def line_of(fact: Fact, slow_request_s: float) -> Line:
+    """The line for a fact."""
+    match fact:
+        case RequestAnswered():
+            return _request(fact, slow_request_s)
+        case RequestCrashed(method, route, request_id, error):
+            where = {"method": method, "route": route, "request_id": request_id}
+            return Line(Level.ERROR, "request_crashed", where, error)
+        case CatalogLost() | CatalogFound() | MapUnusable() | CopyFailed() | WatchFailed():
+            return _of_the_watch(fact)
+        case _:
+            return _of_the_router(fact)
+
+
+def _of_the_router(fact: Observation) -> Line:
+    match fact:
+        case StatementServed(shard, endpoint, replica, write, seconds):
+            how = {"replica": replica, "write": write, "ms": _ms(seconds)}
+            return Line(Level.DEBUG, "statement_served", {**_at(shard, endpoint), **how})
+        case StatementErred(shard, endpoint, code):
+            level = Level.DEBUG if code.startswith(_FROM_CLIENTS) else Level.WARN
+            return Line(level, "statement_failed", {**_at(shard, endpoint), "code": code})
+        case ReadRetried(shard, endpoint, code):
+            return Line(Level.WARN, "read_retried", {**_at(shard, endpoint), "code": code})
+        case FreshnessMissed(shard, waited_s):
+            return Line(Level.DEBUG, "freshness_missed", {"shard": shard, "ms": _ms(waited_s)})
+        case EndpointChanged(shard, endpoint, state, detail):
+            level = Level.INFO if state in _GOOD_STATES else Level.WARN
+            what = {"state": state, "detail": detail}
+            return Line(level, "endpoint_changed", {**_at(shard, endpoint), **what})
+        case CommitLost(shard, endpoint):
+            return Line(Level.ERROR, "commit_unknown", _at(shard, endpoint))
+        case MapAdopted(epoch):
+            return Line(Level.INFO, "map_adopted", {"epoch": epoch})
+        case SchemaAdopted(version, tables):
+            return Line(Level.INFO, "schema_adopted", {"version": version, "tables": tables})
+        case _:
+            assert_never(fact)
+
+
+def _of_the_watch(fact: WatchReport) -> Line:
+    match fact:
+        case CatalogLost(reason):
+            return Line(Level.WARN, "catalog_lost", {"reason": reason})
+        case CatalogFound():
+            return Line(Level.INFO, "catalog_found", {})
+        case MapUnusable(reason):
+            return Line(Level.ERROR, "map_unusable", {"reason": reason})
+        case CopyFailed(reason):
+            return Line(Level.WARN, "map_copy_failed", {"reason": reason})
+        case WatchFailed(error):
+            return Line(Level.ERROR, "map_watch_failed", {}, error)
+        case _:
+            assert_never(fact)
+
+
+def _request(fact: RequestAnswered, slow_request_s: float) -> Line:
+    bad = fact.status >= 500 or fact.seconds >= slow_request_s
+    fields: dict[str, object] = {
+        "method": fact.method,
+        "route": fact.route,
+        "status": fact.status,
+        "ms": _ms(fact.seconds),
+        "received": fact.request_bytes,
+        "sent": fact.response_bytes,
+        "request_id": fact.request_id,
+    }
+    if fact.code is not None:
+        fields["code"] = fact.code
+    return Line(Level.WARN if bad else Level.INFO, "request_answered", fields)
+
+
+def _at(shard: str, endpoint: str) -> dict[str, str]:
+    return {"shard": shard, "endpoint": endpoint}
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

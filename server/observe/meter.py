@@ -1,0 +1,68 @@
+"""The reader of facts that counts."""
+
+from typing import Final, assert_never
+
+from router import (
+    CommitLost,
+    EndpointChanged,
+    FreshnessMissed,
+    MapAdopted,
+    ReadRetried,
+    SchemaAdopted,
+    StatementErred,
+    StatementServed,
+)
+from server.mapwatch import CatalogFound, CatalogLost, CopyFailed, MapUnusable, WatchFailed
+from server.observe.facts import Fact, RequestAnswered, RequestCrashed
+from server.observe.tally import Tally
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "-"})
+OTHER_METHOD: Final = "OTHER"
+"""A client may send any word as method; labels stay few."""
+
+
+class Meter:
+    """Raises the numbers of a tally."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._statuses = {status: str(status) for status in range(600)}
+
+    def __call__(self, fact: Fact) -> None:  # noqa: C901 - one case for each fact
+        """Count a fact. Those of every request come first."""
+        tally = self._tally
+        match fact:
+            case RequestAnswered():
+                method = fact.method if fact.method in _METHODS else OTHER_METHOD
+                found = tally.request((method, fact.route, self._statuses[fact.status]))
+                found.seconds.observe(fact.seconds)
+                found.received_bytes.observe(fact.request_bytes)
+                found.sent_bytes.observe(fact.response_bytes)
+            case StatementServed(shard, endpoint, _, write, seconds):
+                operation = "write" if write else "read"
+                tally.statement((operation, shard, endpoint)).observe(seconds)
+            case StatementErred(shard, endpoint, code):
+                tally.count("fluxshard_statements_failed", shard, endpoint, _bounded(code))
+            case ReadRetried(shard, endpoint, code):
+                tally.count("fluxshard_reads_retried", shard, endpoint, _bounded(code))
+            case FreshnessMissed(shard, _):
+                tally.count("fluxshard_freshness_missed", shard)
+            case EndpointChanged(shard, endpoint, state, _):
+                tally.count("fluxshard_endpoint_changes", shard, endpoint, state)
+            case CommitLost(shard, endpoint):
+                tally.count("fluxshard_commits_unknown", shard, endpoint)
+            case RequestCrashed(_, route, _, _):
+                tally.count("fluxshard_requests_crashed", route)
+            case MapAdopted():
+                tally.count("fluxshard_maps_adopted")
+            case CatalogLost():
+                tally.count("fluxshard_catalog_lost")
+            case CatalogFound() | CopyFailed() | MapUnusable() | WatchFailed() | SchemaAdopted():
+                pass
+            case _:
+                assert_never(fact)
+
+
+def _bounded(code: str) -> str:
+    """A code fit for a label: of a SQLSTATE only its class, for users may raise any."""
+    return code[: len("sqlstate:") + 2] if code.startswith("sqlstate:") else code

@@ -1,0 +1,40 @@
+"""The one observer of a server: hands each fact to the meter and, where wanted, to the log."""
+
+import random
+
+from router import StatementServed
+from server.observe.console import Console
+from server.observe.facts import Fact, RequestAnswered
+from server.observe.lines import Level, line_of
+from server.observe.meter import Meter
+from server.settings import LoggingSettings
+
+
+class Observatory:
+    """Counts every fact, and logs those worth a line.
+
+    A request is worth one when it failed (5xx), was slow, is in the sample
+    (`FLUXSHARD_ACCESS_LOG_SAMPLE`), or when everything is logged (`FLUXBASE_DEBUG`).
+    """
+
+    def __init__(self, meter: Meter, console: Console, settings: LoggingSettings) -> None:
+        self._meter = meter
+        self._console = console
+        self._slow_s = settings.slow_request_s
+        self._sample = settings.access_sample
+        self._everything = console.wants(Level.DEBUG)
+
+    def __call__(self, fact: Fact) -> None:
+        """Take note of a fact."""
+        self._meter(fact)
+        if self._everything or self._worth_a_line(fact):
+            self._console.say(line_of(fact, self._slow_s))
+
+    def _worth_a_line(self, fact: Fact) -> bool:
+        if isinstance(fact, RequestAnswered):
+            return (
+                fact.status >= 500
+                or fact.seconds >= self._slow_s
+                or (self._sample > 0 and random.random() < self._sample)  # noqa: S311 - a sample
+            )
+        return not isinstance(fact, StatementServed)
