@@ -4,7 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from router import Observation
+from router import (
+    CommitLost,
+    EndpointChanged,
+    FreshnessMissed,
+    MapAdopted,
+    ReadRetried,
+    SchemaAdopted,
+    StatementErred,
+    StatementServed,
+)
 from server.mapwatch import WatchReport
 
 
@@ -35,7 +44,19 @@ class RequestCrashed:
     error: Exception
 
 
-Fact = Observation | WatchReport | RequestAnswered | RequestCrashed
+RareFact = (
+    StatementErred
+    | ReadRetried
+    | FreshnessMissed
+    | EndpointChanged
+    | CommitLost
+    | MapAdopted
+    | SchemaAdopted
+    | WatchReport
+    | RequestCrashed
+)
+
+Fact = RequestAnswered | StatementServed | RareFact
 
 FactObserver = Callable[[Fact], None]
 """Called on the event loop for every fact; must not wait and must not raise."""

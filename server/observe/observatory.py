@@ -31,10 +31,12 @@ class Observatory:
             self._console.say(line_of(fact, self._slow_s))
 
     def _worth_a_line(self, fact: Fact) -> bool:
+        if isinstance(fact, StatementServed):
+            return False
         if isinstance(fact, RequestAnswered):
             return (
                 fact.status >= 500
                 or fact.seconds >= self._slow_s
                 or (self._sample > 0 and random.random() < self._sample)  # noqa: S311 - a sample
             )
-        return not isinstance(fact, StatementServed)
+        return True
