@@ -18,8 +18,24 @@ STRUCTURE: Final = (
     exp.Exists,
     exp.Unnest,
     exp.Array,
+    exp.If,
+    exp.All,
+    exp.ArrayContainsAll,
+    exp.ArrayContainedBy,
+    exp.ArrayOverlaps,
+    exp.MatchAgainst,
+    exp.JSONExtract,
+    exp.JSONExtractScalar,
+    exp.JSONBExtract,
+    exp.JSONBExtractScalar,
+    exp.JSONBContainsTopKey,
+    exp.JSONBContainsAnyTopKeys,
+    exp.JSONBContainsAllTopKeys,
+    exp.JSONBPathExists,
+    exp.RegexpLike,
+    exp.RegexpILike,
 )
-"""Syntax that sqlglot models as functions."""
+"""Syntax that sqlglot models as functions: CASE, ALL, `@> <@ && @@ -> ->> #> #>> ? ~ ~*` …"""
 
 HARMLESS: Final = frozenset(
     """
