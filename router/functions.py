@@ -103,11 +103,21 @@ def functions_of(tree: exp.Expr) -> frozenset[str]:
     """The names, in lower case and without schema, of all functions that a statement calls."""
     names = set()
     for node in tree.find_all(exp.Func):
-        if isinstance(node, STRUCTURE):
+        if isinstance(node, STRUCTURE) or _is_all(node):
             continue
         name = node.name if isinstance(node, exp.Anonymous | exp.AnonymousAggFunc) else ""
         names.add((name or node.sql_name()).lower())
     return frozenset(names)
+
+
+def _is_all(node: exp.Expr) -> bool:
+    """`> ALL (…)`: a reserved word, so no function's name unless quoted or qualified."""
+    return (
+        isinstance(node, exp.Anonymous)
+        and isinstance(node.this, str)
+        and node.this.upper() == "ALL"
+        and not isinstance(node.parent, exp.Dot)
+    )
 
 
 def forbidden(name: str) -> bool:
