@@ -9,11 +9,9 @@ from server.configuration.forms import (
     ADDRESS,
     BOOLEAN,
     DURATION,
-    ENDPOINTS,
     LIST,
     SIZE,
     TEXT,
-    URL,
     ListenAddress,
     choice,
     fraction,
@@ -22,100 +20,24 @@ from server.configuration.forms import (
     positive_duration,
     secret,
 )
+from server.database_settings import DatabaseSettings, ShardSettings
 from shardmap import KeyType
+
+__all__ = [
+    "ApiSettings",
+    "AuthSettings",
+    "CorsSettings",
+    "DatabaseSettings",
+    "HttpSettings",
+    "LoggingSettings",
+    "MetricsSettings",
+    "ProcessSettings",
+    "Settings",
+    "ShardSettings",
+]
 
 MIN_SECRET_BYTES: Final = 32
 """HS256 keys shorter than the hash (RFC 7518, 3.2) can be guessed offline from one token."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShardSettings:
-    """One `FLUXBASE_DATABASE_SHARD_n`, with the name that holds its credentials."""
-
-    url: str = field(repr=False)
-    url_name: str
-    read_replicas: tuple[str, ...] = field(default=(), repr=False)
-    read_replicas_name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseSettings:
-    """Which databases there are, and how many connections may go to each."""
-
-    url: str | None = setting(
-        "DATABASE_URL",
-        URL,
-        None,
-        "the primary database: the catalog, and the only shard if there are no shards",
-        aliases=("FLUXBASE_DATABASE_URL",),
-    )
-    host: str = setting(
-        "FLUXBASE_DATABASE_HOST", TEXT, "localhost", "the same in parts; DATABASE_URL wins"
-    )
-    port: int = setting("FLUXBASE_DATABASE_PORT", integer(1, 65535), "5432", "its port")
-    user: str = setting("FLUXBASE_DATABASE_USER", TEXT, "postgres", "its login role")
-    password: str = setting(
-        "FLUXBASE_DATABASE_PASSWORD", secret(), "postgres", "the login role's password"
-    )
-    database: str = setting("FLUXBASE_DATABASE_DATABASE", TEXT, "fluxbase", "its database")
-    ssl_mode: str = setting(
-        "FLUXBASE_DATABASE_SSL_MODE",
-        choice("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
-        "disable",
-        "encryption of the database given in parts; a url says `?sslmode=…`",
-    )
-    read_replicas: tuple[str, ...] = setting(
-        "FLUXBASE_DATABASE_READ_REPLICAS",
-        ENDPOINTS,
-        "",
-        "replicas of DATABASE_URL: reads go there, writes never; user, password and database "
-        "are the primary's unless a url says otherwise",
-    )
-    max_connections: int = setting(
-        "FLUXBASE_DATABASE_MAX_CONNECTIONS",
-        integer(1, 10_000),
-        "25",
-        "ceiling of this instance for one endpoint, over all its workers and roles",
-    )
-    min_connections: int = setting(
-        "FLUXBASE_DATABASE_MIN_CONNECTIONS",
-        integer(0, 10_000),
-        "5",
-        "connections kept open for one endpoint",
-    )
-    max_conn_lifetime_s: float = setting(
-        "FLUXBASE_DATABASE_MAX_CONN_LIFETIME",
-        positive_duration(1),
-        "1h",
-        "age at which a connection is replaced",
-    )
-    max_conn_idle_time_s: float = setting(
-        "FLUXBASE_DATABASE_MAX_CONN_IDLE_TIME",
-        positive_duration(1),
-        "30m",
-        "idle time after which a connection above the minimum is closed",
-    )
-    acquire_timeout_s: float = setting(
-        "FLUXSHARD_ACQUIRE_TIMEOUT",
-        positive_duration(),
-        "5s",
-        "longest wait for a free connection; then 503 P201",
-    )
-    write_hold_s: float = setting(
-        "FLUXSHARD_WRITE_HOLD",
-        DURATION,
-        "5s",
-        "longest time that a write waits for a shard's primary to be back; then 503 P203",
-    )
-    freshness_wait_s: float = setting(
-        "FLUXSHARD_FRESHNESS_WAIT",
-        DURATION,
-        "50ms",
-        "longest wait for a replica to reach what the reader has seen; then the primary answers",
-    )
-    url_name: str = ""
-    """The variable that holds the primary's credentials."""
-    shards: tuple[ShardSettings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +124,15 @@ class ApiSettings:
     )
     default_page_size: int = setting(
         "FLUXBASE_API_DEFAULT_PAGE_SIZE", integer(1), "1000", "`limit` of a read that has none"
+    )
+    max_rows: int = setting(
+        "FLUXSHARD_MAX_ROWS", integer(0), "0", "most rows of one answer under /rest/v1; 0: no limit"
+    )
+    served_by: bool = setting(
+        "FLUXSHARD_SERVED_BY",
+        BOOLEAN,
+        "false",
+        "adds X-Served-By: which shard and endpoint answered",
     )
     max_total_results: int = setting(
         "FLUXBASE_API_MAX_TOTAL_RESULTS",
@@ -346,6 +277,12 @@ class ProcessSettings:
 
     workers: int = setting(
         "FLUXSHARD_WORKERS", integer(1, 256), "1", "processes that share the port"
+    )
+    instances: int = setting(
+        "FLUXSHARD_INSTANCES",
+        integer(1, 10_000),
+        "1",
+        "servers like this one, for the sum of connections that is checked at start",
     )
     state_dir: str = setting(
         "FLUXSHARD_STATE_DIR",

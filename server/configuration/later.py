@@ -47,7 +47,7 @@ WITHOUT_EFFECT: Final = frozenset(
     f"FLUXBASE_{family}{name}" for family, names in _FAMILIES.items() for name in names.split()
 )
 
-OF_COMMANDS: Final = frozenset({"FLUXSHARD_CONFIG"})
+OF_COMMANDS: Final = frozenset({"FLUXSHARD_CONFIG", "FLUXSHARD_CLUSTER_DIR", "FLUXSHARD_PG_BINDIR"})
 """Names that commands other than the server read; known, and no setting of it."""
 
 

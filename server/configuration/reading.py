@@ -223,6 +223,13 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
             f"is {database.min_connections}, more than "
             f"FLUXBASE_DATABASE_MAX_CONNECTIONS={database.max_connections}",
         )
+    least = 2 * settings.process.workers
+    if database.max_connections < least:
+        yield Problem(
+            "FLUXBASE_DATABASE_MAX_CONNECTIONS",
+            f"is {database.max_connections}, too few for FLUXSHARD_WORKERS="
+            f"{settings.process.workers}: each needs one for probes and one to work with",
+        )
     if api.default_page_size > api.max_page_size:
         yield Problem(
             "FLUXBASE_API_DEFAULT_PAGE_SIZE",

@@ -1,0 +1,126 @@
+"""The settings about databases: which there are, and how many connections may go to each."""
+
+from dataclasses import dataclass, field
+
+from server.configuration.declaration import setting
+from server.configuration.forms import (
+    DURATION,
+    ENDPOINTS,
+    TEXT,
+    URL,
+    choice,
+    integer,
+    positive_duration,
+    secret,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSettings:
+    """One `FLUXBASE_DATABASE_SHARD_n`, with the name that holds its credentials."""
+
+    url: str = field(repr=False)
+    url_name: str
+    read_replicas: tuple[str, ...] = field(default=(), repr=False)
+    read_replicas_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """Which databases there are, and how many connections may go to each."""
+
+    url: str | None = setting(
+        "DATABASE_URL",
+        URL,
+        None,
+        "the primary database: the catalog, and the only shard if there are no shards",
+        aliases=("FLUXBASE_DATABASE_URL",),
+    )
+    host: str = setting(
+        "FLUXBASE_DATABASE_HOST", TEXT, "localhost", "the same in parts; DATABASE_URL wins"
+    )
+    port: int = setting("FLUXBASE_DATABASE_PORT", integer(1, 65535), "5432", "its port")
+    user: str = setting("FLUXBASE_DATABASE_USER", TEXT, "postgres", "its login role")
+    password: str = setting(
+        "FLUXBASE_DATABASE_PASSWORD", secret(), "postgres", "the login role's password"
+    )
+    database: str = setting("FLUXBASE_DATABASE_DATABASE", TEXT, "fluxbase", "its database")
+    ssl_mode: str = setting(
+        "FLUXBASE_DATABASE_SSL_MODE",
+        choice("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+        "disable",
+        "encryption of the database given in parts; a url says `?sslmode=…`",
+    )
+    read_replicas: tuple[str, ...] = setting(
+        "FLUXBASE_DATABASE_READ_REPLICAS",
+        ENDPOINTS,
+        "",
+        "replicas of DATABASE_URL: reads go there, writes never; user, password and database "
+        "are the primary's unless a url says otherwise",
+    )
+    max_connections: int = setting(
+        "FLUXBASE_DATABASE_MAX_CONNECTIONS",
+        integer(1, 10_000),
+        "25",
+        "ceiling of this instance for one endpoint, over all its workers and roles",
+    )
+    min_connections: int = setting(
+        "FLUXBASE_DATABASE_MIN_CONNECTIONS",
+        integer(0, 10_000),
+        "5",
+        "connections kept open for one endpoint",
+    )
+    max_conn_lifetime_s: float = setting(
+        "FLUXBASE_DATABASE_MAX_CONN_LIFETIME",
+        positive_duration(1),
+        "1h",
+        "age at which a connection is replaced",
+    )
+    max_conn_idle_time_s: float = setting(
+        "FLUXBASE_DATABASE_MAX_CONN_IDLE_TIME",
+        positive_duration(1),
+        "30m",
+        "idle time after which a connection above the minimum is closed",
+    )
+    acquire_timeout_s: float = setting(
+        "FLUXSHARD_ACQUIRE_TIMEOUT",
+        positive_duration(),
+        "5s",
+        "longest wait for a free connection; then 503 P201",
+    )
+    write_hold_s: float = setting(
+        "FLUXSHARD_WRITE_HOLD",
+        DURATION,
+        "1s",
+        "longest time that a write waits for a shard's primary to be back; then 503 P203",
+    )
+    freshness_wait_s: float = setting(
+        "FLUXSHARD_FRESHNESS_WAIT",
+        DURATION,
+        "20ms",
+        "longest wait for a replica to reach what the reader has seen; then the primary answers",
+    )
+    max_lag_s: float = setting(
+        "FLUXSHARD_MAX_LAG", positive_duration(), "10s", "a replica further behind gets no reads"
+    )
+    probe_interval_s: float = setting(
+        "FLUXSHARD_PROBE_INTERVAL",
+        positive_duration(0.05),
+        "250ms",
+        "how often each endpoint is asked how it is",
+    )
+    quorum_grace_s: float = setting(
+        "FLUXSHARD_QUORUM_GRACE",
+        positive_duration(),
+        "1s",
+        "how long no standby may confirm a quorum shard's commits before new writes are refused",
+    )
+    schema_refresh_s: float = setting(
+        "FLUXSHARD_SCHEMA_REFRESH",
+        positive_duration(1),
+        "30s",
+        "how often the tables are looked up anew; an unknown name makes it sooner",
+    )
+    url_name: str = ""
+    """The variable that holds the primary's credentials."""
+    shards: tuple[ShardSettings, ...] = ()
