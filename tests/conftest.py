@@ -20,6 +20,10 @@ disposable_cluster (function)
     `await disposable_cluster(shards=1, replicas=2, …)` gives a running `EmbeddedCluster` of the
     test's own, to kill and promote as it likes; destroyed after the test. Takes the keywords of
     `ClusterSpec` but `directory`; `up=False` leaves it unmade. About 1 s for three servers.
+
+eventually
+    `await eventually(condition)` polls a condition, plain or async, until it is true, and fails
+    the test after a minute. `pause_s=0` polls busily, to meet short moments.
 """
 
 import asyncio
@@ -45,7 +49,7 @@ from server.embedded import (
     Sockets,
 )
 
-REPLAY_LIMIT_S = 30.0
+EVENTUALLY_LIMIT_S = 60.0
 
 
 def in_thread(work: Coroutine[Any, Any, None]) -> None:
@@ -152,6 +156,22 @@ class TestDatabases:
             await connection.close()
 
 
+async def poll(condition: Callable[[], bool | Awaitable[bool]], *, pause_s: float = 0.005) -> None:
+    """Wait until the condition is true; see `eventually` in the module's docstring."""
+    async with asyncio.timeout(EVENTUALLY_LIMIT_S):
+        while True:
+            answer = condition()
+            if answer if isinstance(answer, bool) else await answer:
+                return
+            await asyncio.sleep(pause_s)
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., Awaitable[None]]:
+    """Wait for a condition; see the module's docstring."""
+    return poll
+
+
 async def replayed(cluster: EmbeddedCluster, *shards: str) -> None:
     """Wait until the replicas of these shards (default: all) have all that is committed now."""
     async with asyncio.TaskGroup() as tasks:
@@ -164,13 +184,15 @@ async def _replayed(cluster: EmbeddedCluster, primary: str) -> None:
     connection = await asyncpg.connect(cluster.url(primary, "postgres"))
     try:
         lsn = await connection.fetchval("SELECT pg_current_wal_insert_lsn()")
-        async with asyncio.timeout(REPLAY_LIMIT_S):
-            while await connection.fetchval(
-                "SELECT count(*) FROM pg_stat_replication"
-                " WHERE replay_lsn IS NULL OR replay_lsn < $1::pg_lsn",
+
+        async def there() -> bool:
+            return await connection.fetchval(
+                "SELECT coalesce(bool_and(replay_lsn >= $1::pg_lsn), true)"
+                " FROM pg_stat_replication",
                 lsn,
-            ):
-                await asyncio.sleep(0.005)
+            )
+
+        await poll(there)
     finally:
         await connection.close()
 

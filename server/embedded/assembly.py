@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Final
 
 from server.embedded import postmaster, questions, replication
-from server.embedded.errors import ServerSlow, ServerTrouble, ServerUnreachable
+from server.embedded.errors import ServerFailed, ServerSlow, ServerTrouble, ServerUnreachable
 from server.embedded.postmaster import Works
 from server.embedded.record import ServerRecord, ShardRecord
 from server.embedded.together import together
@@ -14,6 +14,8 @@ from server.embedded.together import together
 PROMOTE_LIMIT_S: Final = 60
 STUCK_S: Final = 5.0
 """A standby that has neither connected nor replayed anything for so long will not by itself."""
+STRAYED: Final = "is not a child of this server's history"
+"""What PostgreSQL says when it sees at its start that its own way leads off the primary's."""
 STREAM_POLL_S: Final = 0.05
 
 
@@ -46,7 +48,7 @@ async def raise_primary(works: Works, shard: ShardRecord) -> None:
         await replication.make_primary(works, shard, server)
     await postmaster.start(works, shard, server)
     if (await questions.state(works.site, server)).in_recovery:
-        works.progress(f"{server.name}: finishing its promotion")
+        works.progress(f"{server.name}: promoting it to primary of {shard.id}")
         if not await questions.promote(works.site, server, PROMOTE_LIMIT_S):
             raise ServerSlow(server.name, "promoted", PROMOTE_LIMIT_S)
     await questions.make_database(works.site, server)
@@ -75,7 +77,13 @@ async def raise_standby(
     if not usable or repair is Repair.COPY:
         works.progress(f"{server.name}: copying {shard.primary}")
         await replication.copy_primary(works, shard, server)
-    await postmaster.start(works, shard, server)
+    try:
+        await postmaster.start(works, shard, server)
+    except ServerFailed as error:
+        if repair is Repair.NONE and STRAYED in error.message and primary_runs:
+            await raise_standby(works, shard, server, Repair.REWIND)
+        else:
+            raise
 
 
 async def follow(works: Works, shard: ShardRecord, standbys: Collection[ServerRecord]) -> None:
@@ -102,38 +110,34 @@ async def _mend(works: Works, shard: ShardRecord, server: ServerRecord, repair: 
 async def _stuck(
     works: Works, shard: ShardRecord, standbys: Collection[ServerRecord]
 ) -> list[ServerRecord]:
-    """The standbys that neither stream nor get any further; empty once all stream."""
+    """The standbys that neither stream nor get any further; empty once all stream.
+
+    One that has gone its own way streams for moments, up to where the ways part: only the
+    primary's present timeline counts.
+    """
     clock = asyncio.get_running_loop()
-    seen: dict[str, int] = {}
+    timeline = replication.timeline(works.site, shard.server(shard.primary))
+    waiting = {standby.name: standby for standby in standbys}
+    seen: dict[str, int | None] = {}
     moved_at = clock.time()
-    told: set[str] = set()
-    while True:
-        streaming = {
-            follower.name
-            for follower in await questions.followers(works.site, shard.server(shard.primary))
-            if follower.streaming
-        }
-        for standby in standbys:
-            if standby.name in streaming - told:
-                works.progress(f"{standby.name}: running, replica of {shard.id}")
-                told.add(standby.name)
+    while waiting and clock.time() - moved_at < STUCK_S:
+        states = await together(_state(works, standby) for standby in waiting.values())
+        for name, state in zip(tuple(waiting), states, strict=True):
+            lsn = state.lsn if state is not None else None
+            if name not in seen or seen[name] != lsn:
+                seen[name] = lsn
                 moved_at = clock.time()
-        missing = [standby for standby in standbys if standby.name not in streaming]
-        if not missing:
-            return []
-        for standby in missing:
-            lsn = await _lsn(works, standby)
-            if seen.get(standby.name) != lsn:
-                seen[standby.name] = lsn
-                moved_at = clock.time()
-        if clock.time() - moved_at > STUCK_S:
-            return missing
-        await asyncio.sleep(STREAM_POLL_S)
+            if state is not None and state.streaming == timeline:
+                works.progress(f"{name}: running, replica of {shard.id}")
+                del waiting[name]
+        if waiting:
+            await asyncio.sleep(STREAM_POLL_S)
+    return list(waiting.values())
 
 
-async def _lsn(works: Works, server: ServerRecord) -> int:
-    """How far the standby is; -1 when it does not say."""
+async def _state(works: Works, server: ServerRecord) -> questions.State | None:
+    """What the standby says of itself; None when it says nothing."""
     try:
-        return (await questions.state(works.site, server)).lsn
+        return await questions.state(works.site, server)
     except ServerTrouble:
-        return -1
+        return None

@@ -4,8 +4,8 @@ import asyncio
 import signal
 import socket
 import uuid
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,7 +59,7 @@ class EmbeddedCluster:
         cancelled or killed at any moment: the next `up` goes on from there.
         """
         self._directory.claim()
-        with self._directory.changing():
+        async with self._directory.changing():
             prepared = self._prepare(progress)
             _require_ports(prepared.site)
             works = self._with_true_primaries(prepared)
@@ -70,7 +70,7 @@ class EmbeddedCluster:
     async def down(self, progress: Callable[[str], None] = _silent) -> None:
         """Stop every server in an orderly way; the data stays."""
         site = open_site(self._directory)
-        with self._directory.changing():
+        async with self._directory.changing():
             await self._stop_all(site, progress)
 
     async def destroy(self, progress: Callable[[str], None] = _silent) -> None:
@@ -80,14 +80,14 @@ class EmbeddedCluster:
             ForeignDirectory: The directory is not a cluster's; nothing was touched.
         """
         self._directory.require_ours()
-        with self._directory.changing():
+        async with self._directory.changing():
             if self._directory.record.exists():
                 await self._stop_all(open_site(self._directory), progress)
             await asyncio.to_thread(self._directory.erase)
 
     async def start(self, *names: str, progress: Callable[[str], None] = _silent) -> None:
         """Start these servers in the roles that they now have, rewinding where that is needed."""
-        with self._opened(progress) as opened:
+        async with self._opened(progress) as opened:
             found = [opened.site.record.find(name) for name in names]
             works = self._with_true_primaries(opened, {shard.id for shard, _ in found})
             chosen = [works.site.record.find(name) for name in names]
@@ -103,7 +103,7 @@ class EmbeddedCluster:
     async def stop(self, *names: str) -> None:
         """Stop these servers in an orderly way."""
         site = open_site(self._directory)
-        with self._directory.changing():
+        async with self._directory.changing():
             servers = [site.record.find(name)[1] for name in names]
             await together(postmaster.stop(site, self._children, server) for server in servers)
 
@@ -137,7 +137,7 @@ class EmbeddedCluster:
         Raises:
             PromotionRefused: It could lose acknowledged writes, and `accept_loss` is not given.
         """
-        with self._opened(progress) as opened:
+        async with self._opened(progress) as opened:
             record = opened.site.record.shard(shard)
             works = opened
             if usable(opened.site, record.server(record.primary)):
@@ -185,11 +185,11 @@ class EmbeddedCluster:
 
         await together(stop(server) for _, server in site.record.servers)
 
-    @contextmanager
-    def _opened(self, progress: Callable[[str], None]) -> Iterator[Works]:
+    @asynccontextmanager
+    async def _opened(self, progress: Callable[[str], None]) -> AsyncIterator[Works]:
         """An existing cluster, held for a change."""
         site = open_site(self._directory)
-        with self._directory.changing():
+        async with self._directory.changing():
             site = open_site(self._directory)
             yield self._works(site, progress)
 

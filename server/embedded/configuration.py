@@ -1,9 +1,12 @@
 """The configuration files of one server, as text."""
 
+import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from server.embedded.directory import ClusterDirectory
 from server.embedded.record import ClusterRecord, ServerRecord, ShardRecord
 from server.embedded.spec import Sockets, Tcp
 from shardmap import Durability
@@ -31,8 +34,10 @@ SETTINGS: Final = {
     "wal_receiver_status_interval": "1s",
     "wal_sender_timeout": "15s",
     "wal_receiver_timeout": "15s",
-    # many small servers on one machine
+    # many small servers on one machine, or in one container whose /dev/shm is 64 MB; and no
+    # segments of killed servers left in /dev/shm
     "shared_buffers": "32MB",
+    "dynamic_shared_memory_type": "mmap",
     "jit": "off",
     # meaning of data
     "timezone": "UTC",
@@ -64,9 +69,13 @@ class Address:
     port: int
 
 
-def title(record: ClusterRecord, server: str) -> str:
-    """The `cluster_name` of a server: unique on the machine, shown in its processes' titles."""
-    return f"{server}@{record.cluster_id[:8]}"
+def title(directory: ClusterDirectory, server: str) -> str:
+    """The `cluster_name` of a server, shown in its processes' titles.
+
+    Made from the directory, not from the cluster's id: a copy of a cluster is another one.
+    """
+    digest = hashlib.sha256(os.fsencode(directory.root)).hexdigest()
+    return f"{server}@{digest[:8]}"
 
 
 def address(record: ClusterRecord, sockets: Path, server: ServerRecord) -> Address:
@@ -93,7 +102,7 @@ def conninfo(at: Address, passfile: Path, **more: str) -> str:
 
 
 def configuration(
-    record: ClusterRecord, shard: ShardRecord, server: ServerRecord, sockets: Path, passfile: Path
+    directory: ClusterDirectory, record: ClusterRecord, shard: ShardRecord, server: ServerRecord
 ) -> str:
     """The text of the server's `postgresql.conf`.
 
@@ -102,7 +111,7 @@ def configuration(
     """
     settings = {
         "port": str(server.port),
-        "cluster_name": title(record, server.name),
+        "cluster_name": title(directory, server.name),
         "unix_socket_permissions": "0777",
         **SETTINGS,
     }
@@ -113,14 +122,17 @@ def configuration(
         case Tcp():
             settings |= {"listen_addresses": HOST, "unix_socket_directories": ""}
         case Sockets():
-            settings |= {"listen_addresses": "", "unix_socket_directories": _quoted(sockets)}
+            settings |= {
+                "listen_addresses": "",
+                "unix_socket_directories": _quoted(directory.sockets),
+            }
     others = [f'"{other.name}"' for other in shard.servers if other.name != server.name]
     quorum = record.durability is Durability.QUORUM and others
     settings["synchronous_standby_names"] = f"ANY 1 ({', '.join(others)})" if quorum else ""
     if server.name != shard.primary:
         settings["primary_conninfo"] = conninfo(
-            address(record, sockets, shard.server(shard.primary)),
-            passfile,
+            address(record, directory.sockets, shard.server(shard.primary)),
+            directory.passfile,
             application_name=server.name,
         )
     head = "# Written by Fluxshard at each start. Your own settings: ALTER SYSTEM.\n"

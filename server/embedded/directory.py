@@ -1,15 +1,16 @@
 """The cluster's directory: what lies where, whose it is, and one change at a time."""
 
+import asyncio
 import fcntl
 import os
 import pwd
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from server.embedded.account import Account
 from server.embedded.errors import (
@@ -21,10 +22,14 @@ from server.embedded.errors import (
     RecordBroken,
     SocketPathTooLong,
 )
+from server.embedded.processes import alive
 from server.embedded.record import ClusterRecord, dump, load
 
 SOCKET_DIRECTORY_BYTES: Final = 88
 """The kernel takes 107 bytes for a whole socket path; PostgreSQL adds `/.s.PGSQL.32767`."""
+
+ORPHAN_LIMIT_S: Final = 3.0
+ORPHAN_POLL_S: Final = 0.02
 
 _DESTROYED: Final = "destroyed-"
 
@@ -127,8 +132,8 @@ class ClusterDirectory:
     def _vacant(self) -> bool:
         return not self.root.exists() or (self.root.is_dir() and not any(self.root.iterdir()))
 
-    @contextmanager
-    def changing(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[None]:
         """Hold the right to change the cluster; it ends with the process, however that ends.
 
         Raises:
@@ -136,13 +141,10 @@ class ClusterDirectory:
             ClusterMissing: Another process has just destroyed the cluster.
         """
         with self.marker.open("r+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                holder = lock.read().strip()
-                raise ClusterBusy(self.root, int(holder) if holder.isdecimal() else None) from error
+            await self._acquire(lock)
             if not _same(lock.fileno(), self.marker):
                 raise ClusterMissing(self.root)
+            lock.seek(0)
             lock.truncate()
             lock.write(f"{os.getpid()}\n")
             lock.flush()
@@ -151,6 +153,27 @@ class ClusterDirectory:
             finally:
                 lock.seek(0)
                 lock.truncate()
+
+    async def _acquire(self, lock: TextIO) -> None:
+        """Take the lock.
+
+        When its holder was just killed, a child that it was starting still has it, for the moment
+        until that has become a program of its own. Waiting for it means that `clear` finds it.
+        """
+        waited_s = 0.0
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                lock.seek(0)
+                text = lock.read().strip()
+                holder = int(text) if text.isdecimal() else None
+                if (holder is not None and alive(holder)) or waited_s > ORPHAN_LIMIT_S:
+                    raise ClusterBusy(self.root, holder) from error
+                await asyncio.sleep(ORPHAN_POLL_S)
+                waited_s += ORPHAN_POLL_S
+            else:
+                return
 
     def furnish(self, account: Account) -> None:
         """Make the directories and secrets that are not there yet, with their owners."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from server.embedded import processes
+from server.embedded import processes, shared_memory
 from server.embedded.configuration import HBA
 from server.embedded.directory import write_file
 from server.embedded.errors import PortInUse, ServerFailed, ServerSlow
@@ -20,6 +20,9 @@ START_LIMIT_S: Final = 120.0
 """Crash recovery of a server that was busy takes its time."""
 STOP_LIMIT_S: Final = 15.0
 """For each of: a fast shutdown, an immediate one, and SIGKILL."""
+TOOL_LIMIT_S: Final = 3.0
+"""For a program that was asked to end, before it is killed."""
+START_ATTEMPTS: Final = 3
 POLL_S: Final = 0.02
 _TAIL_BYTES: Final = 2000
 
@@ -30,9 +33,10 @@ class Children:
     def __init__(self) -> None:
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
-    def add(self, process: "subprocess.Popen[bytes]") -> None:
-        """Take a new child."""
+    def add(self, process: "subprocess.Popen[bytes]") -> int:
+        """Take a new child; its process id."""
         self._processes[process.pid] = process
+        return process.pid
 
     def reap(self) -> None:
         """Let go of those that have ended."""
@@ -64,7 +68,7 @@ async def until(condition: Callable[[], bool], limit_s: float) -> bool:
 
 def pid_of(site: Site, server: ServerRecord) -> int | None:
     """The process id of the running server, or None: a killed one's file proves nothing."""
-    lines = _pid_file(site, server)
+    lines = _pid_file(site.data(server))
     if not lines or not lines[0].strip().isdecimal():
         return None
     pid = int(lines[0])
@@ -74,7 +78,7 @@ def pid_of(site: Site, server: ServerRecord) -> int | None:
 
 def is_ready(site: Site, server: ServerRecord) -> bool:
     """Whether the running server takes connections, as it says in its own pid file."""
-    lines = _pid_file(site, server)
+    lines = _pid_file(site.data(server))
     return len(lines) > 7 and lines[7].strip() == "ready"
 
 
@@ -101,29 +105,49 @@ async def start(works: Works, shard: ShardRecord, server: ServerRecord) -> None:
     site, children = works.site, works.children
     children.reap()
     changed = configure(site, shard, server, site.data(server))
-    pid = pid_of(site, server)
-    process = None
-    if pid is None:
-        await clear(site, children, server)
-        process = works.programs.serve(site.data(server), site.directory.log_of(server.name))
-        children.add(process)
-        pid = process.pid
-    elif changed:
-        processes.send(pid, signal.SIGHUP)
+    for _ in range(START_ATTEMPTS):
+        met = pid_of(site, server)
+        if met is not None:
+            processes.send(met, signal.SIGCONT)
+            if changed:
+                processes.send(met, signal.SIGHUP)
+            pid = met
+        else:
+            await clear(site, children, server)
+            pid = children.add(
+                works.programs.serve(site.data(server), site.directory.log_of(server.name))
+            )
+        if await _settled(site, children, server, pid):
+            return
+        if met is None and pid_of(site, server) is None:
+            raise _start_failure(site, server)
+        # The one that we met was ending, or one that a killed `up` had begun came before ours.
+    raise ServerSlow(server.name, "ready", START_LIMIT_S)
+
+
+async def _settled(site: Site, children: Children, server: ServerRecord, pid: int) -> bool:
+    """Wait for the process to be ready (True) or gone (False)."""
+
+    def ready() -> bool:
+        return pid_of(site, server) == pid and is_ready(site, server)
 
     def settled() -> bool:
-        ended = process is not None and process.poll() is not None
-        return ended or (pid_of(site, server) == pid and is_ready(site, server))
+        children.reap()
+        return not processes.alive(pid) or ready()
 
     if not await until(settled, START_LIMIT_S):
         raise ServerSlow(server.name, "ready", START_LIMIT_S)
-    if pid_of(site, server) != pid:
-        children.reap()
-        log = site.directory.log_of(server.name)
-        tail = _tail(log)
-        if "Address already in use" in tail:
-            raise PortInUse([server.port])
-        raise ServerFailed(server.name, log, tail)
+    return ready()
+
+
+def _start_failure(site: Site, server: ServerRecord) -> PortInUse | ServerFailed:
+    log = site.directory.log_of(server.name)
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        tail = file.read().decode(errors="replace")
+    if "Address already in use" in tail:
+        return PortInUse([server.port])
+    return ServerFailed(server.name, log, tail)
 
 
 async def stop(site: Site, children: Children, server: ServerRecord) -> bool:
@@ -137,6 +161,7 @@ async def stop(site: Site, children: Children, server: ServerRecord) -> bool:
     if pid is not None:
         for number in (signal.SIGINT, signal.SIGQUIT):  # PostgreSQL's fast and immediate shutdown
             processes.send(pid, number)
+            processes.send(pid, signal.SIGCONT)  # one that was stopped would never hear of it
             if await _ended(children, pid):
                 orderly = number is signal.SIGINT
                 break
@@ -154,17 +179,27 @@ async def clear(site: Site, children: Children, server: ServerRecord) -> None:
     Raises:
         ServerSlow: A process does not end even when it is killed.
     """
+    traces, uid = site.traces(server), site.account.uid
+
+    def asked() -> bool:
+        tools = [pid for pid in processes.of_server(traces, uid) if processes.is_tool(pid)]
+        for pid in tools:
+            processes.end_program(pid, signal.SIGTERM)
+        return not tools
 
     def gone() -> bool:
         children.reap()
-        left = processes.of_server(site.traces(server), site.account.uid)
+        left = processes.of_server(traces, uid)
         for pid in left:
-            processes.send(pid, signal.SIGKILL)
+            processes.end_program(pid, signal.SIGKILL)
         return not left
 
+    await until(asked, TOOL_LIMIT_S)  # one that is killed leaves shared memory behind
     if not await until(gone, STOP_LIMIT_S):
         raise ServerSlow(server.name, "gone after SIGKILL", STOP_LIMIT_S)
-    (site.data(server) / "postmaster.pid").unlink(missing_ok=True)
+    for data in (site.data(server), site.directory.making_of(server.name)):
+        shared_memory.release(site.account, _pid_file(data))
+        (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 async def kill(
@@ -195,15 +230,8 @@ async def _ended(children: Children, pid: int) -> bool:
     return await until(ended, STOP_LIMIT_S)
 
 
-def _pid_file(site: Site, server: ServerRecord) -> list[str]:
+def _pid_file(data: Path) -> list[str]:
     try:
-        return (site.data(server) / "postmaster.pid").read_text().splitlines()
+        return (data / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return []
-
-
-def _tail(log: Path) -> str:
-    """The end of a log."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        return file.read().decode(errors="replace")

@@ -8,6 +8,7 @@ can be read of any account's processes, where `cwd` could not.
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,8 @@ from typing import Final
 _PROC: Final = Path("/proc")
 
 
-_PROGRAMS: Final = frozenset({"postgres", "initdb", "pg_basebackup", "pg_rewind"})
+_TOOLS: Final = frozenset({"initdb", "pg_basebackup", "pg_rewind"})
+_PROGRAMS: Final = _TOOLS | {"postgres"}
 """Only these: a user's own `du` of a data directory is none of our business."""
 
 
@@ -74,7 +76,24 @@ def belongs(argv: Sequence[str], traces: Traces) -> bool:
 
 def send(pid: int, number: signal.Signals) -> None:
     """Send a signal; a process that has ended takes it as well as any."""
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        return
+
+
+def end_program(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process and, when it leads a group, to its group.
+
+    initdb leads one, with a child whose arguments do not say which directory it writes to.
+    PostgreSQL's own children each have a group of their own.
+    """
+    with suppress(ProcessLookupError):
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+
+
+def is_tool(pid: int) -> bool:
+    """Whether the process is a program that ends, rather than a server or a part of one."""
+    argv = arguments(pid)
+    return bool(argv) and Path(argv[0]).name in _TOOLS

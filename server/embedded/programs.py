@@ -22,6 +22,9 @@ ENVIRONMENT: Final = {
 PROGRAM_LIMIT_S: Final = 600.0
 """For the longest of them, a base backup of a large shard."""
 
+END_LIMIT_S: Final = 2.0
+"""For a program to end by itself when it is no longer wanted."""
+
 MAX_LOG_BYTES: Final = 16 * 1024 * 1024
 """A log longer than this is set aside when its server starts."""
 
@@ -59,8 +62,7 @@ class Programs:
             raise ServerSlow(server, f"done with {program}", PROGRAM_LIMIT_S) from error
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                _end(process)
         output: str = printed.decode(errors="replace")
         if process.returncode != 0:
             raise ProgramFailed(program, server, output)
@@ -82,3 +84,13 @@ class Programs:
                 start_new_session=True,
                 **self.account.process_options,
             )
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a program and its children; killed at once, they would leave shared memory behind."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(END_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -68,7 +68,6 @@ async def promote(works: Works, shard: ShardRecord, *, accept_loss: bool) -> str
     record = site.record.with_primary(shard.id, heir)
     site.directory.write_record(record)
     works = replace(works, site=replace(site, record=record))
-    works.progress(f"{heir}: promoting it to primary of {shard.id}")
     followers = [standby for standby in awake if standby.name != heir]
     await assemble(works, record.shard(shard.id), [*followers, old] if planned else followers)
     return heir

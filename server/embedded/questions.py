@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 from server.embedded.configuration import DATABASE, SUPERUSER
 from server.embedded.errors import ServerUnreachable
 from server.embedded.record import ServerRecord
 from server.embedded.site import Site
 
-CONNECT_LIMIT_S: Final = 10.0
+CONNECT_LIMIT_S: Final = 5.0
 ANSWER_LIMIT_S: Final = 60.0
 
 _STATE: Final = """
@@ -22,6 +23,7 @@ SELECT pg_is_in_recovery(),
             ELSE pg_current_wal_flush_lsn() END,
        coalesce((SELECT wait_event IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval')
                    FROM pg_stat_activity WHERE backend_type = 'startup'), true),
+       (SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'),
        current_setting('data_directory')
 """
 _FOLLOWERS: Final = """
@@ -45,6 +47,8 @@ class State:
     """On a primary the end of its durable WAL; on a standby of what it has received or replayed."""
     settled: bool
     """Whether a standby has replayed all WAL that it has of its own."""
+    streaming: int | None
+    """The timeline that a standby receives just now; None: it receives nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ async def session(
             password=site.secret,
             database=database,
             ssl=False,
+            target_session_attrs=SessionAttribute.any,  # else PGTARGETSESSIONATTRS would count
             timeout=CONNECT_LIMIT_S,
             command_timeout=ANSWER_LIMIT_S,
             server_settings={"application_name": "fluxshard", "synchronous_commit": "local"},
@@ -95,10 +100,10 @@ async def state(site: Site, server: ServerRecord) -> State:
         ServerUnreachable: It says nothing, or another server answered in its place.
     """
     async with session(site, server) as connection:
-        [(in_recovery, lsn, settled, data)] = await connection.fetch(_STATE)
+        [(in_recovery, lsn, settled, streaming, data)] = await connection.fetch(_STATE)
     if data != str(site.data(server)):
         raise ServerUnreachable(f"another server, of {data}, answers in place of {server.name}")
-    return State(in_recovery, lsn or 0, settled)
+    return State(in_recovery, lsn or 0, settled, streaming)
 
 
 async def followers(site: Site, server: ServerRecord) -> tuple[Follower, ...]:
@@ -123,6 +128,16 @@ async def make_database(site: Site, server: ServerRecord) -> None:
             "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", DATABASE
         ):
             await connection.execute(f'CREATE DATABASE "{DATABASE}"')
+
+
+async def advance(site: Site, server: ServerRecord) -> None:
+    """Let a primary write a WAL record.
+
+    pg_rewind asks its target to replay up to where the source's next record will begin. After a
+    switch of WAL files that is past the last record, and an idle primary writes none for 15 s.
+    """
+    async with session(site, server) as connection:
+        await connection.execute("SELECT pg_create_restore_point('fluxshard')")
 
 
 async def promote(site: Site, server: ServerRecord, limit_s: int) -> bool:

@@ -9,7 +9,7 @@ import string
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from server.embedded.errors import RecordBroken, SpecConflict, UnknownServer
 from server.embedded.spec import (
@@ -222,16 +222,16 @@ def load(text: str, path: Path) -> ClusterRecord:
             listen=Sockets() if listen == "sockets" else Tcp(int(listen["base_port"])),
             durability=Durability(document["durability"]),
             pg_bindir=document["pg_bindir"],
-            shards=tuple(
-                ShardRecord(
-                    ShardId(shard["id"]),
-                    shard["primary"],
-                    tuple(ServerRecord(s["name"], int(s["port"])) for s in shard["servers"]),
-                )
-                for shard in document["shards"]
-            ),
+            shards=tuple(_shard(shard) for shard in document["shards"]),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, UnknownServer) as error:
         raise RecordBroken(
             f"{path} is not what this release wrote: {error!r}", hint="Restore the file."
         ) from error
+
+
+def _shard(document: dict[str, Any]) -> ShardRecord:
+    servers = tuple(ServerRecord(one["name"], int(one["port"])) for one in document["servers"])
+    shard = ShardRecord(ShardId(document["id"]), document["primary"], servers)
+    shard.server(shard.primary)
+    return shard

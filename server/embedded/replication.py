@@ -4,7 +4,7 @@ import asyncio
 import re
 from typing import Final
 
-from server.embedded import postmaster
+from server.embedded import postmaster, questions
 from server.embedded.configuration import SUPERUSER
 from server.embedded.directory import erase_tree, sync_directory, write_file
 from server.embedded.errors import ProgramFailed, ServerTrouble
@@ -30,7 +30,8 @@ async def make_primary(works: Works, shard: ShardRecord, server: ServerRecord) -
         await works.programs.run(
             server.name,
             "initdb",
-            f"--pgdata={making}",
+            "--pgdata",
+            str(making),
             f"--username={SUPERUSER}",
             f"--pwfile={secret}",
             "--auth=scram-sha-256",
@@ -53,7 +54,8 @@ async def copy_primary(works: Works, shard: ShardRecord, server: ServerRecord) -
     await works.programs.run(
         server.name,
         "pg_basebackup",
-        f"--pgdata={making}",
+        "--pgdata",
+        str(making),
         f"--dbname={site.conninfo(shard.server(shard.primary), application_name=server.name)}",
         "--checkpoint=fast",
         "--wal-method=stream",
@@ -85,13 +87,14 @@ async def rewind(works: Works, shard: ShardRecord, server: ServerRecord) -> bool
     source = site.conninfo(shard.server(shard.primary))
     try:
         await works.programs.run(
-            server.name, "pg_rewind", f"--target-pgdata={data}", f"--source-server={source}"
+            server.name, "pg_rewind", "--target-pgdata", str(data), f"--source-server={source}"
         )
     except ProgramFailed:
         return False
     write_file(data / "standby.signal", "", site.account)
     postmaster.configure(site, shard, server, data)
     mark.unlink()
+    await questions.advance(site, shard.server(shard.primary))
     return True
 
 
@@ -120,7 +123,7 @@ async def shutdown_lsn(works: Works, server: ServerRecord) -> int:
         ServerTrouble: The server was not stopped in an orderly way.
     """
     text = await works.programs.run(
-        server.name, "pg_controldata", f"--pgdata={works.site.data(server)}"
+        server.name, "pg_controldata", "--pgdata", str(works.site.data(server))
     )
     state, location = _CLUSTER_STATE.search(text), _CHECKPOINT.search(text)
     if state is None or location is None or state[1] != "shut down":

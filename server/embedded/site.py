@@ -30,9 +30,7 @@ class Site:
 
     def configuration(self, shard: ShardRecord, server: ServerRecord) -> str:
         """The server's `postgresql.conf`."""
-        return configuration(
-            self.record, shard, server, self.directory.sockets, self.directory.passfile
-        )
+        return configuration(self.directory, self.record, shard, server)
 
     def data(self, server: ServerRecord) -> Path:
         """The server's data directory."""
@@ -46,7 +44,7 @@ class Site:
         """How the server's processes are known."""
         making = self.directory.making_of(server.name)
         return Traces(
-            frozenset({str(self.data(server)), str(making)}), title(self.record, server.name)
+            frozenset({str(self.data(server)), str(making)}), title(self.directory, server.name)
         )
 
 
