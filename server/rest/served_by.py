@@ -1,0 +1,56 @@
+"""The header `X-Served-By`: which shard and server answered. For operators; off by default.
+
+It tells clients how the cluster is made up, so it is a setting (`FLUXSHARD_SERVED_BY`) that a
+public API leaves off.
+"""
+
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Final
+
+from router import QueryContext, Result, Served, Statement
+from server.exchange import Reply, Request
+from server.rest.desk import Answers
+from server.routes import Handler
+
+HEADER: Final = "X-Served-By"
+
+_answered: ContextVar[list[Served]] = ContextVar("answered")
+
+
+class Noting:
+    """The router, noting who answered within the current request."""
+
+    def __init__(self, router: Answers) -> None:
+        self._router = router
+
+    async def answer(self, statement: Statement, context: QueryContext) -> Result:
+        """The statement's result.
+
+        Raises:
+            RouterError: There is none.
+        """
+        result = await self._router.answer(statement, context)
+        _answered.get([]).extend(result.served)
+        return result
+
+
+def told(handler: Handler) -> Handler:
+    """The handler, with the header on its replies."""
+
+    async def handle(request: Request) -> Reply:
+        answered: list[Served] = []
+        token = _answered.set(answered)
+        try:
+            reply = await handler(request)
+        finally:
+            _answered.reset(token)
+        if not answered:
+            return reply
+        names = ", ".join(
+            f"{one.shard}/{one.endpoint} ({'replica' if one.replica else 'primary'})"
+            for one in answered
+        )
+        return replace(reply, headers=(*reply.headers, (HEADER, names)))
+
+    return handle
