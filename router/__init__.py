@@ -1,10 +1,15 @@
 """How a statement becomes one answer."""
 
+from router.backend_settings import BackendSettings
 from router.backends import Access, Backends, ShardQuery, ShardReply
+from router.bootstrap import by_hand, prepare_cluster, prepare_database
+from router.budget import ServerBudget, connection_budget
 from router.context import SERVICE_ROLE, Deadline, QueryContext
 from router.errors import (
     AccessRefused,
     CommitUnknown,
+    ConnectionBudgetExceeded,
+    DatabaseNotPrepared,
     DeadlineExceeded,
     FilterRequired,
     FunctionRefused,
@@ -17,6 +22,7 @@ from router.errors import (
     RouterError,
     RowCountUnexpected,
     ServiceOnly,
+    SetupRefused,
     SeveralShardsWritten,
     SeveralStatements,
     ShardDown,
@@ -31,6 +37,7 @@ from router.errors import (
     TenantRequired,
     UnsupportedAcrossShards,
 )
+from router.freshness import Floors, Position, SharedFloors
 from router.observe import (
     CommitLost,
     EndpointChanged,
@@ -44,22 +51,29 @@ from router.observe import (
     StatementServed,
 )
 from router.plan import Plan
+from router.postgres import PostgresBackends
 from router.router import Router
 from router.schema import Column, Kind, Schema, Table
+from router.shards import EndpointStatus, ShardStatus
 from router.statement import Form, JsonRows, Result, Served, Statement
 
 __all__ = [
     "SERVICE_ROLE",
     "Access",
     "AccessRefused",
+    "BackendSettings",
     "Backends",
     "Column",
     "CommitLost",
     "CommitUnknown",
+    "ConnectionBudgetExceeded",
+    "DatabaseNotPrepared",
     "Deadline",
     "DeadlineExceeded",
     "EndpointChanged",
+    "EndpointStatus",
     "FilterRequired",
+    "Floors",
     "Form",
     "FreshnessMissed",
     "FunctionRefused",
@@ -72,6 +86,8 @@ __all__ = [
     "OtherTenant",
     "Plan",
     "PoolTimeout",
+    "Position",
+    "PostgresBackends",
     "PrimaryAway",
     "QueryContext",
     "QueryRefused",
@@ -84,13 +100,17 @@ __all__ = [
     "Schema",
     "SchemaAdopted",
     "Served",
+    "ServerBudget",
     "ServiceOnly",
+    "SetupRefused",
     "SeveralShardsWritten",
     "SeveralStatements",
     "ShardDown",
     "ShardQuery",
     "ShardReply",
+    "ShardStatus",
     "ShardUnavailable",
+    "SharedFloors",
     "Statement",
     "StatementErred",
     "StatementFailed",
@@ -104,4 +124,8 @@ __all__ = [
     "TenantKeyNull",
     "TenantRequired",
     "UnsupportedAcrossShards",
+    "by_hand",
+    "connection_budget",
+    "prepare_cluster",
+    "prepare_database",
 ]

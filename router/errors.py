@@ -25,6 +25,9 @@ RouterError
 │   ├── QuorumLost                P204
 │   └── IdentityMismatch          P205
 ├── DeadlineExceeded              504  P301  the caller's time ran out         reads: repeat; ask for more time
+├── SetupRefused                       the operator must change something        the server does not start
+│   ├── DatabaseNotPrepared       P501
+│   └── ConnectionBudgetExceeded  P502
 ├── CommitUnknown                 500  P302  the outcome is not known          look before repeating
 └── StatementFailed               PostgreSQL said no: its SQLSTATE, message, detail and hint pass through
 
@@ -220,6 +223,40 @@ class CommitUnknown(RouterError):
 
     code = "P302"
     hint = "Look whether the write is there before repeating it."
+
+
+class SetupRefused(RouterError):
+    """The cluster is not in a state to be served from; found before the first request."""
+
+
+class DatabaseNotPrepared(SetupRefused):
+    """The database lacks roles or grants, and the login role may not make them.
+
+    `by_hand` is the SQL that a superuser runs instead.
+    """
+
+    code = "P501"
+
+    def __init__(self, message: str, by_hand: str) -> None:
+        super().__init__(
+            f"the database cannot be prepared: {message}",
+            hint="Let the login role do it (CREATEROLE, BYPASSRLS, owner of the database), or run"
+            " the SQL by hand as a superuser.",
+        )
+        self.by_hand = by_hand
+
+
+class ConnectionBudgetExceeded(SetupRefused):
+    """All connections that we may open are more than a server allows."""
+
+    code = "P502"
+
+    def __init__(self, sums: str) -> None:
+        super().__init__(
+            f"too many connections: {sums}",
+            hint="Lower FLUXBASE_DATABASE_MAX_CONNECTIONS or the number of workers, or raise"
+            " max_connections of the server.",
+        )
 
 
 class StatementFailed(RouterError):

@@ -1,0 +1,50 @@
+"""How the router deals with its PostgreSQL endpoints: sizes, limits and waits."""
+
+from dataclasses import dataclass
+from typing import Final
+
+DEFAULT_LAG_BYTES: Final = 16 * 1024 * 1024
+"""One WAL segment: a replica further behind than that is not merely busy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendSettings:
+    """Read once at start. All of it holds per endpoint and per process.
+
+    `max_connections` bounds the connections of all roles together; a probe has one more of its own.
+    """
+
+    max_connections: int = 25
+    min_connections: int = 5
+    max_lifetime_s: float = 3600.0
+    idle_time_s: float = 1800.0
+    acquire_timeout_s: float = 5.0
+    connect_timeout_s: float = 2.0
+
+    statement_timeout_s: float = 30.0
+    """The session's `statement_timeout`: the default deadline of requests. Reads that have nearly
+    as much time left need no transaction to set a shorter one."""
+    statement_cache: int = 512
+    """Prepared statements kept per connection."""
+
+    probe_interval_s: float = 0.25
+    probe_timeout_s: float = 1.0
+    proof_age_s: float = 1.0
+    """An endpoint whose last good probe is older than this answers nothing."""
+    abandon_after_s: float = 2.0
+    """Reads in flight on an endpoint that gave no sign of life for so long go elsewhere."""
+
+    max_lag_bytes: int = DEFAULT_LAG_BYTES
+    max_lag_s: float = 10.0
+    freshness_wait_s: float = 0.02
+    """How long a read waits for a replica to reach its floor before the primary answers."""
+
+    quorum_grace_s: float = 1.0
+    """No standby confirmed anything for so long: new writes are refused."""
+    write_hold_s: float = 0.0
+    """How long a write waits for a primary to appear before it is refused."""
+    read_attempts: int = 4
+
+    exposed_schemas: tuple[str, ...] = ("public",)
+    """The schemas that clients may use, the first is the default; also the `search_path`."""
+    schema_refresh_s: float = 30.0

@@ -1,0 +1,128 @@
+"""What a database needs before it can serve: roles, the schema `auth` and its helpers, grants."""
+
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Final
+
+import asyncpg
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
+
+from router.backend_settings import BackendSettings
+from router.connection import LoginSource, log_in
+from router.errors import DatabaseNotPrepared, ShardDown
+from router.failures import EndpointLost
+from router.preamble import quote_literal
+from shardmap import CATALOG, Endpoint, ShardId, ShardMap
+
+ROLES_SQL: Final = files("router").joinpath("roles.sql").read_text()
+AUTH_SQL: Final = files("router").joinpath("auth.sql").read_text()
+GRANTS_SQL: Final = files("router").joinpath("grants.sql").read_text()
+
+EDITION: Final = "Fluxshard helper functions, edition 1"
+"""The comment on schema `auth`, set by auth.sql: the helpers are installed, and they are these."""
+LOCK: Final = 0x666C_7578_0002
+"""The advisory lock under which one database is prepared by one server at a time."""
+ATTEMPTS: Final = 5
+
+_INSTALLED: Final = (
+    "SELECT pg_catalog.obj_description(pg_catalog.to_regnamespace('auth'), 'pg_namespace')"
+)
+_RACES: Final = (
+    asyncpg.InternalServerError,  # XX000 "tuple concurrently updated"
+    asyncpg.SerializationError,
+    asyncpg.UniqueViolationError,
+    asyncpg.DuplicateObjectError,
+    asyncpg.DuplicateSchemaError,
+)
+"""Roles belong to the server: preparing two of its databases at once may meet any of these."""
+
+
+async def prepare_database(
+    connection: "asyncpg.Connection[asyncpg.Record]", *, exposed: Sequence[str] = ("public",)
+) -> None:
+    """Make what is missing, in the database of this session of the login role. Safe to race.
+
+    Raises:
+        DatabaseNotPrepared: The login role lacks the right to; the SQL to run by hand is in it.
+        Exception: Other errors of the driver pass through.
+    """
+    try:
+        await AsyncRetrying(
+            retry=retry_if_exception_type(_RACES),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_random(0.01, 0.1),
+            reraise=True,
+        )(_prepare, connection, exposed)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise DatabaseNotPrepared(error.message or str(error), by_hand(exposed)) from error
+
+
+def by_hand(exposed: Sequence[str], login: str = "the_login_role") -> str:
+    """The SQL that a superuser runs where the login role may not."""
+    return "\n".join(
+        (
+            f"SET fluxshard.login = {quote_literal(login)};",
+            f"SET fluxshard.exposed = {quote_literal(json.dumps(list(exposed)))};",
+            ROLES_SQL,
+            AUTH_SQL,
+            GRANTS_SQL,
+        )
+    )
+
+
+async def prepare_cluster(
+    shard_map: ShardMap, login: LoginSource, settings: BackendSettings
+) -> None:
+    """Prepare the primary of every shard and of the catalog, whoever that is now.
+
+    A shard without a primary is left as it is, if a replica of it says that it was prepared.
+
+    Raises:
+        DatabaseNotPrepared: The login role lacks the right to.
+        ShardDown: Nobody of a shard answers, or only a replica that was never prepared.
+    """
+    seen: set[tuple[str, int, str]] = set()
+    for shard in shard_map.shards.values():
+        await _prepare_one_of(shard.id, shard.endpoints, login, settings)
+        seen.update(endpoint.address for endpoint in shard.endpoints)
+    catalog = (shard_map.catalog, *shard_map.catalog_replicas)
+    if shard_map.catalog.address not in seen:
+        await _prepare_one_of(CATALOG, catalog, login, settings)
+
+
+async def _prepare_one_of(
+    shard: ShardId, endpoints: Sequence[Endpoint], login: LoginSource, settings: BackendSettings
+) -> None:
+    reasons: list[str] = []
+    prepared = False
+    for endpoint in endpoints:
+        try:
+            async with log_in(shard, endpoint, login, settings) as session:
+                if not await session.fetchval("SELECT pg_catalog.pg_is_in_recovery()"):
+                    await prepare_database(session, exposed=settings.exposed_schemas)
+                    return
+                installed = await session.fetchval(_INSTALLED)
+        except EndpointLost as error:
+            reasons.append(error.message)
+        else:
+            prepared = prepared or installed is not None
+            reasons.append(f"{endpoint.name} is a replica")
+    if not prepared:
+        raise ShardDown(shard, f"shard {shard} cannot be prepared: {'; '.join(reasons)}")
+
+
+async def _prepare(
+    connection: "asyncpg.Connection[asyncpg.Record]", exposed: Sequence[str]
+) -> None:
+    async with connection.transaction(readonly=False):
+        await connection.execute(f"SELECT pg_catalog.pg_advisory_xact_lock({LOCK})")
+        names = quote_literal(json.dumps(list(exposed)))
+        await connection.execute(
+            f"SELECT pg_catalog.set_config('fluxshard.exposed', {names}, true),"
+            " pg_catalog.set_config('fluxshard.login', '', true)"
+        )
+        await connection.execute(ROLES_SQL)
+        if await connection.fetchval(_INSTALLED) != EDITION:
+            await connection.execute(AUTH_SQL)
+        await connection.execute(GRANTS_SQL)

@@ -1,0 +1,174 @@
+"""What one endpoint is right now: probed every quarter of a second on a connection of its own."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final
+
+import asyncpg
+
+from router.backend_settings import BackendSettings
+from router.errors import IdentityMismatch, ShardUnavailable
+from router.failures import DRIVER_ERRORS
+from router.quorum import HIDDEN, Quorum, confirmed, needed
+from router.replicas import Standing
+
+PROBE: Final = files("router").joinpath("probe.sql").read_text()
+
+ProbeOpener = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What one good probe said."""
+
+    in_recovery: bool
+    timeline: int
+    lsn: int
+    lag_s: float | None
+    synchronous: int
+    """How many standbys must confirm a commit; 0 on replicas."""
+    confirmed_lsn: int | None
+    """What they have confirmed; None: unknown."""
+    sync_hidden: bool
+    """The login role may not see the standbys (it lacks pg_monitor)."""
+
+
+def read_health(row: asyncpg.Record) -> Health:
+    """The probe's row as a value."""
+    states = row["sync_states"] or ()
+    synchronous = needed(row["synchronous_standby_names"] or "")
+    return Health(
+        in_recovery=row["recovering"],
+        timeline=row["timeline"] or 0,
+        lsn=row["lsn"] or 0,
+        lag_s=row["lag_s"],
+        synchronous=synchronous,
+        confirmed_lsn=confirmed(synchronous, states, row["flush_lsns"] or ())
+        if synchronous
+        else None,
+        sync_hidden=HIDDEN in states,
+    )
+
+
+class Monitor:
+    """Watches one endpoint and keeps its `Standing`.
+
+    Errors that requests meet count at once (`suspect`); trust comes back only by a good probe.
+    `changed` is called after each probe and each suspicion.
+    """
+
+    def __init__(self, opener: ProbeOpener, settings: BackendSettings, standing: Standing) -> None:
+        self._opener = opener
+        self._settings = settings
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._wake = asyncio.Event()
+        self._asking: list[asyncio.Future[None]] = []
+        self.standing = standing
+        self.quorum = Quorum()
+        self.detail = "not probed yet"
+        """Why it is down, or empty."""
+        self.impostor = False
+        """Another server answers at the address."""
+        self.changed: list[Callable[[], None]] = []
+        self.heard_at = time.monotonic()
+        """When it last gave a sign of life."""
+        self._suspected_at = float("-inf")
+
+    async def watch(self) -> None:
+        """Probe for ever; the owner cancels."""
+        try:
+            while True:
+                asking, self._asking = self._asking, []
+                self._wake.clear()
+                await self._probe()
+                for waiter in asking:
+                    if not waiter.done():
+                        waiter.set_result(None)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._settings.probe_interval_s):
+                        await self._wake.wait()
+        finally:
+            self._hang_up()
+            for waiter in self._asking:
+                waiter.cancel()
+
+    def ask(self) -> "asyncio.Future[None]":
+        """Done after the next probe, which starts at once. Everybody who asks meanwhile shares it."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asking.append(waiter)
+        self._wake.set()
+        return waiter
+
+    def suspect(self, detail: str) -> None:
+        """A request met an error that says the endpoint is not well: no traffic until proved."""
+        self._suspected_at = time.monotonic()
+        self._fell(detail)
+        self._wake.set()
+
+    def touch(self) -> None:
+        """The standing was corrected by a request: let everybody know, and probe soon."""
+        self._notify()
+        self._wake.set()
+
+    async def _probe(self) -> None:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._settings.probe_timeout_s):
+                first = self._connection is None
+                if self._connection is None:
+                    self._connection = await self._opener()
+                row = await self._connection.fetchrow(PROBE)
+        except IdentityMismatch as error:
+            self.impostor = True
+            self._failed(error.message)
+        except ShardUnavailable as error:
+            self._failed(error.message)
+        except TimeoutError:
+            self._failed(f"no answer within {self._settings.probe_timeout_s:g} s")
+        except DRIVER_ERRORS as error:
+            self._failed(str(error) or type(error).__name__)
+        else:
+            if row is not None:
+                self._rose(read_health(row), began, anew=first)
+
+    def _rose(self, health: Health, began: float, *, anew: bool) -> None:
+        standing = self.standing
+        self.impostor = False
+        self.heard_at = time.monotonic()
+        # A new connection may be to a server that was rewound: only then may positions go back.
+        standing.lsn = health.lsn if anew else max(standing.lsn, health.lsn)
+        standing.timeline = health.timeline if anew else max(standing.timeline, health.timeline)
+        standing.in_recovery = health.in_recovery
+        standing.lag_s = health.lag_s
+        if began > self._suspected_at:  # else it may have answered just before it fell
+            standing.proved_at = began
+            standing.alive = True
+            self.detail = ""
+        standing.fade()
+        if health.confirmed_lsn is None:
+            self.quorum.forget()
+        else:
+            self.quorum.sample(began, health.lsn, health.confirmed_lsn)
+        self._notify()
+
+    def _failed(self, detail: str) -> None:
+        self._hang_up()
+        self._fell(detail)
+
+    def _fell(self, detail: str) -> None:
+        self.standing.alive = False
+        self.detail = detail
+        self._notify()
+
+    def _notify(self) -> None:
+        for callback in self.changed:
+            callback()
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

@@ -1,0 +1,144 @@
+"""The schema as last read from a shard and the catalog; read anew beside it, then swapped."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from router.backend_settings import BackendSettings
+from router.context import Deadline
+from router.errors import RouterError, ShardDown, ShardUnavailable
+from router.failures import DRIVER_ERRORS, Scene, translated
+from router.introspection import INTROSPECTION, merged, read_tables
+from router.live_map import LiveMap
+from router.observe import Observer, SchemaAdopted
+from router.preamble import ROLES
+from router.schema import Schema, Table
+from router.shards import ShardEndpoints
+from router.tasks import TaskOwner
+from shardmap import CATALOG
+
+READ_TIMEOUT_S: Final = 15.0
+"""For one reading: catalogs of some thousand tables take a second."""
+LEAST_INTERVAL_S: Final = 1.0
+"""A table that does not exist must not make clients read the catalogs at every request."""
+FIRST_RETRY_S: Final = 0.25
+READER: Final = ROLES[-1]
+"""Any role may read the catalogs; this one exists in every pool anyway."""
+
+
+class KnownSchema:
+    """Keeps the schema current: on a timer, and on demand when a statement met an unknown name."""
+
+    def __init__(
+        self, live: LiveMap, settings: BackendSettings, owner: TaskOwner, observe: Observer
+    ) -> None:
+        self._live = live
+        self._settings = settings
+        self._owner = owner
+        self._observe = observe
+        self._schema: Schema | None = None
+        self._began_at = float("-inf")
+        self._awaited: asyncio.Future[None] | None = None
+        """Done after the next reading that begins."""
+        self._wanted = asyncio.Event()
+        self._trouble: RouterError | None = None
+
+    def open(self) -> None:
+        """Start reading, now and from time to time."""
+        self._owner.start(self._keep(), name="keep the schema")
+
+    def current(self) -> Schema:
+        """The schema as last read.
+
+        Raises:
+            ShardDown: It could not be read yet.
+        """
+        if self._schema is None:
+            trouble = f": {self._trouble.message}" if self._trouble is not None else ""
+            raise ShardDown(CATALOG, f"the schema has not been read yet{trouble}")
+        return self._schema
+
+    async def refresh(self, *, now: bool) -> Schema:
+        """The schema, read anew unless that was done within the last second.
+
+        `now` insists on a reading that begins after this call, which may have to wait for that
+        second to pass. Everybody who waits shares one reading.
+
+        Raises:
+            ShardDown: Nobody can be asked.
+        """
+        if not now and time.monotonic() - self._began_at < LEAST_INTERVAL_S:
+            return self.current()
+        if self._awaited is None:
+            self._awaited = asyncio.get_running_loop().create_future()
+        self._wanted.set()
+        await asyncio.shield(self._awaited)
+        if self._trouble is not None:
+            raise ShardDown(CATALOG, self._trouble.message) from self._trouble
+        return self.current()
+
+    def refresh_later(self) -> None:
+        """Read it anew soon: a statement met a name that is not there."""
+        self._wanted.set()
+
+    async def _keep(self) -> None:
+        try:
+            while True:
+                self._wanted.clear()
+                awaited, self._awaited = self._awaited, None
+                try:
+                    await self._read()
+                    self._trouble = None
+                except RouterError as error:
+                    self._trouble = error
+                if awaited is not None and not awaited.done():
+                    awaited.set_result(None)
+                await asyncio.sleep(LEAST_INTERVAL_S if self._trouble is None else FIRST_RETRY_S)
+                if self._schema is not None and self._trouble is None:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(self._settings.schema_refresh_s):
+                            await self._wanted.wait()
+        finally:
+            if self._awaited is not None:
+                self._awaited.cancel()
+
+    async def _read(self) -> None:
+        self._began_at = time.monotonic()
+        shard_map, groups = self._live.shard_map, self._live.groups
+        answering, shard = await self._any_of([groups[name] for name in shard_map.shards])
+        catalog_group = groups[CATALOG]
+        same = not {*catalog_group.members}.isdisjoint(answering.members)
+        catalog = None if same else await self._tables(catalog_group)
+        schema = merged(shard, catalog, shard_map, self._settings.exposed_schemas)
+        if self._schema is None or schema.version != self._schema.version:
+            self._schema = schema
+            self._observe(SchemaAdopted(schema.version, len(schema.tables)))
+
+    async def _any_of(
+        self, groups: Sequence[ShardEndpoints]
+    ) -> tuple[ShardEndpoints, tuple[Table, ...]]:
+        """A shard and its tables: all shards have the same, so the first that answers will do."""
+        for group in groups[:-1]:
+            with suppress(ShardUnavailable):
+                return group, await self._tables(group)
+        return groups[-1], await self._tables(groups[-1])
+
+    async def _tables(self, group: ShardEndpoints) -> tuple[Table, ...]:
+        """The tables as the primary has them; without one, as a replica does."""
+        deadline = Deadline.after(READ_TIMEOUT_S)
+        live = group.primary() or await group.reader(None, deadline)
+        timeout_s = min(self._settings.acquire_timeout_s, READ_TIMEOUT_S)
+        held = await live.pool.acquire(READER, timeout_s)
+        put_back = live.pool.discard
+        try:
+            exposed = list(self._settings.exposed_schemas)
+            rows, _ = await held.fetch(INTROSPECTION, (exposed,), deadline.remaining_s())
+            put_back = live.pool.give_back
+            return read_tables(dict(row) for row in rows)
+        except DRIVER_ERRORS as error:
+            scene = Scene(group.shard, live.name, read=True, closed=held.closed, expired=False)
+            raise translated(error, scene) from error
+        finally:
+            put_back(held)

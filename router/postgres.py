@@ -1,0 +1,109 @@
+"""The backends on real PostgreSQL: everything that waits, opened and closed as one thing."""
+
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+from router.backend_settings import BackendSettings
+from router.backends import Access, ShardQuery, ShardReply
+from router.connection import LoginSource
+from router.context import QueryContext
+from router.errors import ShardDown
+from router.faults import Faults
+from router.freshness import Floors
+from router.known_schema import KnownSchema
+from router.live_map import LiveMap
+from router.observe import Observer
+from router.reads import Reads
+from router.schema import Schema
+from router.shards import ShardStatus
+from router.tasks import TaskOwner
+from router.writes import Writes
+from shardmap import ShardId, ShardMap
+
+
+class PostgresBackends:
+    """Runs statements on the endpoints of a shard map; `Backends` for real.
+
+    Open it as a context: it connects and probes in the background, and an endpoint that is down
+    does not keep it from opening. The shard id `catalog` addresses the catalog's endpoints.
+    """
+
+    def __init__(
+        self,
+        shard_map: ShardMap,
+        settings: BackendSettings,
+        login: LoginSource,
+        floors: Floors,
+        observe: Observer,
+    ) -> None:
+        self._owner = TaskOwner()
+        self._exit = AsyncExitStack()
+        self._live = LiveMap(shard_map, settings, login, self._owner, observe)
+        self._schema = KnownSchema(self._live, settings, self._owner, observe)
+        faults = Faults(settings, observe, self._schema.refresh_later)
+        self._reads = Reads(settings, floors, faults, observe)
+        self._writes = Writes(floors, faults, observe)
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:
+            await opening.enter_async_context(self._owner)
+            opening.callback(self._live.close)
+            self._live.open()
+            await self._live.probed()
+            self._schema.open()
+            self._exit = opening.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._exit.__aexit__(exception_type, exception, traceback)
+
+    async def run(self, shard: ShardId, query: ShardQuery, context: QueryContext) -> ShardReply:
+        """The shard's answer: a read may be tried on several endpoints, a write is sent once.
+
+        Raises:
+            ShardUnavailable: Nobody can answer now; nothing was written.
+            DeadlineExceeded: The request's time ran out; a write was rolled back.
+            CommitUnknown: The outcome of a write cannot be known.
+            StatementFailed: PostgreSQL refused the statement.
+            RowCountUnexpected: The statement gave another number of rows than asked for.
+        """
+        group = self._live.groups.get(shard)
+        if group is None:
+            raise ShardDown(shard, f"the shard map in use has no shard {shard}")
+        if query.access is Access.READ:
+            return await self._reads.run(group, query, context)
+        return await self._writes.run(group, query, context)
+
+    async def adopt(self, shard_map: ShardMap) -> None:
+        """Use another map from now on. Requests that run keep the endpoints they are on."""
+        self._live.adopt(shard_map)
+        await self._live.probed()
+        self._schema.refresh_later()
+
+    def status(self) -> tuple[ShardStatus, ...]:
+        """Every shard with its endpoints at this moment, the catalog last."""
+        return tuple(group.status() for group in self._live.groups.values())
+
+    def schema(self) -> Schema:
+        """The schema as last read.
+
+        Raises:
+            ShardDown: It could not be read yet.
+        """
+        return self._schema.current()
+
+    async def refresh_schema(self, *, now: bool = False) -> Schema:
+        """The schema, read anew unless that was done within the last second.
+
+        `now` insists on a reading that begins after this call.
+
+        Raises:
+            ShardDown: Nobody can be asked.
+        """
+        return await self._schema.refresh(now=now)

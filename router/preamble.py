@@ -1,0 +1,105 @@
+"""The SQL text around a statement: what opens, ends and cleans a session's transaction.
+
+These texts go out as one simple-protocol message each, so their values are literals. A message of
+its own before the statement is what PostgreSQL enforces: role and claims set inside the statement
+itself come too late for it.
+"""
+
+from typing import Final
+
+from router.context import QueryContext
+from router.errors import StatementFailed
+
+ROLES: Final = ("anon", "authenticated", "service_role")
+"""The PostgreSQL roles that statements run as; never the login role."""
+
+COMMIT: Final = "COMMIT"
+ROLLBACK: Final = "ROLLBACK"
+
+_SESSION_DEFAULTS: Final = (
+    # RESET ALL restores what the startup packet set. It spares the role, which comes after.
+    "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *;"
+    " SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP"
+)
+
+_NUL: Final = "22021"
+"""`character_not_in_repertoire`: what PostgreSQL says about text that it cannot hold."""
+
+
+def quote_literal(text: str) -> str:
+    r"""The text as an SQL literal, right whatever `standard_conforming_strings` says.
+
+    With a backslash in it it becomes an `E''` literal, as libpq's PQescapeLiteral makes it.
+
+    Raises:
+        StatementFailed: 22021, for NUL and lone surrogates, which no PostgreSQL text can hold.
+    """
+    if "\0" in text:
+        raise StatementFailed(_NUL, "text for PostgreSQL cannot contain NUL")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise StatementFailed(_NUL, "text for PostgreSQL cannot contain surrogates") from error
+    quoted = text.replace("'", "''")
+    if "\\" in quoted:
+        return " E'" + quoted.replace("\\", "\\\\") + "'"
+    return f"'{quoted}'"
+
+
+def quote_identifier(name: str) -> str:
+    """The name as a quoted SQL identifier.
+
+    Raises:
+        StatementFailed: 22021, as for literals; 42602 for an empty name.
+    """
+    if not name:
+        raise StatementFailed("42602", "a name cannot be empty")
+    quote_literal(name)
+    return '"' + name.replace('"', '""') + '"'
+
+
+def set_role(role: str) -> str:
+    """The statement that makes the session run as one of our roles.
+
+    Raises:
+        StatementFailed: 22023, when it is none of `ROLES`.
+    """
+    if role not in ROLES:
+        raise StatementFailed("22023", f"role {role!r} is none of {', '.join(ROLES)}")
+    return f'SET ROLE "{role}"'
+
+
+def begin(context: QueryContext, *, write: bool, timeout_ms: int) -> str:
+    """The message before the statement: transaction, time limit, role and claims.
+
+    Everything is local to the transaction. `fluxshard.tenant` carries the tenant, whatever the
+    claim is called that it came from.
+
+    Raises:
+        StatementFailed: The role is none of ours, or a value is no PostgreSQL text.
+    """
+    if context.role not in ROLES:
+        raise StatementFailed("22023", f"role {context.role!r} is none of {', '.join(ROLES)}")
+    mode = "READ WRITE" if write else "READ ONLY"
+    tenant = quote_literal(context.tenant or "")
+    return (
+        f"BEGIN {mode}; SET LOCAL statement_timeout = {max(1, timeout_ms)};"
+        f" SELECT pg_catalog.set_config('role', '{context.role}', true),"
+        f" pg_catalog.set_config('request.jwt.claims', {quote_literal(context.claims)}, true),"
+        f" pg_catalog.set_config('fluxshard.tenant', {tenant}, true)"
+    )
+
+
+def clean(role: str) -> str:
+    """The session as it was when it was opened for the role, whatever a statement did to it."""
+    return f"{_SESSION_DEFAULTS}; {set_role(role)}"
+
+
+def commit_and_clean(role: str) -> str:
+    """COMMIT, then a clean session: for transactions that may have run code of users."""
+    return f"{COMMIT}; {clean(role)}"
+
+
+def rollback_and_clean(role: str) -> str:
+    """ROLLBACK, then a clean session. Harmless outside a transaction: a warning."""
+    return f"{ROLLBACK}; {clean(role)}"

@@ -1,0 +1,173 @@
+"""Reads: on a replica that has reached what the session saw, elsewhere again when one fails."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random
+
+from router.backend_settings import BackendSettings
+from router.backends import ShardQuery, ShardReply
+from router.connection import HeldConnection
+from router.context import QueryContext
+from router.errors import DeadlineExceeded, RowCountUnexpected, StatementFailed
+from router.execution import (
+    PLAIN_SHARE,
+    Reading,
+    inline_reading,
+    read_in_transaction,
+    read_plainly,
+)
+from router.failures import DRIVER_ERRORS, PlanOutdated, RecoveryConflict, TryAgain
+from router.faults import Faults
+from router.freshness import Floors, Position
+from router.live_endpoint import LiveEndpoint
+from router.observe import Observer, ReadRetried, StatementServed
+from router.shards import ShardEndpoints
+from router.statement import Served
+from shardmap import ShardId
+
+LONGEST_RETRY_PAUSE_S: Final = 0.01
+
+
+class Reads:
+    """Runs reads and raises the floors of their sessions by what they saw."""
+
+    def __init__(
+        self, settings: BackendSettings, floors: Floors, faults: Faults, observe: Observer
+    ) -> None:
+        self._attempts = max(1, settings.read_attempts - 1)
+        self._plain_from_s = settings.statement_timeout_s * PLAIN_SHARE
+        self._floors = floors
+        self._faults = faults
+        self._observe = observe
+
+    async def run(
+        self, group: ShardEndpoints, query: ShardQuery, context: QueryContext
+    ) -> ShardReply:
+        """The answer of the first endpoint that gives one."""
+        try:
+            return await self._once(group, query, context, ())
+        except TryAgain as failure:
+            return await self._again(group, query, context, failure)
+
+    async def _once(
+        self,
+        group: ShardEndpoints,
+        query: ShardQuery,
+        context: QueryContext,
+        excluded: tuple[int, ...],
+    ) -> ShardReply:
+        began = time.monotonic()
+        left_s = context.deadline.at - began
+        if left_s <= 0:
+            raise DeadlineExceeded("the request's time ran out")
+        shard = group.shard
+        floor = self._floors.floor(context.session, shard)
+        live = group.reader_at_once(floor, excluded)
+        if live is None:
+            live = await group.reader(floor, context.deadline, excluded)
+        held = live.pool.take(context.role)
+        if held is None:
+            held = await self._faults.acquired(live, context)
+        rows, in_recovery, lsn = await self._read(shard, live, held, query, context, left_s=left_s)
+        seconds = time.monotonic() - began
+        standing = live.standing
+        standing.answered_in(seconds)
+        standing.lsn = max(standing.lsn, lsn)
+        if in_recovery is not standing.in_recovery:
+            live.monitor.ask()
+        if floor is None or lsn > floor.lsn or standing.timeline > floor.timeline:
+            self._floors.raise_to(context.session, shard, Position(standing.timeline, lsn))
+        if query.exactly is not None and rows.affected != query.exactly:
+            raise RowCountUnexpected(query.exactly, rows.affected)
+        self._observe(
+            StatementServed(shard, live.name, replica=in_recovery, write=False, seconds=seconds)
+        )
+        served = Served(shard, live.name, in_recovery)
+        return ShardReply(rows.rows, rows.affected, rows.columns, served)
+
+    async def _read(  # noqa: PLR0913 - who, where and what
+        self,
+        shard: ShardId,
+        live: LiveEndpoint,
+        held: HeldConnection,
+        query: ShardQuery,
+        context: QueryContext,
+        *,
+        left_s: float,
+    ) -> Reading:
+        """Run it on this connection, and give the connection back in the state it is in."""
+        live.standing.in_flight += 1
+        put_back = live.pool.discard
+        plain = not query.claims and left_s >= self._plain_from_s
+        try:
+            if plain:
+                prepared = held.cached(query.sql)
+                if prepared is not None and query.inline_position:  # nearly all there is to it
+                    records = await prepared.statement.fetch(*query.args, timeout=left_s)
+                    reading = inline_reading(records, prepared, query)
+                else:
+                    reading = await read_plainly(held, query, context.deadline)
+            else:
+                reading = await read_in_transaction(held, query, context)
+        except DRIVER_ERRORS as error:
+            failure = self._faults.noted(error, shard, live, held, context, read=True)
+            if isinstance(failure, StatementFailed | PlanOutdated):
+                put_back = live.pool.give_back if plain else live.pool.tidy
+            raise failure from error
+        except StatementFailed:  # before the statement was sent
+            put_back = live.pool.tidy
+            raise
+        else:
+            put_back = live.pool.give_back
+            return reading
+        finally:
+            live.standing.in_flight -= 1
+            put_back(held)
+
+    async def _again(
+        self,
+        group: ShardEndpoints,
+        query: ShardQuery,
+        context: QueryContext,
+        first: TryAgain,
+    ) -> ShardReply:
+        """Repeat a read that left no trace, elsewhere where that helps.
+
+        An endpoint that was lost is out of traffic until a probe finds it well, so it need not be
+        excluded; one whose replay interrupted the read is well, and would do it again.
+        """
+        excluded: list[int] = []
+
+        def note(failure: TryAgain) -> None:
+            self._observe(ReadRetried(group.shard, failure.endpoint, failure.code))
+            index = group.index(failure.endpoint)
+            if isinstance(failure, RecoveryConflict) and index is not None:
+                excluded.append(index)
+
+        def before_pause(state: RetryCallState) -> None:
+            failure = state.outcome.exception() if state.outcome is not None else None
+            if isinstance(failure, TryAgain):
+                note(failure)
+
+        async def again() -> ShardReply:
+            return await self._once(group, query, context, tuple(excluded))
+
+        note(first)
+        return await AsyncRetrying(
+            retry=retry_if_exception_type(TryAgain),
+            stop=stop_after(self._attempts, context),
+            wait=wait_random(0, LONGEST_RETRY_PAUSE_S),
+            before_sleep=before_pause,
+            reraise=True,
+        )(again)
+
+
+def stop_after(attempts: int, context: QueryContext) -> Callable[[RetryCallState], bool]:
+    """Stop after so many attempts, or when the request's time has run out."""
+
+    def stop(state: RetryCallState) -> bool:
+        return state.attempt_number >= attempts or context.deadline.remaining_s() <= 0
+
+    return stop
