@@ -48,7 +48,8 @@ async def connected(endpoint: Endpoint, environ: Mapping[str, str]) -> AsyncIter
         raise MapUnavailable(f"{_place(endpoint)}: {_reason(error)}") from error
     try:
         yield connection
-    except (OSError, asyncpg.PostgresError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
+        # The last is what a statement meets when the server ended the session just before it.
         raise MapUnavailable(f"{_place(endpoint)}: {_reason(error)}") from error
     except asyncpg.InterfaceError as error:
         if not connection.is_closed():  # then it is a mistake of ours

@@ -20,7 +20,6 @@ from shardmap import (
     TenantId,
     Tls,
     Unsharded,
-    propose,
     tenant_id,
 )
 from shardmap.endpoints import endpoint_name
@@ -151,8 +150,12 @@ def shard_maps(draw):
     placements = [st.just(Reference()), st.just(Global()), printable.map(Sharded)]
     if len(names) == 1:
         placements.append(st.just(Unsharded()))
-    table_names = st.tuples(printable, printable).map(".".join).filter(lambda name: '"' not in name)
-    slots = list(propose(dict.fromkeys(shards, 1)))
+    table_names = (
+        st.tuples(printable, printable)
+        .map(".".join)
+        .filter(lambda name: '"' not in name and not name.startswith("."))
+    )
+    slots = [ShardId(names[slot * len(names) // 4096]) for slot in range(4096)]
     for slot in draw(st.lists(st.integers(0, 4095), max_size=5)):
         slots[slot] = draw(homes)
     return ShardMap(
