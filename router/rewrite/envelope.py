@@ -13,13 +13,13 @@ def read_envelope(sql: str, counted: str | None) -> str:
     """One row: the JSON array, its number of rows, [the total of `counted`,] the position."""
     total = f", (SELECT count(*) FROM ({counted}) AS c)" if counted is not None else ""
     return (
-        f"SELECT coalesce(json_agg(r), '[]')::text, count(*){total}, {POSITION} FROM ({sql}) AS r"
+        f"SELECT coalesce(json_agg(r.*), '[]')::text, count(*){total}, {POSITION} FROM ({sql}) AS r"
     )
 
 
 def write_envelope(sql: str) -> str:
     """One row: the JSON array of what RETURNING gives, and its number of rows."""
-    return f"WITH w AS ({sql}) SELECT coalesce(json_agg(w), '[]')::text, count(*) FROM w"
+    return f"WITH w AS ({sql}) SELECT coalesce(json_agg(w.*), '[]')::text, count(*) FROM w"
 
 
 def gather_envelope(sql: str, sort_columns: int, counted: str | None) -> str:

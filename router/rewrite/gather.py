@@ -201,7 +201,7 @@ def gather_json(  # noqa: PLR0913 - the parts of one text
     """The text for each shard: one row of arrays. `source` is the alias a bare `*` stands for."""
     head, tail = _select_list(parsed, region)
     changes = [*edits, *_order(region, form), *_bounds(parsed, region)]
-    changes.append(insertion(head, " (SELECT to_json(r)::text FROM (SELECT"))
+    changes.append(insertion(head, " (SELECT to_json(r.*)::text FROM (SELECT"))
     changes.extend(_stars(parsed, head, tail, source))
     changes.append(insertion(tail, f") AS r) AS j{_key_columns(form)}"))
     return gather_envelope(splice(parsed.sql, changes), len(form.terms), counted)
