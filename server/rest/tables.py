@@ -14,6 +14,14 @@ from server.routes import BodyKind, Entry, Handler, Route
 
 _NATIVE_PLACES: Final = ("/{table}", "/{schema}/{table}", "/{schema}/{table}/{id}")
 _WRITES: Final = ("POST", "PUT", "PATCH", "DELETE")
+_OPERATIONS: Final = {
+    "GET": "fetch records",
+    "POST": "create records",
+    "PUT": "update record",
+    "PATCH": "update records",
+    "DELETE": "delete records",
+}
+"""What the native API says has failed."""
 
 
 class Tables:
@@ -60,9 +68,14 @@ class Tables:
         yield Route("GET", native.PREFIX, self.native)
         for place in _NATIVE_PLACES:
             template = f"{native.PREFIX}{place}"
-            yield Route("GET", template, self.native)
-            for method in _WRITES:
-                yield Route(method, template, self.native, body=_body(method))
+            for method in ("GET", *_WRITES):
+                yield Route(
+                    method,
+                    template,
+                    self.native,
+                    body=_body(method),
+                    operation=_OPERATIONS[method],
+                )
 
     def _postgrest_routes(self) -> Iterator[Route]:
         def route(method: str, place: str, handler: Handler) -> Route:

@@ -18,6 +18,9 @@ Headers = tuple[tuple[str, str], ...]
 
 VARY: Final = ("Vary", "Accept, Prefer, Range")
 
+_URL_SAFE: Final = "%/?#[]@!$&'()*+,;=:\"{}|\\^`<>"
+"""What is left alone in a URL that is percent-encoded already."""
+
 _RECORD_SPECIAL: Final = re.compile(r'[\s,()"\\]')
 
 
@@ -79,14 +82,20 @@ def read(request: Request, result: Result, filled: Filled, media: Media, extra: 
 
 def _location(request: Request) -> str:
     """The relation and its parameters, sorted by name."""
-    relation = request.path.removesuffix("/").rpartition("/")[2]
+    location = _relation(request)
     query = request.query
-    if not query:
-        return f"/{relation}"
     if "&" in query:
         parts = (part for part in query.split("&") if part)
         query = "&".join(sorted(parts, key=lambda part: part.partition("=")[0]))
-    return f"/{relation}?{query}"
+    if query:
+        location = f"{location}?{query}"
+    if location.isascii() and location.isprintable():
+        return location
+    return quote(location, safe=_URL_SAFE)
+
+
+def _relation(request: Request) -> str:
+    return "/" + request.path.removesuffix("/").rpartition("/")[2]
 
 
 def key_location(request: Request, result: Result) -> Headers:
@@ -97,8 +106,7 @@ def key_location(request: Request, result: Result) -> Headers:
     key = "&".join(
         f"{quote(name, safe='')}=eq.{quote(value, safe='')}" for name, value in row.items()
     )
-    relation = request.path.removesuffix("/").rpartition("/")[2]
-    return (("Location", f"/{relation}?{key}"),)
+    return (("Location", f"{quote(_relation(request), safe=_URL_SAFE)}?{key}"),)
 
 
 def written(
