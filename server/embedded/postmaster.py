@@ -184,17 +184,17 @@ async def clear(site: Site, children: Children, server: ServerRecord) -> None:
     def asked() -> bool:
         tools = [pid for pid in processes.of_server(traces, uid) if processes.is_tool(pid)]
         for pid in tools:
-            processes.end_program(pid, signal.SIGTERM)
+            processes.send(pid, signal.SIGTERM)
         return not tools
 
     def gone() -> bool:
         children.reap()
         left = processes.of_server(traces, uid)
         for pid in left:
-            processes.end_program(pid, signal.SIGKILL)
+            processes.kill_family(pid)
         return not left
 
-    await until(asked, TOOL_LIMIT_S)  # one that is killed leaves shared memory behind
+    await until(asked, TOOL_LIMIT_S)  # children of one that is killed leave shared memory behind
     if not await until(gone, STOP_LIMIT_S):
         raise ServerSlow(server.name, "gone after SIGKILL", STOP_LIMIT_S)
     for data in (site.data(server), site.directory.making_of(server.name)):

@@ -80,17 +80,17 @@ def send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def end_program(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a process and, when it leads a group, to its group.
+def kill_family(pid: int) -> None:
+    """SIGKILL for a process and, when it leads a group, its group.
 
     initdb leads one, with a child whose arguments do not say which directory it writes to.
     PostgreSQL's own children each have a group of their own.
     """
     with suppress(ProcessLookupError):
         if os.getpgid(pid) == pid:
-            os.killpg(pid, number)
+            os.killpg(pid, signal.SIGKILL)
         else:
-            os.kill(pid, number)
+            os.kill(pid, signal.SIGKILL)
 
 
 def is_tool(pid: int) -> bool:

@@ -87,8 +87,12 @@ class Programs:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a program and its children; killed at once, they would leave shared memory behind."""
-    os.killpg(process.pid, signal.SIGTERM)
+    """End a program and its children.
+
+    It is asked alone at first: initdb then lets its child end, which otherwise would leave shared
+    memory behind.
+    """
+    process.terminate()
     try:
         process.wait(END_LIMIT_S)
     except subprocess.TimeoutExpired:

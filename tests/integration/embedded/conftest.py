@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import os
+import pwd
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -17,6 +17,14 @@ import pytest
 from server.embedded import EmbeddedCluster
 
 FLUXSHARD = (sys.executable, "-c", "from server.cli import main; main()")
+
+AS_ANOTHER_USER = """
+import asyncio, concurrent.futures.thread, os, server.cli.cluster
+user, group = map(int, os.environ.pop("TEST_ACCOUNT").split(":"))
+os.setgroups([]); os.setgid(group); os.setuid(user)
+server.cli.main()
+"""
+"""For a Python, or a clone, that the user could not read: everything is imported before."""
 
 
 class Probe:
@@ -76,29 +84,29 @@ def probe(eventually) -> Callable[[EmbeddedCluster], Probe]:
 
 
 class OtherProcess:
-    """The `fluxshard` command in a process of its own."""
+    """The `fluxshard` command in a process of its own, as another user if one is given."""
 
     def __init__(
         self,
         *arguments: str,
         eventually: Callable[..., Awaitable[None]],
-        account: int | None = None,
+        account: pwd.struct_passwd | None = None,
+        environment: dict[str, str] | None = None,
     ) -> None:
         self.eventually = eventually
-        options = {"user": account, "group": account, "extra_groups": []} if account else {}
+        more = {"HOME": "/nonexistent", **(environment or {})}
+        command = FLUXSHARD
+        if account is not None and account.pw_uid != os.geteuid():
+            command = (sys.executable, "-c", AS_ANOTHER_USER)
+            more["TEST_ACCOUNT"] = f"{account.pw_uid}:{account.pw_gid}"
         self.process = subprocess.Popen(
-            [*FLUXSHARD, *arguments],
+            [*command, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd="/",
-            env={
-                **os.environ,
-                "HOME": "/nonexistent",
-                "PYTHONPATH": str(Path(__file__).parents[3]),
-            },
+            env={**os.environ, **more},
             text=True,
-            **options,
         )
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:

@@ -271,7 +271,7 @@ async def test_the_hint_of_a_split_brain_leads_out_of_it(cluster, probe):
 
 
 async def test_a_replica_whose_data_is_gone_is_copied_anew(cluster, probe):
-    await cluster.kill("shard_0-c")
+    await cluster.stop("shard_0-c")
     shutil.rmtree(cluster.server("shard_0-c").data)
 
     await cluster.up()
@@ -283,7 +283,7 @@ async def test_a_replica_whose_data_is_gone_is_copied_anew(cluster, probe):
 async def test_a_primary_whose_data_is_gone_is_not_made_anew_but_replaced_by_promotion(
     cluster, probe
 ):
-    await cluster.kill("shard_0-a")
+    await cluster.stop("shard_0-a")
     shutil.rmtree(cluster.server("shard_0-a").data)
 
     with pytest.raises(DataMissing):
