@@ -18,6 +18,7 @@ import click
 
 from server.catalog import catalog_session
 from server.cli.maptext import explanation, explanation_text, history_text, summary_text
+from server.cli.proposal import Proposal, propose_change
 from server.configuration.reading import load_cluster_settings
 from server.errors import SettingsInvalid
 from server.mapcheck import Findings, check_servers, claim_newcomers
@@ -30,21 +31,15 @@ from shardmap import (
     Endpoint,
     InvalidMap,
     InvalidUrl,
-    MapConflict,
     MapRefused,
     MapUnavailable,
     Problem,
     ShardMap,
     ShardMapError,
     adopted,
-    changes_between,
-    changes_document,
-    changes_text,
     endpoint_at_url,
     first_from,
     read_map,
-    refusals,
-    succeed,
     tenant_id,
     write_json,
     write_yaml,
@@ -209,49 +204,6 @@ def lint(*, file: IO[str], live: bool, config: Path | None) -> None:
     click.echo(f"{file.name}: {summary_text(shard_map)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A change as it would be applied: `old` is None for the first map."""
-
-    old: ShardMap | None
-    new: ShardMap
-    refused: tuple[Problem, ...]
-
-    @property
-    def changed(self) -> bool:
-        """Whether applying it would change anything."""
-        return self.old is None or bool(changes_between(self.old, self.new))
-
-    def text(self) -> str:
-        """What would change, and what stands in the way."""
-        if self.old is None:
-            shown = f"the first map: {summary_text(self.new)}\n"
-        else:
-            shown = changes_text(changes_between(self.old, self.new))
-        return shown + "".join(f"refused: {problem}\n" for problem in self.refused)
-
-    def document(self) -> dict[str, Any]:
-        """The same for programs."""
-        return {
-            "from_epoch": self.old.epoch if self.old is not None else 0,
-            "to_epoch": self.new.epoch,
-            "changes": changes_document(changes_between(self.old, self.new)) if self.old else None,
-            "refused": [asdict(problem) for problem in self.refused],
-        }
-
-
-def propose_change(old: ShardMap | None, asked: ShardMap) -> Proposal:
-    """What applying `asked` would do. A document's own epoch says which map it was made from."""
-    new = succeed(old, asked)
-    found = old.epoch if old is not None else 0
-    conflict = (
-        (Problem("epoch", str(MapConflict(asked.epoch, found))),)
-        if asked.epoch not in {0, found} and not (old is None and asked.epoch == 1)
-        else ()
-    )
-    return Proposal(old, new, conflict + (refusals(old, new) if old is not None else ()))
-
-
 @command.command()
 @click.argument("file", type=click.File(encoding="utf-8"), required=False)
 @click.option("--from-env", is_flag=True, help="Take the servers' addresses from the environment.")
@@ -320,7 +272,7 @@ def apply(*, catalog: Catalog, file: IO[str], reason: str, author: str | None, y
             return await CatalogSource(session).apply(
                 proposal.new,
                 expected_epoch=proposal.old.epoch if proposal.old is not None else 0,
-                author=author or f"{getpass.getuser()}@{socket.gethostname()}",
+                author=author or _author(),
                 reason=reason,
             )
 
@@ -376,6 +328,14 @@ def history(*, catalog: Catalog, as_json: bool) -> None:
         return history_text(records)
 
     click.echo(run(work()), nl=False)
+
+
+def _author() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a uid without a name, as in containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def _read(file: IO[str], previous: ShardMap | None) -> ShardMap:
