@@ -114,6 +114,20 @@ def load_cluster_settings(environ: Mapping[str, str], file: Path | None) -> Sett
     return Settings(database=database, auth=auth, environ=values)
 
 
+def load_auth_settings(environ: Mapping[str, str], file: Path | None) -> AuthSettings:
+    """The settings about tokens alone, for commands that need no database.
+
+    Raises:
+        SettingsInvalid: With every problem of the file and of those settings.
+    """
+    given = sources(environ, file)
+    problems = list(given.problems)
+    auth = _section(AuthSettings, given.values, problems)
+    if problems:
+        raise SettingsInvalid(problems)
+    return auth
+
+
 def all_declarations() -> Iterator[Declaration]:
     """Every setting there is, section by section."""
     for section in SECTIONS.values():

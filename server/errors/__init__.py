@@ -5,7 +5,7 @@ from server.errors.table import failure_of, foreseen, row_of
 from server.errors.tree import (
     BodyTimeout,
     BodyTooLarge,
-    BudgetExceeded,
+    CannotListen,
     ClaimsRefused,
     ConfigurationError,
     CredentialMissing,
@@ -25,7 +25,7 @@ from server.errors.tree import (
 __all__ = [
     "BodyTimeout",
     "BodyTooLarge",
-    "BudgetExceeded",
+    "CannotListen",
     "ClaimsRefused",
     "ConfigurationError",
     "CredentialMissing",

@@ -16,7 +16,7 @@ ServerError
 ├── ExpectationRefused       417  an Expect other than 100-continue
 └── ConfigurationError       never reaches a client: the server refuses to start
     ├── SettingsInvalid           settings have problems, all listed
-    └── BudgetExceeded            the pools could ask for more connections than a server has
+    └── CannotListen              the address is taken, or not ours
 
 A feature that answers in a dialect of its own adds subclasses next to its handlers
 (`server/rest/errors.py`); the table translates them by their class attributes.
@@ -212,7 +212,7 @@ class SettingsInvalid(ConfigurationError):
         self.problems = tuple(problems)
 
 
-class BudgetExceeded(ConfigurationError):
-    """All pools together could ask an endpoint for more connections than it accepts."""
+class CannotListen(ConfigurationError):
+    """The address to listen on is taken, or not ours."""
 
-    code = "BUDGET_EXCEEDED"
+    code = "CANNOT_LISTEN"

@@ -91,7 +91,7 @@ class Front:
         message, lifecycle = incoming.message, self._lifecycle
         exchange = _Exchange(self._request_ids.of(message.headers.get("X-Request-ID")))
         status, sent_bytes = CLIENT_LEFT, 0
-        lifecycle.in_flight += 1
+        lifecycle.begin()
         try:
             try:
                 reply = await self._answer(exchange, incoming)
@@ -102,7 +102,7 @@ class Front:
             status, sent_bytes = reply.status, response.body_bytes
             return response
         finally:
-            lifecycle.in_flight -= 1
+            lifecycle.end()
             self._observe(
                 RequestAnswered(
                     message.method,

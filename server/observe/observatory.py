@@ -13,7 +13,7 @@ from server.settings import LoggingSettings
 class Observatory:
     """Counts every fact, and logs those worth a line.
 
-    A request is worth one when it failed (5xx), was slow, is in the sample
+    A request is worth one when it failed (an error with 5xx; not a 503 of `/ready`), was slow, is in the sample
     (`FLUXSHARD_ACCESS_LOG_SAMPLE`), or when everything is logged (`FLUXBASE_DEBUG`).
     """
 
@@ -35,7 +35,7 @@ class Observatory:
             return False
         if isinstance(fact, RequestAnswered):
             return (
-                fact.status >= 500
+                (fact.status >= 500 and fact.code is not None)
                 or fact.seconds >= self._slow_s
                 or (self._sample > 0 and random.random() < self._sample)  # noqa: S311 - a sample
             )

@@ -378,7 +378,10 @@ class TestWhatIsLogged:
         assert self.lines(answered(), answered(404), FACTS[2]) == 0
 
     def test_failed_and_slow_requests_are(self):
-        assert self.lines(answered(500), answered(seconds=2)) == 2
+        assert self.lines(answered(500, code="X"), answered(seconds=2)) == 2
+
+    def test_a_server_that_says_it_is_not_ready_has_not_failed(self):
+        assert self.lines(answered(503, route="/ready")) == 0
 
     def test_a_sample_of_the_ordinary_may_be(self):
         assert self.lines(*[answered()] * 10, access_sample=1.0) == 10

@@ -1,0 +1,81 @@
+"""The application: which routes there are, and what every request passes."""
+
+from server.admin import Health, Metrics
+from server.auth import Authenticator
+from server.front import Front
+from server.lifecycle import Lifecycle
+from server.middleware.cors import Cors
+from server.middleware.entry import Doorkeeper
+from server.observe.board import Board
+from server.observe.facts import FactObserver
+from server.rest import Limits, Tables
+from server.routes import Route, Routes
+from server.services import Services
+from server.settings import Settings
+
+
+def api(
+    settings: Settings,
+    services: Services,
+    board: Board,
+    lifecycle: Lifecycle,
+    observe: FactObserver,
+) -> Front:
+    """The front of the API port."""
+    return _front(
+        settings,
+        services,
+        lifecycle,
+        observe,
+        (
+            *Health(lifecycle, services.status, services.schema).routes(),
+            *((Metrics(board, settings.metrics.path).route(),) if settings.metrics.enabled else ()),
+            *_tables(settings, services).routes(),
+        ),
+    )
+
+
+def metrics_port(
+    settings: Settings,
+    services: Services,
+    board: Board,
+    lifecycle: Lifecycle,
+    observe: FactObserver,
+) -> Front:
+    """The front of the metrics port."""
+    routes = Metrics(board, settings.metrics.path).own_port_routes()
+    return _front(settings, services, lifecycle, observe, routes)
+
+
+def _tables(settings: Settings, services: Services) -> Tables:
+    api_settings = settings.api
+    return Tables(
+        services.router,
+        services.schema,
+        services.tenant_column,
+        Limits(
+            default_page_size=api_settings.default_page_size,
+            max_page_size=api_settings.max_page_size,
+            max_total_results=api_settings.max_total_results,
+            max_batch_size=api_settings.max_batch_size,
+            max_rows=api_settings.max_rows or None,
+        ),
+    )
+
+
+def _front(
+    settings: Settings,
+    services: Services,
+    lifecycle: Lifecycle,
+    observe: FactObserver,
+    routes: tuple[Route, ...],
+) -> Front:
+    authenticator = Authenticator(settings.auth, lambda: services.current_map().key_type)
+    return Front(
+        Routes(routes),
+        Doorkeeper(authenticator, anonymous=settings.auth.anonymous),
+        Cors(settings.cors),
+        settings=settings.http,
+        lifecycle=lifecycle,
+        observe=observe,
+    )

@@ -1,0 +1,55 @@
+"""The shard map that requests are planned with; a newer one is taken when its servers are."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+from shardmap import ShardMap
+
+
+class MapInUse:
+    """Hands newer maps to the backends first, and to the planner when they know its shards.
+
+    Owns one task, from entering the context to leaving it. Of several maps that arrive while one
+    is being taken, only the newest counts.
+    """
+
+    def __init__(self, first: ShardMap, prepare: Callable[[ShardMap], Awaitable[None]]) -> None:
+        self._current = first
+        self._prepare = prepare
+        self._next: ShardMap | None = None
+        self._arrived = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def current(self) -> ShardMap:
+        """The map to plan with."""
+        return self._current
+
+    def adopt(self, newer: ShardMap) -> None:
+        """Use this map as soon as its servers were looked at."""
+        self._next = newer
+        self._arrived.set()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="map in use")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            newer, self._next = self._next, None
+            if newer is not None:
+                await self._prepare(newer)
+                self._current = newer

@@ -1,0 +1,94 @@
+"""What a worker's gauges say at this moment."""
+
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, Protocol
+
+from router import ShardStatus
+from server.lifecycle import Lifecycle
+from server.observe.tally import Labels, Tally
+from shardmap import ShardMap
+
+_STATM: Final = Path("/proc/self/statm")
+_ANSWERING: Final = frozenset({"primary", "replica"})
+
+Reading = tuple[tuple[str, Labels], float]
+
+
+class Cluster(Protocol):
+    """Whoever knows the shards and the map."""
+
+    def status(self) -> tuple[ShardStatus, ...]:
+        """Every shard at this moment."""
+        ...
+
+    def current_map(self) -> ShardMap:
+        """The map in use."""
+        ...
+
+
+class Gauges:
+    """Reads this process and its connections. Calling it gives a value for each gauge.
+
+    The CPU time used so far, a counter, is noted in the tally on that occasion.
+    """
+
+    def __init__(
+        self,
+        tally: Tally,
+        lifecycle: Lifecycle,
+        connections: Callable[[], int],
+        cluster: Cluster,
+    ) -> None:
+        self._tally = tally
+        self._lifecycle = lifecycle
+        self._connections = connections
+        self._cluster = cluster
+        self._began = time.monotonic()
+
+    def __call__(self) -> dict[tuple[str, Labels], float]:
+        """The values, by the name of the family and its labels."""
+        self._tally.counts["process_cpu_seconds", ()] = time.process_time()
+        return dict(self._readings())
+
+    def _readings(self) -> Iterator[Reading]:
+        def one(name: str, value: float, *labels: str) -> Reading:
+            return (name, labels), float(value)
+
+        yield one("fluxshard_workers", 1)
+        yield one("process_resident_memory_bytes", _resident_bytes())
+        yield one("fluxbase_system_uptime_seconds", time.monotonic() - self._began)
+        yield one("fluxbase_active_connections", self._connections())
+        yield one("fluxbase_http_requests_in_flight", self._lifecycle.in_flight)
+        yield one("fluxshard_map_epoch", self._cluster.current_map().epoch)
+        waiting = 0
+        seen: set[str] = set()
+        for shard in self._cluster.status():
+            yield one("fluxshard_shard_readable", shard.readable, shard.shard)
+            yield one("fluxshard_shard_writable", shard.writable, shard.shard)
+            for endpoint in shard.endpoints:
+                labels = (shard.shard, endpoint.endpoint)
+                up = endpoint.state in _ANSWERING
+                yield one("fluxshard_endpoint_up", up, *labels)
+                if endpoint.lag_bytes is not None:
+                    yield one("fluxshard_endpoint_lag_bytes", endpoint.lag_bytes, *labels)
+                if endpoint.endpoint in seen:
+                    continue  # a database that is a shard and the catalog has one pool
+                seen.add(endpoint.endpoint)
+                waiting += endpoint.waiting
+                yield one("fluxbase_db_connections", endpoint.connections, *labels)
+                yield one("fluxbase_db_connections_idle", endpoint.idle, *labels)
+                yield one("fluxbase_db_connections_max", endpoint.limit, *labels)
+        yield one("fluxbase_request_queue_depth", waiting)
+
+
+def _resident_bytes() -> int:
+    """Resident memory now (Linux), else the most there was."""
+    try:
+        pages = int(_STATM.read_text("ascii").split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return pages * os.sysconf("SC_PAGE_SIZE")

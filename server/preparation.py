@@ -1,0 +1,76 @@
+"""What happens once before a server serves: the map, the databases, room for connections."""
+
+import asyncio
+import getpass
+import socket
+from typing import Final
+
+from router import ShardUnavailable, connection_budget, prepare_cluster
+from server.mapstart import Origin, StartingMap, given_cluster, starting_map
+from server.observe.console import Console
+from server.observe.lines import Level
+from server.services import backend_settings, login_source
+from server.settings import Settings
+from server.state import last_good_copy
+
+COMMAND_LINES: Final = 1
+"""Connections that are left free on each server for `fluxshard map` and the like."""
+
+
+async def prepare(settings: Settings, console: Console) -> StartingMap:
+    """The map to serve by, with every database that answers made ready for it.
+
+    A shard that does not answer is passed over with a warning, unless this is its first map: it
+    was prepared when it joined, and the other tenants need not wait for it.
+
+    Raises:
+        InvalidMap, IdentityTaken, MapUnavailable, CredentialsUnavailable: There is no map to
+            begin with, see `starting_map`.
+        DatabaseNotPrepared: A login role lacks the right to prepare its database.
+        ConnectionBudgetExceeded: A server has no room for all connections that we may open.
+        ShardDown: A shard of a first map does not answer.
+    """
+    copy = last_good_copy(settings)
+    starting = await starting_map(given_cluster(settings), copy, settings.environ, author=_author())
+    shard_map = starting.shard_map
+    console.tell(Level.INFO, "map_found", origin=starting.origin, epoch=shard_map.epoch)
+    if starting.catalog_trouble is not None:
+        console.tell(Level.WARN, "catalog_lost", reason=starting.catalog_trouble)
+    for problem in starting.warnings:
+        console.tell(
+            Level.WARN, "settings_differ_from_map", path=problem.path, message=problem.message
+        )
+    if starting.origin is not Origin.LAST_GOOD:
+        try:
+            await asyncio.to_thread(copy.keep, shard_map)
+        except OSError as error:
+            console.tell(Level.WARN, "map_copy_failed", path=copy.path, reason=error.strerror)
+
+    workers = settings.process.workers
+    backends, login = backend_settings(settings, workers), login_source(settings)
+    try:
+        await prepare_cluster(shard_map, login, backends)
+    except ShardUnavailable as error:
+        if starting.origin is Origin.SEEDED:
+            raise
+        console.tell(Level.WARN, "shard_not_prepared", code=error.code, reason=error.message)
+    instances = settings.process.instances
+    budgets = await connection_budget(
+        shard_map,
+        backends,
+        login,
+        workers=workers * instances,
+        others=workers * instances + COMMAND_LINES,  # each worker watches the catalog's map
+    )
+    for budget in budgets:
+        if budget.allowed is None:
+            console.tell(Level.WARN, "server_not_reached", server=f"{budget.host}:{budget.port}")
+    return starting
+
+
+def _author() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a uid without a name
+        user = "fluxshard"
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,137 @@
+"""Everything that a worker keeps open, in the order in which it is opened."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from router import (
+    BackendSettings,
+    PostgresBackends,
+    Router,
+    Schema,
+    ShardStatus,
+    SharedFloors,
+)
+from server.catalog import catalog_session
+from server.mapuse import MapInUse
+from server.mapwatch import MapWatch
+from server.observe.facts import FactObserver
+from server.settings import Settings
+from server.state import last_good_copy
+from shardmap import Endpoint, Login, Sharded, ShardMap, TableName, resolve
+
+PROBES: Final = 1
+"""Connections of a worker to an endpoint besides its pool, see `router.budget`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What features are built on."""
+
+    router: Router
+    _backends: PostgresBackends
+    _in_use: MapInUse
+
+    def schema(self) -> Schema:
+        """The tables as last read.
+
+        Raises:
+            ShardDown: They could not be read yet.
+        """
+        return self._backends.schema()
+
+    def status(self) -> tuple[ShardStatus, ...]:
+        """Every shard with its endpoints at this moment, the catalog included."""
+        return self._backends.status()
+
+    def current_map(self) -> ShardMap:
+        """The map that requests are planned with."""
+        return self._in_use.current()
+
+    def tenant_column(self, table: TableName) -> str | None:
+        """The column that the table is sharded by; None for other tables."""
+        placement = self.current_map().placement(table)
+        return placement.column if isinstance(placement, Sharded) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one of several workers has of what they share."""
+
+    index: int = 0
+    count: int = 1
+    directory: Path | None = None
+    """Where the freshness of sessions is kept for all workers; None: there is one worker."""
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, shard_map: ShardMap, observe: FactObserver, share: Share
+) -> AsyncIterator[Services]:
+    """Connections to every shard, the map kept up to date, and the router over them.
+
+    Endpoints that are down keep nothing from opening; what needs them fails by name.
+    """
+    environ = settings.environ
+    async with AsyncExitStack() as opened:
+        floors = opened.enter_context(SharedFloors(share.directory, share.index, share.count))
+        backends = await opened.enter_async_context(
+            PostgresBackends(
+                shard_map,
+                backend_settings(settings, share.count),
+                login_source(settings),
+                floors,
+                observe,
+            )
+        )
+        in_use = await opened.enter_async_context(MapInUse(shard_map, backends.adopt))
+        await opened.enter_async_context(
+            MapWatch(
+                shard_map,
+                lambda current: catalog_session(
+                    (current.catalog, *current.catalog_replicas), environ, writable=False
+                ),
+                adopt=in_use.adopt,
+                report=observe,
+                copy=last_good_copy(settings),
+            )
+        )
+        router = Router(backends, in_use.current, backends.schema)
+        yield Services(router, backends, in_use)
+
+
+def backend_settings(settings: Settings, workers: int) -> BackendSettings:
+    """The router's settings for one of so many workers.
+
+    `FLUXBASE_DATABASE_MAX_CONNECTIONS` holds for all workers together, probes included.
+    """
+    database = settings.database
+    most = max(1, database.max_connections // workers - PROBES)
+    return BackendSettings(
+        max_connections=most,
+        min_connections=min(most, -(-database.min_connections // workers)),
+        max_lifetime_s=database.max_conn_lifetime_s,
+        idle_time_s=database.max_conn_idle_time_s,
+        acquire_timeout_s=database.acquire_timeout_s,
+        statement_timeout_s=settings.http.request_timeout_s,
+        probe_interval_s=database.probe_interval_s,
+        proof_age_s=max(1.0, 4 * database.probe_interval_s),
+        max_lag_s=database.max_lag_s,
+        freshness_wait_s=database.freshness_wait_s,
+        quorum_grace_s=database.quorum_grace_s,
+        write_hold_s=database.write_hold_s,
+        exposed_schemas=settings.api.exposed_schemas,
+        schema_refresh_s=database.schema_refresh_s,
+    )
+
+
+def login_source(settings: Settings) -> Callable[[Endpoint], Login]:
+    """Who logs in to an endpoint, looked up at each connect, so that a password may be changed."""
+    environ = settings.environ
+
+    def login(endpoint: Endpoint) -> Login:
+        return resolve(endpoint, environ)
+
+    return login

@@ -1,0 +1,1 @@
+"""Processes that share one port: one that serves, and the one that keeps them running."""

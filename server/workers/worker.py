@@ -1,0 +1,89 @@
+"""One process that serves: opens everything, answers, drains, closes everything."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Final
+
+from server.app import api, metrics_port
+from server.front.connection import HttpServer
+from server.lifecycle import Lifecycle
+from server.observe.board import Board
+from server.observe.console import Console, bridge_logging
+from server.observe.gauges import Gauges
+from server.observe.lines import Level
+from server.observe.meter import Meter
+from server.observe.observatory import Observatory
+from server.observe.tally import Tally
+from server.services import Share, open_services
+from server.settings import Settings
+from server.workers.listening import BACKLOG, shown
+from server.workers.place import Place
+from server.workers.stopping import Stopping
+from shardmap import ShardMap
+
+LAST_WRITES_S: Final = 0.5
+"""After the last response is made: how long clients may take to receive it."""
+
+
+async def work(settings: Settings, shard_map: ShardMap, place: Place) -> None:
+    """Serve until told to stop."""
+    console = Console(settings.logging)
+    bridge_logging(console)
+    lifecycle, tally, stopping = Lifecycle(), Tally(), Stopping(console)
+    observe = Observatory(Meter(tally), console, settings.logging)
+    shared = place.directory if place.count > 1 else None
+    connections: list[HttpServer] = []
+    async with AsyncExitStack() as opened:
+        opened.callback(console.flush)
+        opened.enter_context(stopping.heard(place.lifeline))
+        services = await opened.enter_async_context(
+            open_services(settings, shard_map, observe, Share(place.index, place.count, shared))
+        )
+        gauges = Gauges(
+            tally,
+            lifecycle,
+            lambda: sum(len(server.connections) for server in connections),
+            services,
+        )
+        board = await opened.enter_async_context(Board(tally, gauges, shared, place.number))
+
+        listeners = []
+        fronts = [(api(settings, services, board, lifecycle, observe), place.api)]
+        if place.metrics is not None:
+            own_port = metrics_port(settings, services, board, lifecycle, observe)
+            fronts.append((own_port, place.metrics))
+        loop = asyncio.get_running_loop()
+        for front, listening in fronts:
+            server = front.http_server()
+            connections.append(server)
+            listeners.append(await loop.create_server(server, sock=listening, backlog=BACKLOG))
+        console.tell(Level.INFO, "serving", worker=place.number, url=shown(place.api))
+
+        await stopping.wait()
+        lifecycle.draining = True
+        if stopping.patient:
+            await asyncio.sleep(settings.http.drain_delay_s)
+        await _drain(listeners, connections, lifecycle, settings.http.drain_timeout_s)
+        console.tell(Level.INFO, "drained", worker=place.number, left=lifecycle.in_flight)
+
+
+async def _drain(
+    listeners: Sequence[asyncio.Server],
+    connections: Sequence[HttpServer],
+    lifecycle: Lifecycle,
+    timeout_s: float,
+) -> None:
+    """Take no more clients, let the idle ones go, and wait for the requests in flight."""
+    for listener in listeners:
+        listener.close()
+    for server in connections:
+        server.pre_shutdown()
+    try:
+        async with asyncio.timeout(timeout_s):
+            await lifecycle.settled()
+    except TimeoutError:
+        pass  # their handlers are cancelled below
+    async with asyncio.TaskGroup() as ending:
+        for server in connections:
+            ending.create_task(server.shutdown(LAST_WRITES_S))
