@@ -115,7 +115,8 @@ async def _prepare_one_of(
 async def _prepare(
     connection: "asyncpg.Connection[asyncpg.Record]", exposed: Sequence[str]
 ) -> None:
-    async with connection.transaction(readonly=False):
+    async with connection.transaction():
+        await connection.execute("SET TRANSACTION READ WRITE")  # our sessions are read only
         await connection.execute(f"SELECT pg_catalog.pg_advisory_xact_lock({LOCK})")
         names = quote_literal(json.dumps(list(exposed)))
         await connection.execute(
