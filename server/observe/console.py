@@ -8,7 +8,8 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -30,16 +31,24 @@ Writer = Callable[[bytes], None]
 class Console:
     """Writes lines. Within an event loop they are gathered for 50 ms and written by one call.
 
+    `everywhere` are fields of every line.
+
     The call waits for whoever reads standard error. When nobody does any more, or it cannot take
     more without waiting, lines are lost: a log is not worth the requests.
     """
 
-    def __init__(self, settings: LoggingSettings, write: Writer | None = None) -> None:
+    def __init__(
+        self,
+        settings: LoggingSettings,
+        write: Writer | None = None,
+        everywhere: Mapping[str, object] | None = None,
+    ) -> None:
         level = "debug" if settings.debug else settings.console_level
         self._level = Level[level.upper()]
         self._enabled = settings.console_enabled
         self._form = _json if settings.console_format == "json" else _text
         self._write = write or _standard_error
+        self._everywhere = everywhere or {}
         self._waiting: list[str] = []
         self._flush_handle: asyncio.TimerHandle | None = None
 
@@ -51,6 +60,8 @@ class Console:
         """Write a line, soon."""
         if not self.wants(line.level):
             return
+        if self._everywhere:
+            line = replace(line, fields={**line.fields, **self._everywhere})
         self._waiting.append(self._form(line, time.time()))
         try:
             loop = asyncio.get_running_loop()

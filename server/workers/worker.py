@@ -28,11 +28,12 @@ LAST_WRITES_S: Final = 0.5
 
 async def work(settings: Settings, shard_map: ShardMap, place: Place) -> None:
     """Serve until told to stop."""
-    console = Console(settings.logging)
+    several = place.count > 1
+    console = Console(settings.logging, everywhere={"worker": place.number} if several else None)
     bridge_logging(console)
     lifecycle, tally, stopping = Lifecycle(), Tally(), Stopping(console)
     observe = Observatory(Meter(tally), console, settings.logging)
-    shared = place.directory if place.count > 1 else None
+    shared = place.directory if several else None
     connections: list[HttpServer] = []
     async with AsyncExitStack() as opened:
         opened.callback(console.flush)
@@ -58,14 +59,14 @@ async def work(settings: Settings, shard_map: ShardMap, place: Place) -> None:
             server = front.http_server()
             connections.append(server)
             listeners.append(await loop.create_server(server, sock=listening, backlog=BACKLOG))
-        console.tell(Level.INFO, "serving", worker=place.number, url=shown(place.api))
+        console.tell(Level.INFO, "serving", url=shown(place.api))
 
         await stopping.wait()
         lifecycle.draining = True
         if stopping.patient:
             await asyncio.sleep(settings.http.drain_delay_s)
         await _drain(listeners, connections, lifecycle, settings.http.drain_timeout_s)
-        console.tell(Level.INFO, "drained", worker=place.number, left=lifecycle.in_flight)
+        console.tell(Level.INFO, "drained", left=lifecycle.in_flight)
 
 
 async def _drain(

@@ -295,6 +295,14 @@ class TestLines:
         assert record.pop("time").endswith("Z")
         assert record == {"level": "warn", "event": "said", "text": "a\nb", "number": 1.5}
 
+    def test_fields_of_every_line_stand_at_its_end(self):
+        written = []
+        console = Console(LoggingSettings(), written.append, everywhere={"worker": 3})
+
+        console.tell(Level.INFO, "said", text="x")
+
+        assert written[0].endswith(b"said text=x worker=3\n")
+
     @pytest.mark.parametrize("form", ["console", "json"])
     def test_an_error_is_written_with_its_traceback(self, form):
         paper = Paper(console_format=form)
