@@ -1,5 +1,7 @@
 """The application: which routes there are, and what every request passes."""
 
+from dataclasses import replace
+
 from server.admin import Health, Metrics
 from server.auth import Authenticator
 from server.front import Front
@@ -8,7 +10,7 @@ from server.middleware.cors import Cors
 from server.middleware.entry import Doorkeeper
 from server.observe.board import Board
 from server.observe.facts import FactObserver
-from server.rest import Limits, Tables
+from server.rest import Limits, Noting, Tables, told
 from server.routes import Route, Routes
 from server.services import Services
 from server.settings import Settings
@@ -30,7 +32,7 @@ def api(
         (
             *Health(lifecycle, services.status, services.schema).routes(),
             *((Metrics(board, settings.metrics.path).route(),) if settings.metrics.enabled else ()),
-            *_tables(settings, services).routes(),
+            *_tables(settings, services),
         ),
     )
 
@@ -47,10 +49,10 @@ def metrics_port(
     return _front(settings, services, lifecycle, observe, routes)
 
 
-def _tables(settings: Settings, services: Services) -> Tables:
+def _tables(settings: Settings, services: Services) -> tuple[Route, ...]:
     api_settings = settings.api
-    return Tables(
-        services.router,
+    tables = Tables(
+        Noting(services.router) if api_settings.served_by else services.router,
         services.schema,
         services.tenant_column,
         Limits(
@@ -61,6 +63,9 @@ def _tables(settings: Settings, services: Services) -> Tables:
             max_rows=api_settings.max_rows or None,
         ),
     )
+    if not api_settings.served_by:
+        return tables.routes()
+    return tuple(replace(route, handler=told(route.handler)) for route in tables.routes())
 
 
 def _front(

@@ -5,7 +5,8 @@ DemoError
 ├── NoRoom         D102  nowhere enough space                       name a directory
 ├── NoPort         D103  all ports tried are taken                  name a port
 ├── ServerEnded    D104  the API server ended by itself             read its log
-└── StepFailed     D105  a step of the tour proved untrue           a defect, or a broken server
+├── StepFailed     D105  a step of the tour proved untrue           a defect, or a broken server
+└── NotOurs        D106  the directory holds something else         name another directory
 """
 
 
@@ -43,3 +44,9 @@ class StepFailed(DemoError):
     """A step of the tour proved untrue."""
 
     code = "D105"
+
+
+class NotOurs(DemoError):
+    """The directory holds something that no demonstration made."""
+
+    code = "D106"

@@ -20,7 +20,7 @@ from router import prepare_database
 from server.auth import mint
 from server.demo.errors import NoPort, ServerEnded
 from server.demo.loading import Loaded, Loading, demo_map, load_catalog, script
-from server.demo.place import demo_place
+from server.demo.place import cluster_in, demo_place
 from server.demo.screen import Screen
 from server.embedded import ClusterSpec, EmbeddedCluster, Tcp
 from server.parent import end_with_parent
@@ -80,7 +80,7 @@ async def open_stage(options: Options, screen: Screen) -> AsyncIterator[Stage]:
     """Cluster, data and API server, in order; taken down in reverse, whatever happens."""
     async with demo_place(options.directory) as directory:
         spec = ClusterSpec(
-            directory=directory,
+            directory=cluster_in(directory),
             shards=options.shards,
             replicas=options.replicas,
             listen=Tcp(_free_base_port(options)),

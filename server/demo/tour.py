@@ -159,7 +159,7 @@ class Tour:
         self._evidence(f"listed by in.({own},{other}): rows of tenant {own} only; 5 ways tried")
 
     async def replica_killed(self) -> None:
-        """kill -9 of one replica under load: no read fails, and none comes from the dead one."""
+        """SIGKILL of one replica under load: no read fails, and none comes from the dead one."""
         tenant, _ = self.stage.two_tenants()
         shard = self.stage.loaded.shard_map.shards[ShardId(self._home(tenant))]
         victim = shard.replicas[0].name

@@ -11,7 +11,7 @@ from server.embedded.record import ClusterRecord, ServerRecord, ShardRecord
 from server.embedded.spec import Sockets, Tcp
 from shardmap import Durability
 
-SUPERUSER: Final = "fluxshard"
+SUPERUSER: Final = "postgres"
 DATABASE: Final = "fluxbase"
 HOST: Final = "127.0.0.1"
 

@@ -3,6 +3,7 @@
 from server.rest.desk import Answers, TenantColumn
 from server.rest.errors import RestError
 from server.rest.page import Limits
+from server.rest.served_by import Noting, told
 from server.rest.tables import Tables
 
-__all__ = ["Answers", "Limits", "RestError", "Tables", "TenantColumn"]
+__all__ = ["Answers", "Limits", "Noting", "RestError", "Tables", "TenantColumn", "told"]
