@@ -10,8 +10,11 @@ from server.rest.request import TableRequest
 from server.rest.template import Template
 from shardmap import TableName
 
-MAX_ENTRIES: Final = 4096
+MAX_ENTRIES: Final = 2048
 """Shapes kept: an application has hundreds, an attacker as many as it likes."""
+
+MAX_SQL_CHARS: Final = 4096
+"""Longer statements are built each time, so that what is kept stays within some megabytes."""
 
 Value = TypeVar("Value")
 
@@ -59,7 +62,8 @@ class Catalogue:
         template = self._templates.of(schema).get(request)
         if template is None:
             template = build(request, table)
-            self._templates.keep(request, template)
+            if len(template.sql) <= MAX_SQL_CHARS:
+                self._templates.keep(request, template)
         return template
 
 

@@ -56,6 +56,17 @@ def dumps(value: Any) -> str:
             return json.dumps(value)
 
 
+def without_nulls(value: Any) -> Any:
+    """The value without the members of objects that are null, at any depth."""
+    match value:
+        case dict():
+            return {key: without_nulls(item) for key, item in value.items() if item is not None}
+        case list():
+            return [without_nulls(item) for item in value]
+        case _:
+            return value
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One value of an object: decoded, and its exact text."""

@@ -28,6 +28,15 @@ MAX_DEPTH: Final = 32
 MAX_CONDITIONS: Final = 500
 """How many conditions one request may hold."""
 
+MAX_ITEMS: Final = 1000
+"""How many columns a list may name. PostgreSQL takes 1,664."""
+
+MAX_STEPS: Final = 64
+"""How long a JSON path may be: no body that we take nests deeper."""
+
+MAX_GROUP_CHARS: Final = 65_536
+"""How long the text of a group may be; long lists have their own place, outside of groups."""
+
 LOGIC: Final = frozenset({"or", "and", "not.or", "not.and"})
 """Parameters that are groups, not filters."""
 
@@ -80,7 +89,9 @@ class FilterReader:
         """
         if ">" not in text:
             return Field(self._name(text, Spot(parameter, text)))
-        column, *rest = _ARROW.split(text)
+        column, *rest = _ARROW.split(text, MAX_STEPS + 1)
+        if len(rest) > 2 * MAX_STEPS:
+            raise ParameterMalformed(Spot(parameter, text), f"at most {MAX_STEPS} steps")
         steps: list[Step] = []
         position = len(column)
         as_text = False
@@ -142,6 +153,10 @@ class FilterReader:
         Raises:
             ParameterMalformed: The text is no list of conditions in parentheses.
         """
+        if len(text) > MAX_GROUP_CHARS:
+            raise ParameterMalformed(
+                Spot("logic tree", text), f"at most {MAX_GROUP_CHARS} characters", found="more"
+            )
         start = len(text) - len(text.lstrip())
         members, end = self._members(text, start, 1)
         if text[end:].strip():

@@ -33,8 +33,8 @@ class Cut(NamedTuple):  # cheaper to make than a frozen dataclass, and made for 
     offset: str | None
 
 
-MAX_WHOLE_CHARS: Final = 512
-"""Longer parameters are not worth remembering."""
+MAX_QUERY_CHARS: Final = 1024
+"""Longer queries are not worth remembering; what is remembered stays within a few megabytes."""
 
 
 def cut(query: str, cuttable: Cuttable) -> Cut | None:
@@ -47,12 +47,12 @@ def cut(query: str, cuttable: Cuttable) -> Cut | None:
     values: list[str] = []
     if not query:
         return Cut((), values, None, None)
+    if len(query) > MAX_QUERY_CHARS:
+        return None
     limit = offset = None
     for part in query.split("&"):
         name, equals, value = part.partition("=")
         if name in cuttable.whole:
-            if len(part) > MAX_WHOLE_CHARS:
-                return None
             shape.append(part)
         elif name == "limit" and limit is None:
             limit = decoded(value)
@@ -65,7 +65,7 @@ def cut(query: str, cuttable: Cuttable) -> Cut | None:
             if dot and operator in cuttable.operators:
                 shape.append(f"{name}={operator}.")
                 values.append(decoded(operand))
-            elif operator == "is" and len(part) <= MAX_WHOLE_CHARS:
+            elif operator == "is":
                 shape.append(part)
             else:
                 return None

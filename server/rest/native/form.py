@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from server.errors import BodyTooLarge
 from server.rest import exact_json
 from server.rest.body import MALFORMED, json_rows
 from server.rest.errors import BodyInvalid, FeatureMissing, ParameterMalformed, Spot
@@ -10,6 +11,9 @@ from server.rest.filter_text import FilterReader
 from server.rest.filters import Condition, Group, Negation
 from server.rest.native.query import GRAMMAR, NativeQuery, count_of, order_of, outputs_of
 from server.rest.request import Shown
+
+MAX_BYTES: Final = 1_048_576
+"""The size of a question; only writes may be larger."""
 
 KEYS: Final = frozenset(
     {
@@ -31,10 +35,13 @@ def query_form(body: bytes) -> NativeQuery:
     """The question that the body asks.
 
     Raises:
+        BodyTooLarge: It is longer than a mebibyte.
         BodyInvalid: It is no object of the known form.
         ParameterMalformed: A part does not parse.
         FeatureMissing: It asks for what this release does not answer.
     """
+    if len(body) > MAX_BYTES:
+        raise BodyTooLarge(MAX_BYTES)
     form = _form(body)
     reader = FilterReader(GRAMMAR)
     if _list(form, "groupBy"):

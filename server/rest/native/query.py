@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from server.rest.errors import FeatureMissing, ParameterMalformed, Spot
-from server.rest.filter_text import LOGIC, FilterReader, Grammar
+from server.rest.filter_text import LOGIC, MAX_ITEMS, FilterReader, Grammar
 from server.rest.filters import NATIVE_OPERATORS, Condition, Operand, Test
 from server.rest.query_text import Pair
 from server.rest.request import Output, Shown, Sort
@@ -125,7 +125,7 @@ def outputs_of(select: str | None, reader: FilterReader) -> tuple[Output, ...]:
     if select is None or not select.strip():
         return ()
     outputs: list[Output] = []
-    for item in select.split(","):
+    for item in _items(select, "select"):
         name = item.strip()
         if _AGGREGATE.match(name):
             raise FeatureMissing("Aggregates in select")
@@ -148,7 +148,7 @@ def order_of(order: str | None, reader: FilterReader) -> tuple[Sort, ...]:
     if order is None:
         return ()
     keys: list[Sort] = []
-    for item in order.split(","):
+    for item in _items(order, "order"):
         if ".vec_" in item:
             raise FeatureMissing("Order by vector distance")
         found = _ORDER.fullmatch(item.strip())
@@ -185,7 +185,17 @@ def names_of(text: str | None, reader: FilterReader) -> tuple[str, ...]:
     """
     if text is None:
         return ()
-    return tuple(reader.field(name.strip(), "on_conflict").column for name in text.split(","))
+    names = _items(text, "on_conflict")
+    return tuple(reader.field(name.strip(), "on_conflict").column for name in names)
+
+
+def _items(text: str, parameter: str) -> list[str]:
+    items = text.split(",", MAX_ITEMS)
+    if len(items) > MAX_ITEMS:
+        raise ParameterMalformed(
+            Spot(parameter, text), f"at most {MAX_ITEMS} items", found="one more"
+        )
+    return items
 
 
 def _truncate(text: str | None) -> int | None:

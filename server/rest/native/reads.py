@@ -19,7 +19,7 @@ from server.rest.native import render
 from server.rest.native.form import query_form
 from server.rest.native.query import CUTTABLE, SINGLE, NativeQuery, native_query
 from server.rest.page import native_page
-from server.rest.query_text import Pair, pairs
+from server.rest.query_text import pairs
 from server.rest.request import Page, ReadRows
 from server.rest.shapes import Cut, cut
 from server.rest.template import Template
@@ -142,7 +142,7 @@ def parsed_query(request: Request, *, single: frozenset[str], filters: bool) -> 
     found = pairs(request.query)
     query = native_query(found)
     for name, _ in found:
-        if not _allowed((name, _), single, filters=filters):
+        if name not in single if name in SINGLE else not filters:
             raise ParameterMisplaced(name, request.method)
     return query
 
@@ -167,11 +167,6 @@ def identified(table: Table, tenant_column: TenantColumn, value: int) -> Compare
 def miscounted(found: int) -> RecordNotFound | RecordAmbiguous:
     """Why an id did not name one row."""
     return RecordNotFound() if found == 0 else RecordAmbiguous(found)
-
-
-def _allowed(pair: Pair, single: frozenset[str], *, filters: bool) -> bool:
-    name = pair[0]
-    return name in single if name in SINGLE else filters
 
 
 def _key(request: Request, parts: Cut) -> tuple[object, ...]:

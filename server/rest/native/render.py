@@ -73,8 +73,8 @@ def headed(reply: Reply) -> Reply:
 
 
 def catalog(schema: Schema, schemas: Iterable[str]) -> Reply:
-    """The tables of these schemas, for administrators."""
-    wanted = frozenset(schemas)
+    """The tables of these schemas, as far as they are exposed, for administrators."""
+    wanted = frozenset(schemas) & frozenset(schema.exposed)
     listed = [
         {
             "schema": table.schema,

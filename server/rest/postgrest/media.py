@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
-from server.rest.errors import FeatureMissing, MediaUnavailable
+from server.rest.errors import MediaUnavailable
 
 
 class Media(Enum):
@@ -13,7 +13,14 @@ class Media(Enum):
     JSON = "application/json; charset=utf-8"
     ARRAY = "application/vnd.pgrst.array+json; charset=utf-8"
     OBJECT = "application/vnd.pgrst.object+json; charset=utf-8"
+    ARRAY_STRIPPED = "application/vnd.pgrst.array+json;nulls=stripped; charset=utf-8"
+    OBJECT_STRIPPED = "application/vnd.pgrst.object+json;nulls=stripped; charset=utf-8"
     CSV = "text/csv; charset=utf-8"
+
+    @property
+    def single(self) -> bool:
+        """Whether it holds exactly one row."""
+        return self in {Media.OBJECT, Media.OBJECT_STRIPPED}
 
 
 _MADE: Final = {
@@ -28,12 +35,14 @@ _MADE: Final = {
 }
 
 
+_STRIPPED: Final = {Media.ARRAY: Media.ARRAY_STRIPPED, Media.OBJECT: Media.OBJECT_STRIPPED}
+
+
 def media_of(accept: str | None) -> Media:
     """The best of what the client accepts, by its weights and then its order.
 
     Raises:
         MediaUnavailable: Nothing of it can be made.
-        FeatureMissing: It would be made without nulls.
     """
     if accept is None or accept in {"*/*", "application/json"}:
         return Media.JSON
@@ -41,9 +50,7 @@ def media_of(accept: str | None) -> Media:
     for name, weight, stripped in wanted:
         media = _MADE.get(name)
         if media is not None and weight > 0:
-            if stripped:
-                raise FeatureMissing("nulls=stripped")
-            return media
+            return _STRIPPED.get(media, media) if stripped else media
     raise MediaUnavailable([name for name, _, _ in wanted])
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from server.rest.errors import EmbedUnknown, FeatureMissing, ParameterMalformed, Spot
-from server.rest.filter_text import LOGIC, FilterReader, Grammar
+from server.rest.filter_text import LOGIC, MAX_ITEMS, FilterReader, Grammar
 from server.rest.filters import POSTGREST_OPERATORS, Condition, Operand, Test
 from server.rest.operands import unquoted
 from server.rest.query_text import Pair
@@ -39,17 +39,17 @@ CUTTABLE: Final = Cuttable(
 _NAME: Final = r'(?:"(?:[^"\\]|\\.)*"|[^".,:()])+'
 _KEY: Final = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^".])+)(?:\.(.*))?', re.DOTALL)
 _ITEM: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^",])*', re.DOTALL)
+# no two parts of a pattern can match the same text, so that none is slow on any text
 _OUTPUT: Final = re.compile(
-    rf"\s*(?:(?P<alias>{_NAME}?)\s*:(?!:))?\s*(?P<field>{_NAME}?)\s*"
-    r"(?:::\s*(?P<cast>[A-Za-z_][A-Za-z0-9_ ]*(?:\[\])?)\s*)?",
-    re.DOTALL,
+    rf"(?:(?P<alias>{_NAME}):(?!:))?(?P<field>{_NAME})(?:::(?P<cast>[^\":]+))?", re.DOTALL
 )
+_TYPE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*(?:\[\])?")
 _SORT: Final = re.compile(
-    rf"\s*(?P<field>{_NAME}?)(?:\.(?P<way>asc|desc))?(?:\.(?P<nulls>nullsfirst|nullslast))?\s*",
+    rf"(?P<field>{_NAME})(?:\.(?P<way>asc|desc))?(?:\.(?P<nulls>nullsfirst|nullslast))?",
     re.DOTALL,
 )
-_RELATED: Final = re.compile(rf"\s*({_NAME})\(")
-_QUOTES: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_RELATED: Final = re.compile(rf"({_NAME})\(")
+_QUOTES: Final = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _AGGREGATE: Final = re.compile(r"\b(?:count|sum|avg|min|max)\(\)")
 
 
@@ -126,10 +126,11 @@ def outputs_of(select: str | None, reader: FilterReader) -> tuple[Output, ...]:
         raise FeatureMissing("Resource embedding in select")
     outputs: list[Output] = []
     for item, position in _items(select):
-        found = _OUTPUT.fullmatch(item)
+        found = _OUTPUT.fullmatch(item.strip())
+        cast = None if found is None or found["cast"] is None else found["cast"].strip()
         if item.strip() == "*":
             outputs.append(Output(None))
-        elif found is None or not found["field"].strip():
+        elif found is None or (cast is not None and _TYPE.fullmatch(cast) is None):
             raise ParameterMalformed(
                 Spot("select parameter", select, position), "a field name (*, a column, or a path)"
             )
@@ -139,7 +140,7 @@ def outputs_of(select: str | None, reader: FilterReader) -> tuple[Output, ...]:
                 Output(
                     reader.field(found["field"].strip(), "select parameter"),
                     None if alias is None else _plain(alias),
-                    None if found["cast"] is None else found["cast"].strip(),
+                    cast,
                 )
             )
     return tuple(outputs)
@@ -156,11 +157,11 @@ def order_of(order: str | None, reader: FilterReader) -> tuple[Sort, ...]:
         return ()
     keys: list[Sort] = []
     for item, position in _items(order):
-        related = _RELATED.match(item)
+        related = _RELATED.match(item.strip())
         if related is not None:
             raise EmbedUnknown(related[1])
-        found = _SORT.fullmatch(item)
-        if found is None or not found["field"].strip():
+        found = _SORT.fullmatch(item.strip())
+        if found is None:
             raise ParameterMalformed(
                 Spot("order", order, position), "a column, asc or desc, nullsfirst or nullslast"
             )
@@ -193,7 +194,11 @@ def names_of(text: str, parameter: str) -> tuple[str, ...]:
 
 
 def _items(text: str) -> list[tuple[str, int]]:
-    """The parts between commas outside of quotes, with their offsets."""
+    """The parts between commas outside of quotes, with their offsets.
+
+    Raises:
+        ParameterMalformed: There are more than PostgreSQL would take.
+    """
     items: list[tuple[str, int]] = []
     position = 0
     while True:
@@ -202,6 +207,10 @@ def _items(text: str) -> list[tuple[str, int]]:
         if end < len(text) and text[end] != ",":  # a quote that nothing closes
             end = len(text)
         items.append((text[position:end], position))
+        if len(items) > MAX_ITEMS:
+            raise ParameterMalformed(
+                Spot("list", text, position), f"at most {MAX_ITEMS} items", found="one more"
+            )
         if end == len(text):
             return items
         position = end + 1

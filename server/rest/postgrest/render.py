@@ -2,19 +2,23 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, assert_never
 from urllib.parse import quote
 
 import orjson
 
 from router import Result
 from server.exchange import Reply, Request
+from server.rest import exact_json
 from server.rest.desk import Filled
-from server.rest.errors import NotSingular, RangeUnsatisfiable
+from server.rest.errors import FeatureMissing, NotSingular, RangeUnsatisfiable
 from server.rest.page import content_range
 from server.rest.postgrest.media import Media
 
 Headers = tuple[tuple[str, str], ...]
+
+ROW_SEPARATOR: Final = ", \n "
+"""What `json_agg` puts between rows."""
 
 VARY: Final = ("Vary", "Accept, Prefer, Range")
 
@@ -30,15 +34,30 @@ def content(result: Result, media: Media, names: Sequence[str]) -> bytes:
     Raises:
         NotSingular: One object was asked for, and there is another number of rows.
     """
+    if media.single and result.row_count != 1:
+        raise NotSingular(result.row_count)
     match media:
-        case Media.OBJECT:
-            if result.row_count != 1:
-                raise NotSingular(result.row_count)
-            return result.body[1:-1].encode()
-        case Media.CSV:
-            return csv(names, orjson.loads(result.body)).encode()
         case Media.JSON | Media.ARRAY:
             return result.body.encode()
+        case Media.OBJECT:
+            return result.body[1:-1].encode()
+        case Media.ARRAY_STRIPPED:
+            return f"[{_stripped(result.body)}]".encode()
+        case Media.OBJECT_STRIPPED:
+            return _stripped(result.body).encode()
+        case Media.CSV:
+            return csv(names, orjson.loads(result.body)).encode()
+        case _:
+            assert_never(media)
+
+
+def _stripped(body: str) -> str:
+    """The rows of an array without null members, as `json_strip_nulls` writes them."""
+    try:
+        rows = exact_json.loads(body)
+        return ROW_SEPARATOR.join(exact_json.dumps(exact_json.without_nulls(row)) for row in rows)
+    except RecursionError as error:
+        raise FeatureMissing("nulls=stripped of values that nest so deep") from error
 
 
 def csv(names: Sequence[str], rows: Iterable[Mapping[str, str | None]]) -> str:

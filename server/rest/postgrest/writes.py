@@ -164,7 +164,7 @@ class PostgrestWrites:
         media: Media,
     ) -> Result:
         """The result of a write; one that is not one row is rolled back if one was asked for."""
-        single = media is Media.OBJECT
+        single = media.single
         if write is None:
             if single:
                 raise NotSingular(0)

@@ -136,32 +136,19 @@ class Rest:
     schema: Schema = SCHEMA
 
     async def native(self, method, url, body=None, *, role="authenticated", **headers) -> Reply:
-        return await self._ask(
-            Dialect.NATIVE, method, f"/api/v1/tables{url}", body, role, headers
-        )
+        request = _request(method, f"/api/v1/tables{url}", body, role=role, headers=headers)
+        return await self._reply(self.tables.native, request, Dialect.NATIVE)
 
     async def postgrest(self, method, url, body=None, *, role="authenticated", **headers) -> Reply:
-        return await self._ask(Dialect.POSTGREST, method, f"/rest/v1{url}", body, role, headers)
+        request = _request(method, f"/rest/v1{url}", body, role=role, headers=headers)
+        return await self._reply(self.tables.postgrest, request, Dialect.POSTGREST)
 
-    async def _ask(self, dialect, method, url, body, role, headers):
-        path, _, query = url.partition("?")
-        if body is not None and not isinstance(body, bytes):
-            body = (body if isinstance(body, str) else json.dumps(body)).encode()
-        request = Request(
-            method=method,
-            path=path,
-            query=query,
-            headers=CIMultiDict({k.replace("_", "-"): v for k, v in headers.items()}),
-            body=body or b"",
-            request_id="req-1",
-            deadline=Deadline.after(60),
-            principal=Principal(role, TenantId("7"), "session", "{}"),
-        )
-        handler = self.tables.native if dialect is Dialect.NATIVE else self.tables.postgrest
+    async def _reply(self, handler, request, dialect):
         try:
             return await handler(request)
         except (ServerError, RouterError, ShardMapError) as error:
-            return failure_reply(failure_of(error, dialect, role=role), dialect, "req-1")
+            failure = failure_of(error, dialect, role=request.principal.role)
+            return failure_reply(failure, dialect, request.request_id)
 
     @property
     def statement(self):
@@ -173,6 +160,22 @@ class Rest:
     def asked(self):
         """Its text and arguments."""
         return self.statement.sql, list(self.statement.args)
+
+
+def _request(method, url, body, *, role, headers):
+    path, _, query = url.partition("?")
+    if body is not None and not isinstance(body, bytes):
+        body = (body if isinstance(body, str) else json.dumps(body)).encode()
+    return Request(
+        method=method,
+        path=path,
+        query=query,
+        headers=CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()}),
+        body=body or b"",
+        request_id="req-1",
+        deadline=Deadline.after(60),
+        principal=Principal(role, TenantId("7"), "session", "{}"),
+    )
 
 
 def make_rest(**limits) -> Rest:
