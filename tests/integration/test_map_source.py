@@ -350,10 +350,10 @@ create table orders (
 create unique index orders_lower on orders (lower(slug)) where slug <> '';
 create unique index orders_include on orders (id) include (tenant_id);
 create table order_lines (
-    tenant_id bigint not null, order_id bigint references orders (id)
-) partition by hash (tenant_id);
+    tenant_id bigint not null, order_id bigint unique references orders (id), line int
+) partition by hash (order_id);
 create table order_lines_0 partition of order_lines for values with (modulus 1, remainder 0);
-create unique index order_lines_0_order on order_lines_0 (order_id);
+create unique index order_lines_0_own on order_lines_0 (line);
 create table "Odd.Name" ("tenant id" smallint);
 create collation loose (provider = icu, locale = 'und', deterministic = false);
 """
@@ -395,7 +395,8 @@ async def test_every_table_that_does_not_fit_is_told_with_the_shards_that_have_i
             ),
             "tables.public.Odd.Name: has no column tenant_id; did you mean tenant id? " + on,
             f"tables.public.open_orders: there is no such table {on}",
-            f"tables.public.order_lines: the unique index order_lines_0_order {spans}",
+            f"tables.public.order_lines: the unique index order_lines_order_id_key {spans}",
+            f"tables.public.order_lines: the unique index order_lines_0_own {spans}",
             (
                 "tables.public.order_lines: the foreign key order_lines_order_id_fkey does not tie "
                 f"tenant_id to public.orders.tenant_id, so it spans tenants {on}"

@@ -140,6 +140,13 @@ def test_from_any_table_only_the_excess_moves(weights, seed):
     assert moved(current, new) == excess
 
 
+def test_a_growing_cluster_comes_close_to_what_the_ring_would_give_it_from_scratch():
+    grown = propose(shards(4), propose(shards(2)))
+    fresh = propose(shards(4))
+
+    assert moved(grown, fresh) < 0.1 * SLOTS
+
+
 def test_without_any_weight_nothing_can_be_proposed():
     with pytest.raises(ValueError, match="no shard has a weight above 0"):
         propose({ShardId("a"): 0})
