@@ -87,18 +87,27 @@ async def open_stage(options: Options, screen: Screen) -> AsyncIterator[Stage]:
         )
         servers = (options.shards + 1) * (options.replicas + 1)
         screen.step(f"starting {servers} PostgreSQL servers in {directory}")
-        cluster = EmbeddedCluster(spec)
+        async with _cluster(spec, screen) as cluster:
+            loaded = await _load(cluster, screen)
+            log = directory / "server.log"
+            secret = secrets.token_urlsafe(48)
+            port = _free_port(options.port)
+            environment = _environment(cluster, directory, secret, port)
+            screen.step(f"starting the API server with {options.workers} workers")
+            async with _server(environment, options.workers, log) as process:
+                url = f"http://127.0.0.1:{port}"
+                await _ready(url, process, log)
+                yield Stage(url, cluster, loaded, secret, log, process)
+
+
+@asynccontextmanager
+async def _cluster(spec: ClusterSpec, screen: Screen) -> AsyncIterator[EmbeddedCluster]:
+    cluster = EmbeddedCluster(spec)
+    try:
         await cluster.up(lambda text: screen.step(f"  {text}"))
-        loaded = await _load(cluster, screen)
-        log = directory / "server.log"
-        secret = secrets.token_urlsafe(48)
-        port = _free_port(options.port)
-        environment = _environment(cluster, directory, secret, port)
-        screen.step(f"starting the API server with {options.workers} workers")
-        async with _server(environment, options.workers, log) as process:
-            url = f"http://127.0.0.1:{port}"
-            await _ready(url, process, log)
-            yield Stage(url, cluster, loaded, secret, log, process)
+        yield cluster
+    finally:
+        await cluster.destroy()
 
 
 async def _load(cluster: EmbeddedCluster, screen: Screen) -> Loaded:
@@ -112,11 +121,12 @@ async def _load(cluster: EmbeddedCluster, screen: Screen) -> Loaded:
         async with asyncio.TaskGroup() as tasks:
             for shard, connection in connections.items():
                 tasks.create_task(_prepare(connection, catalog=shard == CATALOG))
-        catalog = connections.pop(CATALOG)
-        await _register(shard_map, catalog, connections)
+        catalog = connections[CATALOG]
+        shards = {shard: each for shard, each in connections.items() if shard != CATALOG}
+        await _register(shard_map, catalog, shards)
         await load_catalog(catalog)
         rows = Loading(shard_map, lambda done, total: screen.bar("rows", done, total))
-        return await rows.run(connections)
+        return await rows.run(shards)
     finally:
         for connection in connections.values():
             await connection.close()
