@@ -1,10 +1,23 @@
-"""A front on a Unix socket, and a client that sees every byte: the fixture `serving`."""
+"""Servers for tests.
+
+serving
+    A front on a Unix socket, and a client that sees every byte.
+served
+    Whole servers, as processes: `await served(environ, "--workers", "2")`.
+"""
 
 import asyncio
+import os
+import signal
+import socket
+import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+import httpx
 import pytest
+import pytest_asyncio
 
 from server.auth import Authenticator, mint
 from server.front import Front
@@ -134,3 +147,128 @@ def serving(tmp_path):
             await server.wait_closed()
 
     return serve
+
+
+PORTS = range(21000, 30000)
+
+
+def free_port(taken=set()):  # noqa: B006 - remembers what it gave away
+    """A port below the ephemeral ones that nobody listens on."""
+    for port in PORTS:
+        if port in taken:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        taken.add(port)
+        return port
+    raise AssertionError("no port is free")
+
+
+@dataclass
+class Served:
+    """A server process."""
+
+    process: asyncio.subprocess.Process
+    port: int
+    metrics_port: int
+    log_file: object
+
+    @property
+    def log(self):
+        return self.log_file.read_text(errors="replace")
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def workers(self):
+        """Process ids of the workers."""
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(child) for child in listed.read_text().split()]
+
+    @staticmethod
+    def bearer(**claims):
+        return {"Authorization": f"Bearer {mint(claims, SECRET)}"}
+
+    async def get(self, path, *, port=None, **options):
+        """One request on a connection of its own."""
+        async with httpx.AsyncClient(timeout=WAIT_S) as client:
+            return await client.get(f"http://127.0.0.1:{port or self.port}{path}", **options)
+
+    async def ready(self):
+        """Wait until it serves."""
+        await eventually(self._is_ready, lambda: self.log)
+
+    async def _is_ready(self):
+        assert self.process.returncode is None, self.log
+        try:
+            return (await self.get("/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async def ended(self):
+        """Its exit status."""
+        async with asyncio.timeout(30):
+            return await self.process.wait()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+
+async def eventually(condition, explanation=str):
+    """Wait until the condition, a coroutine function, holds."""
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                if await condition():
+                    return
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"it never came true: {explanation()}") from None
+
+
+@pytest_asyncio.fixture
+async def served(tmp_path):
+    """Start servers; see the module's docstring. `wait=False` does not wait until it serves."""
+    started = []
+
+    async def start(environ, *options, wait=True):
+        port, metrics_port = free_port(), free_port()
+        log_file = tmp_path / f"server-{len(started)}.log"
+        with log_file.open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "server",
+                "serve",
+                *options,
+                env={
+                    "PATH": os.environ["PATH"],
+                    "FLUXBASE_AUTH_JWT_SECRET": SECRET,
+                    "FLUXBASE_SERVER_ADDRESS": f"127.0.0.1:{port}",
+                    "FLUXBASE_METRICS_PORT": str(metrics_port),
+                    "FLUXSHARD_STATE_DIR": str(tmp_path / "state"),
+                    "FLUXSHARD_DRAIN_DELAY": "0",
+                    **environ,
+                },
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        server = Served(process, port, metrics_port, log_file)
+        started.append(server)
+        if wait:
+            await server.ready()
+        return server
+
+    yield start
+    for server in started:
+        if server.process.returncode is None:
+            server.signal(signal.SIGKILL)
+        await server.process.wait()
