@@ -50,6 +50,8 @@ from server.embedded import (
 )
 
 EVENTUALLY_LIMIT_S = 60.0
+CLUSTERS_BYTES = 4 * 1024**3
+"""Room for the shared cluster and a few disposable ones; a container's /dev/shm has 64 MB."""
 
 
 def in_thread(work: Coroutine[Any, Any, None]) -> None:
@@ -72,20 +74,19 @@ def in_thread(work: Coroutine[Any, Any, None]) -> None:
 def _base() -> Path:
     """Where clusters of tests are: in memory if possible, at a short path in any case."""
     shm = Path("/dev/shm")
-    parent = shm if os.access(shm, os.W_OK) else Path(tempfile.gettempdir())
-    base = parent / f"fluxshard-tests-{os.geteuid()}"
-    base.mkdir(mode=0o711, exist_ok=True)
+    roomy = os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > CLUSTERS_BYTES
+    base = (shm if roomy else Path(tempfile.gettempdir())) / f"fluxshard-tests-{os.geteuid()}"
+    base.mkdir(exist_ok=True)
+    base.chmod(0o711)  # the account that runs the servers has to get through
     return base
 
 
 def _bury_dead_sessions(base: Path) -> None:
     """End and remove what sessions that were killed have left: their `owner` is not locked."""
     for session in base.iterdir():
-        try:
-            owner = (session / "owner").open("r+")
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # just being made, or just being removed
-        with owner:
+        if not session.is_dir():
+            continue
+        with (session / "owner").open("a") as owner:
             try:
                 fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -100,11 +101,15 @@ def _bury_dead_sessions(base: Path) -> None:
 def clusters_directory() -> Iterator[Path]:
     """A directory for clusters of this session, short enough for Unix sockets."""
     base = _base()
-    _bury_dead_sessions(base)
     session = base / secrets.token_hex(4)
-    session.mkdir(mode=0o711)
-    with (session / "owner").open("w") as owner:
+    with (base / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # no other session takes ours for dead meanwhile
+        _bury_dead_sessions(base)
+        session.mkdir()
+        session.chmod(0o711)
+        owner = (session / "owner").open("w")
         fcntl.flock(owner, fcntl.LOCK_EX)
+    with owner:
         yield session
         shutil.rmtree(session)
 

@@ -1,6 +1,5 @@
 """The embedded cluster: PostgreSQL primaries and replicas on this machine, as one thing."""
 
-import asyncio
 import signal
 import socket
 import uuid
@@ -58,10 +57,8 @@ class EmbeddedCluster:
         Returns when every replica streams. `progress` is told each step in words. May be
         cancelled or killed at any moment: the next `up` goes on from there.
         """
-        self._directory.claim()
-        async with self._directory.changing():
+        async with self._directory.changing(claim=True):
             prepared = self._prepare(progress)
-            _require_ports(prepared.site)
             works = self._with_true_primaries(prepared)
             await together(
                 assemble(works, shard, shard.standbys) for shard in works.site.record.shards
@@ -69,9 +66,8 @@ class EmbeddedCluster:
 
     async def down(self, progress: Callable[[str], None] = _silent) -> None:
         """Stop every server in an orderly way; the data stays."""
-        site = open_site(self._directory)
         async with self._directory.changing():
-            await self._stop_all(site, progress)
+            await self._stop_all(open_site(self._directory), progress)
 
     async def destroy(self, progress: Callable[[str], None] = _silent) -> None:
         """Stop every server and remove all that is ours in the directory.
@@ -79,11 +75,10 @@ class EmbeddedCluster:
         Raises:
             ForeignDirectory: The directory is not a cluster's; nothing was touched.
         """
-        self._directory.require_ours()
         async with self._directory.changing():
             if self._directory.record.exists():
                 await self._stop_all(open_site(self._directory), progress)
-            await asyncio.to_thread(self._directory.erase)
+            self._directory.erase()
 
     async def start(self, *names: str, progress: Callable[[str], None] = _silent) -> None:
         """Start these servers in the roles that they now have, rewinding where that is needed."""
@@ -102,8 +97,8 @@ class EmbeddedCluster:
 
     async def stop(self, *names: str) -> None:
         """Stop these servers in an orderly way."""
-        site = open_site(self._directory)
         async with self._directory.changing():
+            site = open_site(self._directory)
             servers = [site.record.find(name)[1] for name in names]
             await together(postmaster.stop(site, self._children, server) for server in servers)
 
@@ -188,10 +183,8 @@ class EmbeddedCluster:
     @asynccontextmanager
     async def _opened(self, progress: Callable[[str], None]) -> AsyncIterator[Works]:
         """An existing cluster, held for a change."""
-        site = open_site(self._directory)
         async with self._directory.changing():
-            site = open_site(self._directory)
-            yield self._works(site, progress)
+            yield self._works(open_site(self._directory), progress)
 
     def _works(self, site: Site, progress: Callable[[str], None]) -> Works:
         configured = site.record.pg_bindir
@@ -225,6 +218,7 @@ class EmbeddedCluster:
         require_reach(account, directory.root)
         site = Site(directory, wanted, account, directory.secret())
         works = self._works(site, progress)
+        _require_ports(site)
         if wanted != record:
             directory.write_record(wanted)
         return works

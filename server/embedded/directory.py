@@ -21,6 +21,7 @@ from server.embedded.errors import (
     ForeignDirectory,
     RecordBroken,
     SocketPathTooLong,
+    SystemRefused,
 )
 from server.embedded.processes import alive
 from server.embedded.record import ClusterRecord, dump, load
@@ -117,42 +118,48 @@ class ClusterDirectory:
             raise ClusterOfAnother(self.root, _user(owner))
 
     def claim(self) -> None:
-        """Make the directory ours if nothing is in it.
-
-        Raises:
-            ForeignDirectory: Something else is here.
-            ClusterOfAnother: It is another user's cluster.
-        """
+        """Make the directory ours if nothing is in it."""
         if not self.marker.exists() and self._vacant():
-            self.root.mkdir(parents=True, exist_ok=True)
+            missing = [path for path in (self.root, *self.root.parents) if not path.exists()]
+            for path in reversed(missing):
+                path.mkdir(exist_ok=True)
+                path.chmod(0o755)  # the servers' account has to get through, whatever the umask is
             self.marker.touch(mode=0o600)
             sync_directory(self.root)
-        self.require_ours()
 
     def _vacant(self) -> bool:
         return not self.root.exists() or (self.root.is_dir() and not any(self.root.iterdir()))
 
     @asynccontextmanager
-    async def changing(self) -> AsyncIterator[None]:
+    async def changing(self, *, claim: bool = False) -> AsyncIterator[None]:
         """Hold the right to change the cluster; it ends with the process, however that ends.
 
         Raises:
             ClusterBusy: Another process has it.
-            ClusterMissing: Another process has just destroyed the cluster.
+            ClusterMissing: There is none; with `claim`, another process has just destroyed it.
+            ForeignDirectory: Something else is here.
+            ClusterOfAnother: It is another user's.
+            SystemRefused: The operating system does not let us do what we try meanwhile.
         """
-        with self.marker.open("r+") as lock:
-            await self._acquire(lock)
-            if not _same(lock.fileno(), self.marker):
-                raise ClusterMissing(self.root)
-            lock.seek(0)
-            lock.truncate()
-            lock.write(f"{os.getpid()}\n")
-            lock.flush()
-            try:
-                yield
-            finally:
+        try:
+            if claim:
+                self.claim()
+            self.require_ours()
+            with self.marker.open("r+") as lock:
+                await self._acquire(lock)
+                if not _same(lock.fileno(), self.marker):
+                    raise ClusterMissing(self.root)
                 lock.seek(0)
                 lock.truncate()
+                lock.write(f"{os.getpid()}\n")
+                lock.flush()
+                try:
+                    yield
+                finally:
+                    lock.seek(0)
+                    lock.truncate()
+        except OSError as error:
+            raise SystemRefused(self.root, error) from error
 
     async def _acquire(self, lock: TextIO) -> None:
         """Take the lock.

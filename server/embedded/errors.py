@@ -6,7 +6,8 @@ EmbeddedError                       E100
 │   ├── ClusterMissing              E112  there is no cluster yet
 │   ├── SocketPathTooLong           E113  sockets cannot be made in so deep a directory
 │   ├── DirectoryUnreachable        E114  the servers' account cannot enter it
-│   └── ClusterOfAnother            E115  it belongs to another user
+│   ├── ClusterOfAnother            E115  it belongs to another user
+│   └── SystemRefused               E116  the operating system does not let us: space, permissions
 ├── Busy                            E120  wait, or end who is in the way
 │   ├── ClusterBusy                 E121  another process is changing the cluster
 │   └── PortInUse                   E122  another program listens on a port of ours
@@ -106,6 +107,15 @@ class ClusterOfAnother(WrongPlace):
             f"the cluster in {directory} belongs to {owner}",
             hint=f"Run this as {owner}, or name another directory.",
         )
+
+
+class SystemRefused(WrongPlace):
+    """The operating system did not let us read, write or start something; it says why."""
+
+    code = "E116"
+
+    def __init__(self, directory: Path, error: OSError) -> None:
+        super().__init__(f"the cluster in {directory} cannot be worked on: {error}")
 
 
 class Busy(EmbeddedError):

@@ -1,6 +1,5 @@
 """Data directories: made by initdb, copied from a primary, or rewound to follow a new one."""
 
-import asyncio
 import re
 from typing import Final
 
@@ -66,7 +65,7 @@ async def copy_primary(works: Works, shard: ShardRecord, server: ServerRecord) -
     if site.data(server).exists():
         site.data(server).rename(old)
     _finish(site, server)
-    await asyncio.to_thread(erase_tree, old)
+    erase_tree(old)
     site.directory.rewinding_of(server.name).unlink(missing_ok=True)
 
 
@@ -135,8 +134,8 @@ async def _discard(works: Works, server: ServerRecord) -> None:
     """Remove a half-made or replaced data directory, and end what may still be working on it."""
     directory = works.site.directory
     await postmaster.clear(works.site, works.children, server)
-    await asyncio.to_thread(erase_tree, directory.making_of(server.name))
-    await asyncio.to_thread(erase_tree, directory.replaced_of(server.name))
+    erase_tree(directory.making_of(server.name))
+    erase_tree(directory.replaced_of(server.name))
 
 
 def _finish(site: Site, server: ServerRecord) -> None:

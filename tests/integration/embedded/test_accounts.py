@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from server.embedded import BinariesUnsuitable, ClusterOfAnother, ClusterSpec, DirectoryUnreachable
+from server.embedded import (
+    BinariesUnsuitable,
+    ClusterOfAnother,
+    ClusterSpec,
+    DirectoryUnreachable,
+    SystemRefused,
+)
 from server.embedded.binaries import bundled
 from server.embedded.cluster import EmbeddedCluster
 from server.embedded.processes import processes
@@ -120,7 +126,7 @@ async def test_a_directory_that_the_servers_account_cannot_enter_is_refused_by_n
     cluster = EmbeddedCluster(ClusterSpec(directory=closed / "c", shards=1, replicas=0))
     if not IS_ROOT:
         closed.chmod(0o500)
-        with pytest.raises(PermissionError):
+        with pytest.raises(SystemRefused):
             await cluster.up()
         return
 

@@ -10,7 +10,7 @@ from server.embedded import DataMissing, PromotionRefused, ServerUnreachable, Sp
 
 TABLE = "CREATE TABLE numbers (n int PRIMARY KEY); INSERT INTO numbers VALUES (1), (2)"
 INSERT = "INSERT INTO numbers VALUES ($1)"
-LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 @pytest.fixture

@@ -162,6 +162,7 @@ async def test_a_port_in_use_is_named(disposable_cluster, free_base_port):
             await cluster.up()
 
     assert caught.value.ports == (free_base_port + 2,)
+    assert not (cluster.directory / "cluster.json").exists()  # another base port may be tried
 
 
 async def test_too_deep_a_directory_for_sockets_is_refused_by_name(clusters_directory):
