@@ -36,7 +36,8 @@ async def check_servers(
 ) -> Findings:
     """Ask each primary for its tables and its identity, one after the other; nothing is changed.
 
-    `stored` is the map in force: its shards have been claimed, so they have to say who they are.
+    `stored` is the map in force: its shards and its catalog have been claimed, so they have to say
+    who they are, wherever they are now.
     """
     tables: dict[ShardId, tuple[Problem, ...]] = {}
     problems: list[Problem] = []
@@ -50,7 +51,7 @@ async def check_servers(
             unreachable[shard] = str(error)
             continue
         tables[shard] = table_problems(shard_map, shard, facts)
-        claimed = stored is not None and (shard in stored.shards or primary == stored.catalog)
+        claimed = stored is not None and shard in {CATALOG, *stored.shards}
         problems += _identity_problems(shard_map, shard, identity, found, claimed=claimed)
     return Findings((*problems, *merged(tables)), unreachable)
 

@@ -280,11 +280,11 @@ def apply(*, catalog: Catalog, file: IO[str], reason: str, author: str | None, y
     click.echo(proposal.text(), nl=False)
     problems = [*findings.problems]
     for shard, why in findings.unreachable.items():
-        if proposal.old is not None and shard in {*proposal.old.shards, CATALOG}:
+        if proposal.stays(shard):
             click.echo(f"warning: {shard} was not checked: {why}", err=True)
         else:
             place = "catalog" if shard == CATALOG else f"shards.{shard}"
-            message = f"does not answer, and has to be claimed before it joins: {why}"
+            message = f"does not answer, and has to prove who it is before it is used: {why}"
             problems.append(Problem(f"{place}.primary", message))
     if problems or proposal.refused:
         raise _Failed([f"refused: {problem}" for problem in problems], PROBLEMS)

@@ -5,8 +5,10 @@ from typing import Any
 
 from server.cli.maptext import summary_text
 from shardmap import (
+    CATALOG,
     MapConflict,
     Problem,
+    ShardId,
     ShardMap,
     changes_between,
     changes_document,
@@ -28,6 +30,18 @@ class Proposal:
     def changed(self) -> bool:
         """Whether applying it would change anything."""
         return self.old is None or bool(changes_between(self.old, self.new))
+
+    def stays(self, shard: ShardId) -> bool:
+        """Whether a server that does not answer now may go unchecked.
+
+        Those that the map in force has may, since each connection proves them again. Not so a
+        catalog elsewhere: running servers would wait there for maps that never come.
+        """
+        if self.old is None:
+            return False
+        if shard == CATALOG:
+            return self.new.catalog.address == self.old.catalog.address
+        return shard in self.old.shards
 
     def text(self) -> str:
         """What would change, and what stands in the way."""

@@ -302,7 +302,25 @@ async def test_a_shard_cannot_join_without_answering(applied, fluxshard, documen
 
     assert result.exit_code == 1
     assert result.stderr.startswith(
-        "refused: shards.shard_2.primary: does not answer, and has to be claimed before it joins"
+        "refused: shards.shard_2.primary: does not answer, and has to prove who it is"
+    )
+
+
+async def test_the_catalog_only_moves_to_a_server_that_is_it(
+    applied, fluxshard, document, fresh_databases
+):
+    nowhere = replace(applied, catalog=replace(applied.catalog, host="/nowhere"))
+    empty = (await fresh_databases()).endpoints.catalog.primary
+    elsewhere = replace(applied, catalog=empty, catalog_replicas=())
+
+    away = await fluxshard("map", "apply", document(nowhere), "--reason", "x", "--yes")
+    blank = await fluxshard("map", "apply", document(elsewhere), "--reason", "x", "--yes")
+
+    assert away.exit_code == blank.exit_code == 1
+    assert away.stderr.startswith("refused: catalog.primary: does not answer, and has to prove")
+    assert blank.stderr == (
+        "refused: catalog.primary: the server does not know that it is catalog of cluster test: "
+        "is this the right address?\n"
     )
 
 

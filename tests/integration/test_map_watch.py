@@ -1,6 +1,7 @@
 """A running server follows the catalog: new maps, outages, and maps that it cannot use."""
 
 import asyncio
+import signal
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -222,6 +223,38 @@ async def test_an_outage_is_reported_once_and_so_is_its_end(heard, session, firs
         away.set()
 
         assert await heard.report() == CatalogLost("gone fishing")
+        assert await heard.report() == CatalogFound()
+        assert await heard.map() == second
+
+
+async def test_a_catalog_that_is_killed_is_followed_again_when_it_is_back(
+    heard, disposable_cluster
+):
+    cluster = await disposable_cluster(shards=1, replicas=0)
+    servers = cluster.endpoints()
+    shard = servers.shards[0]
+    new = ShardMap(
+        cluster_id="test",
+        epoch=0,
+        key_type=KeyType.INTEGER,
+        shards={shard.id: shard},
+        catalog=servers.catalog.primary,
+        catalog_replicas=(),
+        slots=(shard.id,) * 4096,
+    )
+    async with connect(new) as session:
+        first = await CatalogSource(session).apply(new, expected_epoch=0, author="t", reason="t")
+
+    async with heard.watch(first, connect):
+        async with connect(first) as session:
+            await listening(session)
+        await cluster.kill("catalog-a", signal.SIGKILL)
+        assert isinstance(await heard.report(), CatalogLost)
+
+        await cluster.up()
+        async with connect(first) as session:
+            second = await apply_next(session, first)
+
         assert await heard.report() == CatalogFound()
         assert await heard.map() == second
 
