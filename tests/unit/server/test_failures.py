@@ -1,3 +1,6 @@
+from importlib import import_module
+from pathlib import Path
+
 import orjson
 import pytest
 
@@ -13,6 +16,7 @@ from router import (
     UnsupportedAcrossShards,
 )
 from server.errors import (
+    ConfigurationError,
     CredentialMissing,
     Dialect,
     Failure,
@@ -23,7 +27,10 @@ from server.errors import (
     failure_of,
     failure_reply,
     row_of,
+    sqlstates,
 )
+from server.errors.table import INTERNAL, TABLE
+from server.front import connection
 from shardmap import InvalidTenantKey, MapUnavailable, ShardId, ShardMapError
 
 NATIVE, POSTGREST = Dialect.NATIVE, Dialect.POSTGREST
@@ -228,3 +235,40 @@ def test_a_bad_token_is_answered_with_a_challenge_that_stays_one_quoted_string()
             'Bearer error="invalid_token", error_description="the \'kid\' is odd"',
         ),
     )
+
+
+DOCS = (Path(__file__).parents[3] / "docs" / "errors.md").read_text("utf-8")
+
+
+def codes():
+    import_module("server.rest")
+    for kind in (*descendants(RouterError), *descendants(ShardMapError)):
+        if kind.code not in {"P000", "P302", "P400"}:
+            yield kind.code
+    for kind in descendants(ServerError):
+        yield from (kind.code, kind.postgrest_code)
+    for kind in descendants(ConfigurationError):
+        yield kind.code
+    for row in TABLE.values():
+        yield from filter(None, (row.code, row.postgrest_code))
+    for dialect in Dialect:
+        yield INTERNAL[dialect].code
+    for _, code in (*sqlstates._NATIVE_EXACT.values(), *sqlstates._NATIVE_CLASS.values()):
+        yield code
+    for _, _, code in connection._KINDS:
+        yield code
+
+
+@pytest.mark.parametrize("code", sorted(set(codes())))
+def test_every_code_is_documented(code):
+    assert f"`{code}`" in DOCS
+
+
+def test_no_code_stands_for_two_router_or_map_errors():
+    own = [
+        kind.code
+        for kind in (*descendants(RouterError), *descendants(ShardMapError))
+        if "code" in vars(kind)
+    ]
+
+    assert len(own) == len(set(own))
