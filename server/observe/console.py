@@ -8,7 +8,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -23,13 +23,16 @@ FLUSH_S: Final = 0.05
 MAX_WAITING_LINES: Final = 1000
 """Lines gathered before they are written at once, however young."""
 
+ATOMIC_BYTES: Final = 4096
+"""What one write to a pipe puts there without another's in between (PIPE_BUF of Linux)."""
+
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./:+@=~-]+", re.ASCII)
 
 Writer = Callable[[bytes], None]
 
 
 class Console:
-    """Writes lines. Within an event loop they are gathered for 50 ms and written by one call.
+    """Writes lines. Within an event loop they are gathered for 50 ms and written together.
 
     `everywhere` are fields of every line.
 
@@ -82,9 +85,9 @@ class Console:
         if self._flush_handle is not None:
             self._flush_handle.cancel()
             self._flush_handle = None
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            self._write("".join(waiting).encode("utf-8", "backslashreplace"))
+        waiting, self._waiting = self._waiting, []
+        for part in _parts(waiting):
+            self._write(part)
 
 
 class LoggingBridge(logging.Handler):
@@ -106,6 +109,19 @@ def bridge_logging(console: Console) -> None:
     """Send everything that goes through `logging` to the console, from warnings up."""
     logging.captureWarnings(capture=True)
     logging.basicConfig(level=logging.WARNING, handlers=[LoggingBridge(console)], force=True)
+
+
+def _parts(lines: Iterable[str]) -> Iterator[bytes]:
+    """The lines, joined to parts that a pipe takes whole, so workers do not cut each other's."""
+    part = b""
+    for line in lines:
+        data = line.encode("utf-8", "backslashreplace")
+        if part and len(part) + len(data) > ATOMIC_BYTES:
+            yield part
+            part = b""
+        part += data
+    if part:
+        yield part
 
 
 def _standard_error(data: bytes) -> None:

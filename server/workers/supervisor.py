@@ -129,6 +129,9 @@ class Supervisor:
             slot.process_id = os.fork()
             if slot.process_id == 0:
                 self._be_a_worker(slot)
+        except OSError as error:  # no room for another process now
+            slot.next_start = time.monotonic() + LONGEST_PAUSE_S
+            self._console.say(Line(Level.ERROR, "worker_not_started", {}, error))
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
@@ -177,7 +180,8 @@ class Supervisor:
     def _ended_as(self, slot: _Slot, code: int) -> None:
         now = time.monotonic()
         slot.process_id = None
-        mark_ended(self._directory, slot.number)
+        with suppress(OSError):  # no room on the disk: then its numbers are lost, and no worker
+            mark_ended(self._directory, slot.number)
         if self._closing_at is not None:
             return
         lived_s = now - slot.began

@@ -354,6 +354,7 @@ class TestLines:
             paper.console.tell(Level.INFO, "said")
 
         assert paper.text.count("\n") == 1000
+        assert all(len(part) <= 4096 and part.endswith(b"\n") for part in paper.written)
 
     def test_what_libraries_log_becomes_a_line(self):
         paper = Paper()
