@@ -187,7 +187,7 @@ def _output(output: Output, shown: Shown, table: Table, draft: Draft) -> str:
     plain = output.cast is None and not output.field.path
     column = table.columns[output.field.column]
     if output.cast is not None:
-        sql = f"CAST({sql} AS {cast_name(output.cast)})"
+        sql = f"CAST({sql} AS {cast_name(output.cast, table)})"
     elif shown.truncate is not None and column.category == "S" and plain:
         sql = f"left({sql}::text , {draft.param(Constant(shown.truncate))}::int4)"
     if shown.as_text:

@@ -3,7 +3,7 @@
 from typing import Final, assert_never
 
 from router import Column, Table
-from server.rest.errors import ColumnUnknown
+from server.rest.errors import ColumnUnknown, FeatureMissing
 from server.rest.filters import (
     Compare,
     Condition,
@@ -23,7 +23,8 @@ CASTS: Final = frozenset(
     "name numeric numrange path point polygon real smallint text time timestamp timestamptz timetz "
     "tsquery tsrange tstzrange tsvector uuid varchar".split()
 ) | {"double precision", "character varying", "timestamp with time zone", "time with time zone"}
-"""Types that may be written without quotes in a cast; any other name is quoted."""
+"""Types of PostgreSQL that clients may cast to: those that are values, not names of the catalogs
+(`regclass` would say which tables there are)."""
 
 LANGUAGES: Final = frozenset(
     "simple arabic armenian basque catalan danish dutch english finnish french german greek hindi "
@@ -78,13 +79,20 @@ def type_of(field: Field, table: Table) -> str:
     return "text" if field.as_text else "jsonb"
 
 
-def cast_name(name: str) -> str:
-    """A client's type name as text for a cast."""
-    base, array = (name[:-2], "[]") if name.endswith("[]") else (name, "")
-    base = base.strip()
+def cast_name(name: str, table: Table) -> str:
+    """A client's type name as text for a cast: a type of PostgreSQL, or of a column of the table.
+
+    Raises:
+        FeatureMissing: It is neither.
+    """
+    base, array = (name[:-2].strip(), "[]") if name.endswith("[]") else (name, "")
     if base.lower() in CASTS:
         return f"{base.lower()}{array}"
-    return f"{quoted(base)}{array}"
+    for column in table.columns.values():
+        kind = column.type.removesuffix("[]")
+        if kind.endswith(f".{quoted(base)}"):
+            return f"{kind}{array}"
+    raise FeatureMissing(f"A cast to {base}")
 
 
 def typed(parameter: str, kind: str) -> str:
