@@ -83,12 +83,6 @@ class HttpSettings:
     admin_limit_bytes: int = setting(
         "FLUXBASE_SERVER_BODY_LIMITS_ADMIN_LIMIT", SIZE, "5MiB", "bodies of the admin API"
     )
-    max_json_depth: int = setting(
-        "FLUXBASE_SERVER_BODY_LIMITS_MAX_JSON_DEPTH",
-        integer(1, 512),
-        "64",
-        "deepest nesting of a JSON body",
-    )
     request_timeout_s: float = setting(
         "FLUXSHARD_REQUEST_TIMEOUT",
         positive_duration(),
