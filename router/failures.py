@@ -29,7 +29,7 @@ from shardmap import ShardId
 DRIVER_ERRORS: Final = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
-    asyncpg.OutdatedSchemaCacheError,
+    asyncpg.InternalClientError,
     OSError,  # TimeoutError is one
     ValueError,  # a result that Python's types cannot hold, text that is not UTF-8
     OverflowError,
@@ -101,29 +101,34 @@ def translated(error: Exception, scene: Scene) -> RouterError:
     Raises:
         Exception: The same, when it says that our own code is wrong.
     """
-    if isinstance(error, TimeoutError):
-        return DeadlineExceeded(f"{scene.endpoint} did not answer in time")
+    match error:
+        case TimeoutError():
+            return DeadlineExceeded(f"{scene.endpoint} did not answer in time")
+        case asyncpg.DataError(severity=None):  # made by the driver: nothing was sent
+            return StatementFailed("22P02", str(error))
+        case asyncpg.PostgresError():
+            return _from_server(error, scene)
+        case asyncpg.InterfaceError() | asyncpg.InternalClientError():
+            return _from_driver(error, scene)
+        case OSError():
+            message = f"the connection to {scene.endpoint} broke: {error}"
+            return EndpointLost(scene.shard, scene.endpoint, message)
+        case _:
+            return StatementFailed("22000", f"a value cannot be represented: {error}")
+
+
+def _from_driver(error: Exception, scene: Scene) -> RouterError:
     if isinstance(error, asyncpg.OutdatedSchemaCacheError):
-        return PlanOutdated(
-            scene.shard, scene.endpoint, f"a type changed its shape on {scene.endpoint}"
-        )
-    if isinstance(error, asyncpg.DataError) and error.severity is None:
-        return StatementFailed("22P02", str(error))  # made by the driver: nothing was sent
-    if isinstance(error, asyncpg.PostgresError):
-        return _from_server(error, scene)
-    if isinstance(error, asyncpg.InterfaceError):
-        if scene.closed:
-            return EndpointLost(
-                scene.shard, scene.endpoint, f"the connection to {scene.endpoint} is closed"
-            )
-        if str(error).startswith("the server expects"):
-            return StatementFailed("08P01", str(error))
-        raise error
-    if isinstance(error, OSError):
-        return EndpointLost(
-            scene.shard, scene.endpoint, f"the connection to {scene.endpoint} broke: {error}"
-        )
-    return StatementFailed("22000", f"a value cannot be represented: {error}")
+        message = f"a type changed its shape on {scene.endpoint}"
+        return PlanOutdated(scene.shard, scene.endpoint, message)
+    if scene.closed:
+        # The server ended the idle session, which the driver notices in two steps: in between it
+        # calls our use of it an internal error. Other sessions may be well.
+        message = f"the session on {scene.endpoint} had ended"
+        return EndpointLost(scene.shard, scene.endpoint, message, down=False)
+    if str(error).startswith("the server expects"):
+        return StatementFailed("08P01", str(error))
+    raise error
 
 
 def _from_server(error: asyncpg.PostgresError, scene: Scene) -> RouterError:

@@ -61,7 +61,7 @@ class Faults:
             case EndpointLost(down=True):
                 live.suspect(failure.message)
             case PlanOutdated():
-                live.pool.generation += 1
+                live.pool.outdate(held)
             case StatementFailed():
                 code = f"sqlstate:{failure.sqlstate}"
                 if failure.sqlstate in SCHEMA_ERRORS:

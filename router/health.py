@@ -116,12 +116,10 @@ class Monitor:
 
     async def _probe(self) -> None:
         began = time.monotonic()
+        before = self._connection
         try:
             async with asyncio.timeout(self._settings.probe_timeout_s):
-                first = self._connection is None
-                if self._connection is None:
-                    self._connection = await self._opener()
-                row = await self._connection.fetchrow(PROBE)
+                row = await self._asked_as_before() or await self._asked_anew()
         except IdentityMismatch as error:
             self.impostor = True
             self._failed(error.message)
@@ -133,7 +131,28 @@ class Monitor:
             self._failed(str(error) or type(error).__name__)
         else:
             if row is not None:
-                self._rose(read_health(row), began, anew=first)
+                self._rose(read_health(row), began, anew=self._connection is not before)
+
+    async def _asked_as_before(self) -> asyncpg.Record | None:
+        """The answer over the open connection, or None: there is none, or it had ended.
+
+        That the server ended one idle session says nothing of the server.
+        """
+        if self._connection is None:
+            return None
+        try:
+            return await self._connection.fetchrow(PROBE)
+        except TimeoutError:
+            raise
+        except DRIVER_ERRORS:
+            if not self._connection.is_closed():
+                raise
+            self._hang_up()
+            return None
+
+    async def _asked_anew(self) -> asyncpg.Record | None:
+        self._connection = await self._opener()
+        return await self._connection.fetchrow(PROBE)
 
     def _rose(self, health: Health, began: float, *, anew: bool) -> None:
         standing = self.standing

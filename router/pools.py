@@ -71,7 +71,7 @@ class EndpointPool:
         """Open, opening and closing ones: what the server may count."""
         self._waiting: deque[asyncio.Future[HeldConnection | None]] = deque()
         self._closed = False
-        self.generation = 0
+        self._generation = 0
         """Grows when prepared statements must be made anew."""
 
     def take(self, role: str) -> HeldConnection | None:
@@ -82,10 +82,9 @@ class EndpointPool:
             if held.raw.is_closed():
                 self._vacate()
                 continue
-            if held.generation != self.generation:
-                held.forget_statements()
-                held.generation = self.generation
             self._in_use.add(held)
+            if held.generation != self._generation:
+                self._renew(held)
             return held
         return None
 
@@ -141,6 +140,11 @@ class EndpointPool:
         self._in_use.discard(held)
         held.drop()
         self._vacate()
+
+    def outdate(self, held: HeldConnection) -> None:
+        """A prepared statement of this connection is outdated: so may be everybody's."""
+        if held.generation == self._generation:
+            self._generation += 1
 
     def abandon_reads(self) -> None:
         """Cut off the reads in flight: the endpoint gives no sign of life."""
@@ -210,9 +214,15 @@ class EndpointPool:
             raise
         if held is None:  # a place in the budget, ours already
             return await self._open(role)
+        self._renew(held)
         if held.role != role:
             return await self._switched(held, role)
         return held
+
+    def _renew(self, held: HeldConnection) -> None:
+        if held.generation != self._generation:
+            held.forget_statements()
+            held.generation = self._generation
 
     async def _open(self, role: str) -> HeldConnection:
         """Open a connection; its place in the budget is taken already."""
@@ -222,7 +232,7 @@ class EndpointPool:
         finally:
             if held is None:
                 self._vacate()
-        held.generation = self.generation
+        held.generation = self._generation
         self._in_use.add(held)
         return held
 
