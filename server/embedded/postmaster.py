@@ -170,7 +170,7 @@ async def stop(site: Site, children: Children, server: ServerRecord) -> bool:
 
 
 async def clear(site: Site, children: Children, server: ServerRecord) -> None:
-    """End all processes of the server, and remove its pid file if that would block a start.
+    """End all processes of the server, and remove its pid and lock files, which block a start.
 
     What remains of a killed postmaster: backends that are busy and have not noticed, which would
     go on writing; programs that a killed `up` had started; the pid itself, not reaped by its
@@ -200,6 +200,9 @@ async def clear(site: Site, children: Children, server: ServerRecord) -> None:
     for data in (site.data(server), site.directory.making_of(server.name)):
         shared_memory.release(site.account, _pid_file(data))
         (data / "postmaster.pid").unlink(missing_ok=True)
+    socket = site.directory.sockets / f".s.PGSQL.{server.port}"
+    for path in (socket, socket.with_name(f"{socket.name}.lock")):
+        path.unlink(missing_ok=True)
 
 
 async def kill(

@@ -1,6 +1,5 @@
 import asyncio
 import json
-import os
 import socket
 
 import pytest
@@ -176,20 +175,24 @@ async def test_too_deep_a_directory_for_sockets_is_refused_by_name(clusters_dire
     assert not deep.exists()
 
 
-async def test_a_stale_socket_and_a_pid_that_another_process_has_now_do_not_block_a_start(
-    disposable_cluster,
+async def test_stale_files_that_name_a_process_of_another_server_do_not_block_a_start(
+    disposable_cluster, cluster
 ):
-    cluster = await disposable_cluster(replicas=0)
-    server = cluster.server("shard_0-a")
+    other_pid = str(cluster.server("shard_0-a").pid)
+    broken = await disposable_cluster(replicas=0)
+    server = broken.server("shard_0-a")
     pid_file = server.data / "postmaster.pid"
-    left = pid_file.read_text().splitlines()
-    await cluster.down()
-    pid_file.write_text("\n".join([str(os.getpid()), *left[1:]]) + "\n")
-    (cluster.directory / "run" / f".s.PGSQL.{server.port}").touch()
+    socket_lock = broken.directory / "run" / f".s.PGSQL.{server.port}.lock"
+    left = {path: path.read_text().splitlines() for path in (pid_file, socket_lock)}
+    await broken.down()
+    for path, lines in left.items():
+        path.write_text("\n".join([other_pid, *lines[1:]]) + "\n")
+    (broken.directory / "run" / f".s.PGSQL.{server.port}").touch()
 
-    await cluster.up()
+    await broken.up()
 
-    assert (await cluster.status()).healthy
+    assert (await broken.status()).healthy
+    assert str(cluster.server("shard_0-a").pid) == other_pid
 
 
 @pytest.mark.parametrize("work", ["up", "down", "destroy", "status"])
