@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import shutil
 import socket
 import sys
 import tempfile
@@ -72,7 +73,8 @@ async def open_stand(workers: int, replicas: int = 0) -> AsyncIterator[Stand]:
     """One shard (and a catalog) in memory, and `fluxshard serve` with that many workers."""
     parent = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
     directory = parent / f"fluxshard-bench-{os.getpid()}"
-    spec = ClusterSpec(directory=directory, shards=1, replicas=replicas, listen=Sockets())
+    directory.mkdir(mode=0o711)
+    spec = ClusterSpec(directory=directory / "cluster", shards=1, replicas=replicas, listen=Sockets())
     cluster = EmbeddedCluster(spec)
     try:
         await cluster.up()
@@ -104,6 +106,7 @@ async def open_stand(workers: int, replicas: int = 0) -> AsyncIterator[Stand]:
             await process.wait()
     finally:
         await cluster.destroy()
+        shutil.rmtree(directory)
 
 
 async def _load(cluster: EmbeddedCluster) -> None:

@@ -62,8 +62,8 @@ async def _run(options: Options, screen: Screen, *, tour: bool, broken: str | No
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine runs in a task
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, task.cancel)
-    loop.add_signal_handler(signal.SIGHUP, task.cancel)
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(ending, task.cancel)
     async with open_stage(options, screen) as stage:
         if broken is not None:
             await stage.cluster.kill(broken)
