@@ -3,12 +3,16 @@ import os
 import re
 import signal
 import socket
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+
+from shardmap import CatalogSource, Sharded, TableName
 
 SLOW = """
 CREATE FUNCTION slept(seconds float) RETURNS text LANGUAGE sql VOLATILE
@@ -89,7 +93,7 @@ class TestOneProcess:
     ):
         server = await served(one_database)
         before = run_directories()
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=30, verify=False) as client:
             asked = asyncio.create_task(
                 client.get(f"{server.url}/rest/v1/slow", headers=server.bearer(role="anon"))
             )
@@ -130,7 +134,7 @@ class TestOneProcess:
         self, served, one_database, databases
     ):
         server = await served({**one_database, "FLUXSHARD_DRAIN_TIMEOUT": "100ms"})
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=30, verify=False) as client:
             asked = asyncio.create_task(
                 client.get(f"{server.url}/rest/v1/very_slow", headers=server.bearer(role="anon"))
             )
@@ -148,7 +152,7 @@ class TestOneProcess:
 
     async def test_a_second_signal_ends_it_at_once(self, served, one_database, databases):
         server = await served(one_database)
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=30, verify=False) as client:
             asked = asyncio.create_task(
                 client.get(f"{server.url}/rest/v1/very_slow", headers=server.bearer(role="anon"))
             )
@@ -165,7 +169,7 @@ class TestOneProcess:
         self, served, one_database, databases
     ):
         server = await served(one_database)
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=30, verify=False) as client:
             asked = asyncio.create_task(
                 client.get(f"{server.url}/rest/v1/very_slow", headers=server.bearer(role="anon"))
             )
@@ -246,7 +250,7 @@ class TestSeveralProcesses:
 
     async def test_all_workers_drain(self, served, one_database, databases):
         server = await served(one_database, "--workers", "2")
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=30, verify=False) as client:
             asked = [
                 asyncio.create_task(
                     client.get(f"{server.url}/rest/v1/slow", headers=server.bearer(role="anon"))
@@ -266,7 +270,7 @@ class TestSeveralProcesses:
 
     async def test_a_second_signal_ends_all_of_them_at_once(self, served, one_database, databases):
         server = await served(one_database, "--workers", "2")
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=30, verify=False) as client:
             asked = asyncio.create_task(
                 client.get(f"{server.url}/rest/v1/very_slow", headers=server.bearer(role="anon"))
             )
@@ -376,3 +380,69 @@ class TestStarting:
         health = (await second.get("/health")).json()
         assert (health["status"], health["services"]["database"]) == ("degraded", True)
         assert (await second.get("/live")).status_code == 200
+
+
+class TestShards:
+    DDL = """
+    CREATE TABLE notes (tenant_id int, id int, body text, PRIMARY KEY (tenant_id, id));
+    ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY own ON notes USING (tenant_id = (auth.jwt() ->> 'tenant_id')::int);
+    GRANT ALL ON notes TO anon, authenticated;
+    """
+
+    async def test_a_new_map_is_taken_by_every_worker_and_writes_are_read_back_at_once(
+        self, served, databases
+    ):
+        server = await served(databases.environment, "--workers", "2")
+        await databases.execute(self.DDL, "shard_0", "shard_1")
+        before = await server.get("/rest/v1/notes", headers=server.bearer(role="service_role"))
+
+        async with catalog(databases) as source:
+            current = await source.newest()
+            tables = {TableName("public.notes"): Sharded("tenant_id")}
+            await source.apply(
+                replace(current, epoch=current.epoch + 1, tables=tables),
+                expected_epoch=current.epoch,
+                author="test",
+                reason="notes",
+            )
+
+        async def adopted():
+            found = metrics(await server.get("/metrics"))
+            labels = (("method", "GET"), ("path", "/rest/v1/{table}"), ("status", "200"))
+            await server.get("/rest/v1/notes", headers=server.bearer(role="service_role"))
+            return (
+                found["fluxshard_map_epoch",] == current.epoch + 1
+                and found.get(("fluxbase_http_requests_total", *labels), 0) > 4
+            )
+
+        await eventually(adopted)
+        assert (before.status_code, before.json()["code"]) in {(404, "PGRST205"), (400, "PGRST127")}
+        for number in range(40):
+            tenant = number % 7
+            user = server.bearer(role="authenticated", tenant_id=tenant, sub=f"user-{tenant}")
+            async with httpx.AsyncClient(timeout=30, headers=user, verify=False) as client:
+                row = {"id": number, "body": "x"}
+                made = await client.post(f"{server.url}/rest/v1/notes", json=row)
+            async with httpx.AsyncClient(timeout=30, headers=user, verify=False) as client:
+                seen = await client.get(f"{server.url}/rest/v1/notes?id=eq.{number}")
+
+            assert made.status_code == 201, made.text
+            assert seen.json() == [{"tenant_id": tenant, **row}]
+        found = metrics(await server.get("/metrics"))
+        replicas = sum(
+            value
+            for (name, *labels), value in found.items()
+            if name == "fluxbase_db_queries_total"
+            and dict(labels)["endpoint"].endswith(("-b", "-c"))
+        )
+        assert replicas > 0
+
+
+@asynccontextmanager
+async def catalog(databases):
+    connection = await asyncpg.connect(databases.url("catalog-a"))
+    try:
+        yield CatalogSource(connection)
+    finally:
+        await connection.close()
