@@ -417,3 +417,12 @@ async def test_put_is_refused_unless_url_and_body_name_one_row(rest, url, body, 
 
     assert (reply.status, body_of(reply)["code"]) == (status, code)
     assert rest.answers.statements == []
+
+
+async def test_the_first_return_preference_wins(rest):
+    reply = await rest.postgrest(
+        "POST", "/orders", {"note": "a"}, Prefer="return=minimal, return=representation"
+    )
+
+    assert "RETURNING" not in rest.asked[0]
+    assert ("Preference-Applied", "return=minimal") in reply.headers
