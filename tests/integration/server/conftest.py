@@ -3,7 +3,8 @@
 serving
     A front on a Unix socket, and a client that sees every byte.
 served
-    Whole servers, as processes: `await served(environ, "--workers", "2")`.
+    Whole servers, as processes: `await served(environ, "--workers", "2")`. Ask for it after the
+    databases, so that its servers end before those are dropped.
 """
 
 import asyncio
@@ -190,6 +191,13 @@ class Served:
         """Process ids of the workers."""
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(child) for child in listed.read_text().split()]
+
+    @property
+    def run_directory(self):
+        """What its workers share: the directory whose lock the process holds."""
+        links = Path(f"/proc/{self.process.pid}/fd").iterdir()
+        (lock,) = (link.readlink() for link in links if "fluxshard-run-" in str(link.readlink()))
+        return lock.parent
 
     @staticmethod
     def bearer(**claims):

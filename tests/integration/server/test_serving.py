@@ -52,10 +52,6 @@ def metrics(response):
     }
 
 
-def run_directories():
-    return set(Path("/dev/shm").glob("fluxshard-run-*"))
-
-
 async def eventually(condition):
     async with asyncio.timeout(30):
         while True:
@@ -65,7 +61,7 @@ async def eventually(condition):
 
 
 class TestOneProcess:
-    async def test_it_serves_tables_health_and_metrics(self, served, one_database):
+    async def test_it_serves_tables_health_and_metrics(self, one_database, served):
         server = await served(one_database)
 
         rows = await server.get(
@@ -89,10 +85,10 @@ class TestOneProcess:
             assert found["fluxshard_workers",] == 1
 
     async def test_a_request_in_flight_is_answered_before_the_end(
-        self, served, one_database, databases
+        self, one_database, databases, served
     ):
         server = await served(one_database)
-        before = run_directories()
+        directory = server.run_directory
         async with httpx.AsyncClient(timeout=30, verify=False) as client:
             asked = asyncio.create_task(
                 client.get(f"{server.url}/rest/v1/slow", headers=server.bearer(role="anon"))
@@ -105,10 +101,10 @@ class TestOneProcess:
         assert answer.headers["connection"] == "close"
         assert await server.ended() == 0
         assert "drained left=0" in server.log
-        assert len(before - run_directories()) == 1
+        assert not directory.exists()
 
     async def test_it_says_that_it_is_not_ready_before_it_stops_listening(
-        self, served, one_database
+        self, one_database, served
     ):
         server = await served({**one_database, "FLUXSHARD_DRAIN_DELAY": "1s"})
         server.signal(signal.SIGTERM)
@@ -131,7 +127,7 @@ class TestOneProcess:
         assert await server.ended() == 0
 
     async def test_a_request_that_outlasts_the_drain_is_cancelled(
-        self, served, one_database, databases
+        self, one_database, databases, served
     ):
         server = await served({**one_database, "FLUXSHARD_DRAIN_TIMEOUT": "100ms"})
         async with httpx.AsyncClient(timeout=30, verify=False) as client:
@@ -150,7 +146,7 @@ class TestOneProcess:
 
         await eventually(nothing_runs)
 
-    async def test_a_second_signal_ends_it_at_once(self, served, one_database, databases):
+    async def test_a_second_signal_ends_it_at_once(self, one_database, databases, served):
         server = await served(one_database)
         async with httpx.AsyncClient(timeout=30, verify=False) as client:
             asked = asyncio.create_task(
@@ -166,7 +162,7 @@ class TestOneProcess:
                 await asked
 
     async def test_a_client_that_leaves_cancels_its_statement(
-        self, served, one_database, databases
+        self, one_database, databases, served
     ):
         server = await served(one_database)
         async with httpx.AsyncClient(timeout=30, verify=False) as client:
@@ -181,7 +177,7 @@ class TestOneProcess:
 
         await eventually(nothing_runs)
 
-    async def test_a_statement_ends_with_the_time_of_its_request(self, served, one_database):
+    async def test_a_statement_ends_with_the_time_of_its_request(self, one_database, served):
         server = await served({**one_database, "FLUXSHARD_REQUEST_TIMEOUT": "300ms"})
 
         answer = await server.get("/rest/v1/very_slow", headers=server.bearer(role="anon"))
@@ -202,7 +198,7 @@ async def logged(server, text):
 
 
 class TestSeveralProcesses:
-    async def test_metrics_are_the_sum_of_all_workers(self, served, one_database):
+    async def test_metrics_are_the_sum_of_all_workers(self, one_database, served):
         server = await served(one_database, "--workers", "3")
         for _ in range(30):
             assert (await server.get("/live")).status_code == 200
@@ -220,7 +216,7 @@ class TestSeveralProcesses:
         server.signal(signal.SIGTERM)
         assert await server.ended() == 0
 
-    async def test_a_worker_that_was_killed_is_replaced(self, served, one_database):
+    async def test_a_worker_that_was_killed_is_replaced(self, one_database, served):
         server = await served(one_database, "--workers", "2")
         await eventually(lambda: count_of(server, "INFO  serving", 2))
         first, second = server.workers
@@ -237,7 +233,7 @@ class TestSeveralProcesses:
         for _ in range(10):
             assert (await server.get("/ready")).status_code == 200
 
-    async def test_workers_end_when_their_supervisor_is_killed(self, served, one_database):
+    async def test_workers_end_when_their_supervisor_is_killed(self, one_database, served):
         server = await served(one_database, "--workers", "2")
         workers = server.workers
 
@@ -248,7 +244,7 @@ class TestSeveralProcesses:
         with pytest.raises(httpx.TransportError):
             await server.get("/live")
 
-    async def test_all_workers_drain(self, served, one_database, databases):
+    async def test_all_workers_drain(self, one_database, databases, served):
         server = await served(one_database, "--workers", "2")
         async with httpx.AsyncClient(timeout=30, verify=False) as client:
             asked = [
@@ -268,7 +264,7 @@ class TestSeveralProcesses:
         assert [answer.status_code for answer in answers] == [200] * 4
         assert await server.ended() == 0
 
-    async def test_a_second_signal_ends_all_of_them_at_once(self, served, one_database, databases):
+    async def test_a_second_signal_ends_all_of_them_at_once(self, one_database, databases, served):
         server = await served(one_database, "--workers", "2")
         async with httpx.AsyncClient(timeout=30, verify=False) as client:
             asked = asyncio.create_task(
@@ -285,10 +281,9 @@ class TestSeveralProcesses:
                 await asked
         assert not alive(workers)
 
-    async def test_what_a_killed_server_left_is_removed_by_the_next(self, served, one_database):
-        before = run_directories()
+    async def test_what_a_killed_server_left_is_removed_by_the_next(self, one_database, served):
         killed = await served(one_database, "--workers", "2")
-        (left,) = run_directories() - before
+        left = killed.run_directory
         workers = killed.workers
         killed.signal(signal.SIGKILL)
         await killed.ended()
@@ -296,7 +291,7 @@ class TestSeveralProcesses:
         await eventually(lambda: none_alive(workers))
         await served(one_database)
 
-        assert left not in run_directories()
+        assert not left.exists()
 
 
 def signal_process(process_id, number):
@@ -320,7 +315,7 @@ class TestStarting:
             "setting DATABASE_URL: is not set",
         ]
 
-    async def test_a_port_that_is_taken_is_named(self, served, one_database):
+    async def test_a_port_that_is_taken_is_named(self, one_database, served):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
@@ -331,7 +326,7 @@ class TestStarting:
         assert f"CANNOT_LISTEN: cannot listen on {address}: Address already in use" in server.log
 
     async def test_more_connections_than_a_server_allows_are_refused_with_the_sum(
-        self, served, one_database
+        self, one_database, served
     ):
         server = await served(
             {**one_database, "FLUXBASE_DATABASE_MAX_CONNECTIONS": "5000"}, wait=False
@@ -348,7 +343,7 @@ class TestStarting:
         assert await server.ended() == 1
         assert "M105" in server.log
 
-    async def test_names_that_mean_nothing_are_warned_about(self, served, one_database):
+    async def test_names_that_mean_nothing_are_warned_about(self, one_database, served):
         server = await served(
             {
                 **one_database,
@@ -364,7 +359,7 @@ class TestStarting:
         assert "INFO  settings_without_effect_yet names=FLUXBASE_REDIS_ENABLED" in server.log
 
     async def test_it_starts_from_the_last_good_map_while_the_catalog_is_away(
-        self, served, disposable_cluster
+        self, disposable_cluster, served
     ):
         cluster = await disposable_cluster(shards=1, replicas=0)
         environ = {**cluster.environment(), "FLUXSHARD_DRAIN_TIMEOUT": "1s"}
@@ -391,7 +386,7 @@ class TestShards:
     """
 
     async def test_a_new_map_is_taken_by_every_worker_and_writes_are_read_back_at_once(
-        self, served, databases
+        self, databases, served
     ):
         server = await served(databases.environment, "--workers", "2")
         await databases.execute(self.DDL, "shard_0", "shard_1")
