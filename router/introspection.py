@@ -26,17 +26,18 @@ def merged(
 ) -> Schema:
     """One schema of a shard's tables and the catalog's: global tables are the catalog's.
 
-    `catalog` is None when it is the same database as the shard.
+    `catalog` is the same as `shard` where it is the same database; None: it could not be read yet.
     """
-    tables: dict[TableName, Table] = {}
-    for table in shard:
-        if catalog is None or not isinstance(shard_map.placement(table.name), Global):
-            tables[table.name] = table
-    for table in catalog or ():
-        if isinstance(shard_map.placement(table.name), Global):
-            tables[table.name] = table
-    ordered = dict(sorted(tables.items()))
-    return Schema(version=_version(ordered.values(), exposed), tables=ordered, exposed=exposed)
+
+    def is_global(name: TableName) -> bool:
+        return isinstance(shard_map.placement(name), Global)
+
+    found = {table.name: table for table in shard if not is_global(table.name)}
+    found |= {table.name: table for table in catalog or () if is_global(table.name)}
+    ordered = dict(sorted(found.items()))
+    unread = frozenset(filter(is_global, shard_map.tables)) if catalog is None else frozenset()
+    version = _version(ordered.values(), exposed, unread)
+    return Schema(version=version, tables=ordered, exposed=exposed, unread=unread)
 
 
 def _table(row: Mapping[str, Any]) -> Table:
@@ -67,7 +68,9 @@ def _table(row: Mapping[str, Any]) -> Table:
     )
 
 
-def _version(tables: Iterable[Table], exposed: tuple[str, ...]) -> str:
+def _version(
+    tables: Iterable[Table], exposed: tuple[str, ...], unread: frozenset[TableName]
+) -> str:
     """A hash of the content: the same in every process that sees the same tables."""
-    text = repr((exposed, tuple(tables)))
+    text = repr((exposed, tuple(tables), sorted(unread)))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -24,6 +24,8 @@ READ_TIMEOUT_S: Final = 15.0
 LEAST_INTERVAL_S: Final = 1.0
 """A table that does not exist must not make clients read the catalogs at every request."""
 FIRST_RETRY_S: Final = 0.25
+FIRST_READING_S: Final = 2.0
+"""How long opening waits for the first reading, so that the first clients meet the tables."""
 READER: Final = ROLES[-1]
 """Any role may read the catalogs; this one exists in every pool anyway."""
 
@@ -39,15 +41,19 @@ class KnownSchema:
         self._owner = owner
         self._observe = observe
         self._schema: Schema | None = None
+        self._catalog: tuple[Table, ...] | None = None
+        """The catalog's tables as last read: with the catalog away they stay what they were."""
         self._began_at = float("-inf")
         self._awaited: asyncio.Future[None] | None = None
         """Done after the next reading that begins."""
         self._wanted = asyncio.Event()
         self._trouble: RouterError | None = None
 
-    def open(self) -> None:
-        """Start reading, now and from time to time."""
+    async def open(self) -> None:
+        """Start reading, now and from time to time; the first reading is waited for, not for long."""
+        first = self._awaited = asyncio.get_running_loop().create_future()
         self._owner.start(self._keep(), name="keep the schema")
+        await asyncio.wait((first,), timeout=FIRST_READING_S)
 
     def current(self) -> Schema:
         """The schema as last read.
@@ -96,7 +102,7 @@ class KnownSchema:
                 if awaited is not None and not awaited.done():
                     awaited.set_result(None)
                 await asyncio.sleep(LEAST_INTERVAL_S if self._trouble is None else FIRST_RETRY_S)
-                if self._schema is not None and self._trouble is None:
+                if self._complete and self._trouble is None:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(self._settings.schema_refresh_s):
                             await self._wanted.wait()
@@ -104,13 +110,20 @@ class KnownSchema:
             if self._awaited is not None:
                 self._awaited.cancel()
 
+    @property
+    def _complete(self) -> bool:
+        return self._schema is not None and not self._schema.unread
+
     async def _read(self) -> None:
         self._began_at = time.monotonic()
         shard_map, groups = self._live.shard_map, self._live.groups
         answering, shard = await self._any_of([groups[name] for name in shard_map.shards])
         catalog_group = groups[CATALOG]
         same = not {*catalog_group.members}.isdisjoint(answering.members)
-        catalog = None if same else await self._tables(catalog_group)
+        if not same:
+            with suppress(RouterError):  # tenants need no catalog; its own tables are refused
+                self._catalog = await self._tables(catalog_group)
+        catalog = shard if same else self._catalog
         schema = merged(shard, catalog, shard_map, self._settings.exposed_schemas)
         if self._schema is None or schema.version != self._schema.version:
             self._schema = schema

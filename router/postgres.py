@@ -51,7 +51,7 @@ class PostgresBackends:
             opening.callback(self._live.close)
             self._live.open()
             await self._live.probed()
-            self._schema.open()
+            await self._schema.open()
             self._exit = opening.pop_all()
         return self
 

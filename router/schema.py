@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shardmap import TableName
+from router.errors import ShardDown
+from shardmap import CATALOG, TableName
 
 
 class Kind(StrEnum):
@@ -70,7 +71,15 @@ class Schema:
     tables: Mapping[TableName, Table]
     exposed: tuple[str, ...] = ("public",)
     """Names of the schemas that clients may use; the first is the default."""
+    unread: frozenset[TableName] = frozenset()
+    """Tables that the catalog should have, which was away ever since this process began."""
 
     def table(self, name: TableName) -> Table | None:
-        """The table of that full name, or None."""
+        """The table of that full name, or None.
+
+        Raises:
+            ShardDown: Whether it is there, and what it is like, could not be read yet.
+        """
+        if name in self.unread:
+            raise ShardDown(CATALOG, f"table {name} is not known yet: the catalog is away")
         return self.tables.get(name)

@@ -199,7 +199,8 @@ async def api(cluster, rest_database):
         tables={**TABLES, TableName("public.great_orders"): Sharded("tenant_id")},
     )
     found = await connections[first].fetch(INTROSPECTION, ["public"])
-    schema = merged(read_tables(found), None, shard_map, ("public",))
+    tables = read_tables(found)
+    schema = merged(tables, tables, shard_map, ("public",))
     router = Router(DirectBackends(connections), lambda: shard_map, lambda: schema)
 
     def tenant_column(name):

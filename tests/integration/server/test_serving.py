@@ -374,7 +374,7 @@ class TestStarting:
         assert 'map_found origin="last good copy" epoch=1' in second.log
         health = (await second.get("/health")).json()
         assert (health["status"], health["services"]["database"]) == ("degraded", True)
-        assert (await second.get("/live")).status_code == 200
+        assert (await second.get("/ready")).status_code == 200
 
 
 class TestShards:
