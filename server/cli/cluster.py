@@ -96,7 +96,7 @@ def command() -> None:
 @click.option(
     "--pg-bindir",
     envvar="FLUXSHARD_PG_BINDIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
     help="The bin directory of a PostgreSQL 15 or newer.  [default: the one installed with pip]",
 )
 def up(  # noqa: PLR0913 - one parameter per option

@@ -6,7 +6,13 @@ from enum import IntEnum
 from typing import Final
 
 from server.embedded import postmaster, questions, replication
-from server.embedded.errors import ServerFailed, ServerSlow, ServerTrouble, ServerUnreachable
+from server.embedded.errors import (
+    ServerFailed,
+    ServerSlow,
+    ServerTrouble,
+    ServerUnreachable,
+    StandbyAhead,
+)
 from server.embedded.postmaster import Works
 from server.embedded.record import ServerRecord, ShardRecord
 from server.embedded.together import together
@@ -90,6 +96,7 @@ async def follow(works: Works, shard: ShardRecord, standbys: Collection[ServerRe
     """Wait until the standbys stream, mending those that cannot.
 
     Raises:
+        StandbyAhead: One has what its primary lacks; mending it would lose that.
         ServerSlow: One does not follow even as a fresh copy.
     """
     for repair in Repair:
@@ -114,15 +121,24 @@ async def _stuck(
 
     One that has gone its own way streams for moments, up to where the ways part: only the
     primary's present timeline counts.
+
+    Raises:
+        StandbyAhead: One has more of that timeline than the primary. PostgreSQL would not notice
+            when both are in the same WAL file, nor would pg_rewind.
     """
     clock = asyncio.get_running_loop()
-    timeline = replication.timeline(works.site, shard.server(shard.primary))
+    primary = shard.server(shard.primary)
+    timeline = replication.timeline(works.site, primary)
     waiting = {standby.name: standby for standby in standbys}
     seen: dict[str, int | None] = {}
     moved_at = clock.time()
     while waiting and clock.time() - moved_at < STUCK_S:
         states = await together(_state(works, standby) for standby in waiting.values())
-        for name, state in zip(tuple(waiting), states, strict=True):
+        end = (await questions.state(works.site, primary)).lsn
+        for (name, standby), state in zip(tuple(waiting.items()), states, strict=True):
+            more = state is not None and state.lsn > end
+            if more and replication.timeline(works.site, standby) == timeline:
+                raise StandbyAhead(name, primary.name)
             lsn = state.lsn if state is not None else None
             if name not in seen or seen[name] != lsn:
                 seen[name] = lsn

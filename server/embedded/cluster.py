@@ -15,12 +15,18 @@ from server.embedded.binaries import find_binaries
 from server.embedded.configuration import DATABASE, HOST
 from server.embedded.directory import ClusterDirectory, require_socket_path
 from server.embedded.endpoints import ClusterEndpoints, endpoints, environment, url
-from server.embedded.errors import BinariesUnsuitable, PortInUse, ServerUnreachable
+from server.embedded.errors import (
+    BinariesUnsuitable,
+    ClusterMissing,
+    PortInUse,
+    RecordBroken,
+    ServerUnreachable,
+)
 from server.embedded.postmaster import Children, Works
 from server.embedded.programs import Programs
 from server.embedded.record import ServerRecord, adapt, lay_out
 from server.embedded.replication import timeline, usable
-from server.embedded.site import Site, open_site
+from server.embedded.site import Site, open_remains, open_site
 from server.embedded.spec import ClusterSpec, Sockets, Tcp
 from server.embedded.status import ClusterStatus, Server
 from server.embedded.together import together
@@ -42,7 +48,8 @@ class EmbeddedCluster:
     """
 
     def __init__(self, spec: ClusterSpec) -> None:
-        self._spec = spec
+        bindir = spec.pg_bindir
+        self._spec = replace(spec, pg_bindir=bindir.absolute() if bindir is not None else None)
         self._directory = ClusterDirectory(spec.directory.resolve())
         self._children = Children()
 
@@ -76,8 +83,11 @@ class EmbeddedCluster:
             ForeignDirectory: The directory is not a cluster's; nothing was touched.
         """
         async with self._directory.changing():
-            if self._directory.record.exists():
-                await self._stop_all(open_site(self._directory), progress)
+            try:
+                site = open_site(self._directory)
+            except (ClusterMissing, RecordBroken):
+                site = open_remains(self._directory)
+            await self._stop_all(site, progress)
             self._directory.erase()
 
     async def start(self, *names: str, progress: Callable[[str], None] = _silent) -> None:

@@ -32,7 +32,7 @@ SOCKET_DIRECTORY_BYTES: Final = 88
 ORPHAN_LIMIT_S: Final = 3.0
 ORPHAN_POLL_S: Final = 0.02
 
-_DESTROYED: Final = "destroyed-"
+_DESTROYED: Final = ".fluxshard-destroyed-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,8 @@ class ClusterDirectory:
             missing = [path for path in (self.root, *self.root.parents) if not path.exists()]
             for path in reversed(missing):
                 path.mkdir(exist_ok=True)
-                path.chmod(0o755)  # the servers' account has to get through, whatever the umask is
+                if os.geteuid() == 0:  # the servers' account has to get through, whatever the umask
+                    path.chmod(0o755)
             self.marker.touch(mode=0o600)
             sync_directory(self.root)
 
@@ -247,10 +248,9 @@ class ClusterDirectory:
         self.sweep()
         for path in (self.binaries, self.sockets, self.logs):
             erase_tree(path)
-        for path in (self.password, self.passfile):
+        for path in (self.password, self.passfile, self.record):
             path.unlink(missing_ok=True)
-        for path in self.root.glob(".*.writing"):
-            path.unlink()
+            _writing(path).unlink(missing_ok=True)
         self.marker.unlink()
         with suppress(OSError):  # not empty: something of the user's own is in it
             self.root.rmdir()
@@ -271,7 +271,7 @@ def write_file(path: Path, text: str, account: Account | None = None) -> None:
 
     The mode is 0600, the owner is the account, else who runs us.
     """
-    writing = path.parent / f".{path.name}.writing"
+    writing = _writing(path)
     writing.unlink(missing_ok=True)
     descriptor = os.open(writing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -282,6 +282,11 @@ def write_file(path: Path, text: str, account: Account | None = None) -> None:
         os.fsync(descriptor)
     writing.rename(path)
     sync_directory(path.parent)
+
+
+def _writing(path: Path) -> Path:
+    """Where the new content of a file is until it is whole."""
+    return path.with_name(f".{path.name}.writing")
 
 
 def sync_directory(path: Path) -> None:

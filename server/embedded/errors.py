@@ -19,7 +19,8 @@ EmbeddedError                       E100
 ├── Damaged                         E140  the files are not what they should be; nothing was wiped
 │   ├── RecordBroken                E141  cluster.json cannot be read
 │   ├── DataMissing                 E142  a primary's data directory is gone
-│   └── SplitBrain                  E143  two servers of one shard take writes
+│   ├── SplitBrain                  E143  two servers of one shard take writes
+│   └── StandbyAhead                E144  a replica has more than its primary
 ├── ServerTrouble                   E150  look at the named server's log
 │   ├── ProgramFailed               E151  a PostgreSQL program failed
 │   ├── ServerFailed                E152  a server ended while it started
@@ -212,6 +213,19 @@ class SplitBrain(Damaged):
 
     def __init__(self, shard: str, servers: Sequence[str], *, hint: str) -> None:
         super().__init__(f"{' and '.join(servers)} are both primaries of {shard}", hint=hint)
+
+
+class StandbyAhead(Damaged):
+    """A replica has WAL that its primary lacks: the primary has lost data, or was set back."""
+
+    code = "E144"
+
+    def __init__(self, standby: str, primary: str) -> None:
+        super().__init__(
+            f"{standby} has writes that {primary}, its primary, has lost",
+            hint="`fluxshard cluster down`, then remove the data directory of the one whose"
+            f" writes you give up. `up` copies a replica anew; without {primary}, promote first.",
+        )
 
 
 class ServerTrouble(EmbeddedError):

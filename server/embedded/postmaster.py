@@ -105,6 +105,7 @@ async def start(works: Works, shard: ShardRecord, server: ServerRecord) -> None:
     site, children = works.site, works.children
     children.reap()
     changed = configure(site, shard, server, site.data(server))
+    log = site.directory.log_of(server.name)
     for _ in range(START_ATTEMPTS):
         met = pid_of(site, server)
         if met is not None:
@@ -114,13 +115,12 @@ async def start(works: Works, shard: ShardRecord, server: ServerRecord) -> None:
             pid = met
         else:
             await clear(site, children, server)
-            pid = children.add(
-                works.programs.serve(site.data(server), site.directory.log_of(server.name))
-            )
+            process, logged = works.programs.serve(site.data(server), log)
+            pid = children.add(process)
         if await _settled(site, children, server, pid):
             return
         if met is None and pid_of(site, server) is None:
-            raise _start_failure(site, server)
+            raise _start_failure(server, log, logged)
         # The one that we met was ending, or one that a killed `up` had begun came before ours.
     raise ServerSlow(server.name, "ready", START_LIMIT_S)
 
@@ -140,10 +140,10 @@ async def _settled(site: Site, children: Children, server: ServerRecord, pid: in
     return ready()
 
 
-def _start_failure(site: Site, server: ServerRecord) -> PortInUse | ServerFailed:
-    log = site.directory.log_of(server.name)
+def _start_failure(server: ServerRecord, log: Path, logged: int) -> PortInUse | ServerFailed:
+    """What the server said while it failed, from `logged` bytes of its log on."""
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        file.seek(max(logged, log.stat().st_size - _TAIL_BYTES))
         tail = file.read().decode(errors="replace")
     if "Address already in use" in tail:
         return PortInUse([server.port])

@@ -68,12 +68,16 @@ class Programs:
             raise ProgramFailed(program, server, output)
         return output
 
-    def serve(self, data: Path, log: Path) -> "subprocess.Popen[bytes]":
-        """Start a server in a session of its own: it goes on when we and our terminal end."""
+    def serve(self, data: Path, log: Path) -> tuple["subprocess.Popen[bytes]", int]:
+        """Start a server in a session of its own: it goes on when we and our terminal end.
+
+        The process, and how long its log was before.
+        """
         if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as output:
-            return subprocess.Popen(
+            logged = output.tell()
+            process = subprocess.Popen(
                 [str(self.binaries.bindir / "postgres"), "-D", str(data)],
                 cwd="/",
                 env=ENVIRONMENT,
@@ -84,6 +88,7 @@ class Programs:
                 start_new_session=True,
                 **self.account.process_options,
             )
+            return process, logged
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -11,7 +11,7 @@ from server.embedded.postmaster import Works
 from server.embedded.record import ServerRecord, ShardRecord
 from server.embedded.site import Site
 
-_WAL_NAME: Final = re.compile(r"([0-9A-F]{8})(?:[0-9A-F]{16}(?:\.partial)?|\.history)")
+_SEGMENT: Final = re.compile(r"([0-9A-F]{8})[0-9A-F]{16}(?:\.partial)?")
 _CHECKPOINT: Final = re.compile(
     r"^Latest checkpoint location: +([0-9A-F]+)/([0-9A-F]+)$", re.MULTILINE
 )
@@ -105,13 +105,14 @@ def usable(site: Site, server: ServerRecord) -> bool:
 def timeline(site: Site, server: ServerRecord) -> int:
     """The newest timeline that the server has written or received; 0 without data.
 
-    Read from the names of its WAL and history files, which are there from the first moment of a
-    timeline; the control file learns of it only at the next checkpoint.
+    Read from the names of its WAL files, the first of which is there from the first moment of a
+    timeline; the control file learns of it only at the next checkpoint. History files prove
+    nothing: a standby that has strayed fetches them as well.
     """
     wal = site.data(server) / "pg_wal"
     if not wal.is_dir():
         return 0
-    matches = (_WAL_NAME.fullmatch(path.name) for path in wal.iterdir())
+    matches = (_SEGMENT.fullmatch(path.name) for path in wal.iterdir())
     return max((int(match[1], 16) for match in matches if match is not None), default=0)
 
 

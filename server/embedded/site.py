@@ -6,9 +6,11 @@ from pathlib import Path
 from server.embedded.account import Account, server_account
 from server.embedded.configuration import Address, address, configuration, conninfo, title
 from server.embedded.directory import ClusterDirectory
-from server.embedded.errors import ClusterMissing
+from server.embedded.errors import ClusterMissing, SystemRefused
 from server.embedded.processes import Traces
 from server.embedded.record import ClusterRecord, ServerRecord, ShardRecord
+from server.embedded.spec import Sockets
+from shardmap import Durability, ShardId
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,23 @@ def open_site(directory: ClusterDirectory) -> Site:
         ClusterMissing: There is none yet.
         ForeignDirectory: The directory holds something else.
         ClusterOfAnother: It is another user's.
-        RecordBroken: Its files cannot be read.
+        RecordBroken: Its files do not hold what we wrote.
+        SystemRefused: They cannot be read.
     """
-    directory.require_ours()
-    record = directory.read_record()
-    if record is None:
-        raise ClusterMissing(directory.root)
-    return Site(directory, record, server_account(directory.data), directory.secret())
+    try:
+        directory.require_ours()
+        record = directory.read_record()
+        if record is None:
+            raise ClusterMissing(directory.root)
+        return Site(directory, record, server_account(directory.data), directory.secret())
+    except OSError as error:
+        raise SystemRefused(directory.root, error) from error
+
+
+def open_remains(directory: ClusterDirectory) -> Site:
+    """What is left of a cluster whose record cannot be read: enough to end its servers."""
+    names = {path.name.partition(".")[0] for path in directory.data.glob("*")}
+    servers = tuple(ServerRecord(name, 0) for name in sorted(names))
+    shards = tuple(ShardRecord(ShardId(one.name), one.name, (one,)) for one in servers)
+    record = ClusterRecord("", 0, Sockets(), Durability.ASYNC, None, shards)
+    return Site(directory, record, server_account(directory.data), secret="")

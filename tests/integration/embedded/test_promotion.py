@@ -1,12 +1,19 @@
 import asyncio
 import shutil
 import signal
+import subprocess
 from contextlib import suppress
 
 import asyncpg
 import pytest
 
-from server.embedded import DataMissing, PromotionRefused, ServerUnreachable, SplitBrain
+from server.embedded import (
+    DataMissing,
+    PromotionRefused,
+    ServerUnreachable,
+    SplitBrain,
+    StandbyAhead,
+)
 
 TABLE = "CREATE TABLE numbers (n int PRIMARY KEY); INSERT INTO numbers VALUES (1), (2)"
 INSERT = "INSERT INTO numbers VALUES ($1)"
@@ -327,3 +334,26 @@ async def test_a_replica_that_went_ahead_of_the_new_primary_is_rewound(cluster, 
 
     assert (await cluster.status()).healthy
     assert await probe(cluster).agree("shard_0") == [1, 2]
+
+
+async def test_a_primary_that_was_set_back_does_not_take_its_replicas_along(cluster, probe):
+    await cluster.down()
+    data = cluster.server("shard_0-a").data
+    copy = ["cp", "-a", data, cluster.directory / "backup"]
+    await asyncio.to_thread(subprocess.run, copy, check=True)
+    await cluster.up()
+    await probe(cluster).run("shard_0-a", "INSERT INTO numbers SELECT generate_series(3, 5000)")
+    await probe(cluster).agree("shard_0")
+    await cluster.down()
+    shutil.rmtree(data)
+    (cluster.directory / "backup").rename(data)
+
+    with pytest.raises(StandbyAhead):
+        await cluster.up()
+
+    await cluster.down()
+    shutil.rmtree(data)
+    await cluster.promote("shard_0")
+    await cluster.up()
+    assert (await cluster.status()).healthy
+    assert await probe(cluster).agree("shard_0") == list(range(1, 5001))

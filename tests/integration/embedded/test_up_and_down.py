@@ -240,6 +240,21 @@ async def test_data_without_its_record_is_kept_and_refused(disposable_cluster):
     assert (await cluster.status()).healthy
 
 
+@pytest.mark.parametrize("content", [None, "{", '{"format": 99}'])
+async def test_a_cluster_without_a_readable_record_can_be_destroyed_while_it_runs(
+    disposable_cluster, content
+):
+    cluster = await disposable_cluster(replicas=0)
+    pids = [server.pid for server in cluster.servers()]
+    record = cluster.directory / "cluster.json"
+    record.unlink() if content is None else record.write_text(content)
+
+    await cluster.destroy()
+
+    assert not cluster.directory.exists()
+    assert not any(alive(pid) for pid in pids)
+
+
 async def test_an_unknown_server_or_shard_is_refused_by_name(cluster):
     with pytest.raises(UnknownServer):
         await cluster.kill("shard_7-a")
