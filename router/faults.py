@@ -15,6 +15,9 @@ from shardmap import ShardId
 SCHEMA_ERRORS: Final = frozenset({"42P01", "42703"})
 """undefined_table, undefined_column: our picture of the schema may be old."""
 
+EARLY_S: Final = 0.01
+"""PostgreSQL's timer has whole milliseconds, so a statement may be cancelled just before its time."""
+
 
 class Faults:
     """Takes note of errors: endpoints that look ill leave traffic, statements are made anew."""
@@ -54,7 +57,7 @@ class Faults:
         read: bool,
     ) -> RouterError:
         """The router's error for the driver's, with what it says about the endpoint noted."""
-        expired = context.deadline.remaining_s() <= 0
+        expired = context.deadline.remaining_s() <= EARLY_S
         failure = translated(error, Scene(shard, live.name, read, held.closed, expired))
         code = failure.code
         match failure:
