@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -133,7 +134,7 @@ def up(  # noqa: PLR0913 - one parameter per option
         f" data in {cluster.directory}.\nConnect with:\n"
     )
     for name, value in cluster.environment().items():
-        click.echo(f"{name}={value}")
+        click.echo(f"{name}={shlex.quote(value)}")
 
 
 @command.command()

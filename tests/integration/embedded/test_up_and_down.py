@@ -306,7 +306,7 @@ async def test_the_command_brings_a_cluster_up_shows_it_and_takes_it_down(
     missing = await fluxshard("cluster", "status", *place).ended()
 
     assert ups[0] == 0, ups[1]
-    assert "FLUXBASE_DATABASE_SHARD_0_READ_REPLICAS=postgresql://" in ups[1]
+    assert "FLUXBASE_DATABASE_SHARD_0_READ_REPLICAS='postgresql://" in ups[1]
     assert alive == [True, True, True, True]
     assert shown[0] == 0
     assert json.loads(shown[1])["healthy"] is True
