@@ -51,17 +51,7 @@ def parse(sql: str) -> Parsed:
     if "\0" in sql:
         raise StatementNotUnderstood("the statement holds a NUL character")
     spaced = _spaced(sql)
-    try:
-        tokens = sqlglot.tokenize(spaced, dialect=DIALECT)
-        _bound_nesting(tokens)
-        _refuse_unicode_escapes(tokens)
-        trees = sqlglot.parse(spaced, dialect=DIALECT)
-    except SqlglotError as error:
-        raise StatementNotUnderstood(
-            f"the statement does not parse: {_first_line(error)}"
-        ) from error
-    except RecursionError as error:
-        raise StatementNotUnderstood("the statement is nested too deep") from error
+    tokens, trees = _read(spaced)
     statements = [tree for tree in trees if tree is not None]
     if len(statements) > 1:
         raise SeveralStatements("the text holds more than one statement")
@@ -76,6 +66,24 @@ def parse(sql: str) -> Parsed:
 
 
 _END: Final = TokenType.SEMICOLON
+
+
+def _read(sql: str) -> tuple[list[Token], list[exp.Expr | None]]:
+    try:
+        tokens = sqlglot.tokenize(sql, dialect=DIALECT)
+        _bound_nesting(tokens)
+        _refuse_unicode_escapes(tokens)
+        return tokens, sqlglot.parse(sql, dialect=DIALECT)
+    except StatementNotUnderstood:
+        raise
+    except SqlglotError as error:
+        raise StatementNotUnderstood(
+            f"the statement does not parse: {_first_line(error)}"
+        ) from error
+    except RecursionError as error:
+        raise StatementNotUnderstood("the statement is nested too deep") from error
+    except Exception as error:  # the parser trips over some texts, with errors of any kind
+        raise StatementNotUnderstood("the statement does not parse") from error
 
 
 def _spaced(sql: str) -> str:
