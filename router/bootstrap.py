@@ -47,6 +47,7 @@ async def prepare_database(
         DatabaseNotPrepared: The login role lacks the right to; the SQL to run by hand is in it.
         Exception: Other errors of the driver pass through.
     """
+    login = await connection.fetchval("SELECT CURRENT_USER::text")
     try:
         await AsyncRetrying(
             retry=retry_if_exception_type(_RACES),
@@ -55,11 +56,11 @@ async def prepare_database(
             reraise=True,
         )(_prepare, connection, exposed)
     except asyncpg.InsufficientPrivilegeError as error:
-        raise DatabaseNotPrepared(error.message or str(error), by_hand(exposed)) from error
+        raise DatabaseNotPrepared(error.message or str(error), by_hand(exposed, login)) from error
 
 
-def by_hand(exposed: Sequence[str], login: str = "the_login_role") -> str:
-    """The SQL that a superuser runs where the login role may not."""
+def by_hand(exposed: Sequence[str], login: str) -> str:
+    """The SQL that a superuser runs in the database where the login role may not."""
     return "\n".join(
         (
             f"SET fluxshard.login = {quote_literal(login)};",

@@ -59,21 +59,25 @@ class Reads:
         excluded: tuple[int, ...],
     ) -> ShardReply:
         began = time.monotonic()
-        left_s = context.deadline.at - began
-        if left_s <= 0:
+        if context.deadline.at <= began:
             raise DeadlineExceeded("the request's time ran out")
         shard = group.shard
         floor = self._floors.floor(context.session, shard)
         live = group.reader_at_once(floor, excluded)
         if live is None:
             live = await group.reader(floor, context.deadline, excluded)
-        held = live.pool.take(context.role)
-        if held is None:
-            held = await self._faults.acquired(live, context)
-        rows, in_recovery, lsn = await self._read(shard, live, held, query, context, left_s=left_s)
-        seconds = time.monotonic() - began
         standing = live.standing
-        standing.answered_in(seconds)
+        standing.in_flight += 1  # before there is a connection: opening one is load, too
+        try:
+            held = live.pool.take(context.role)
+            if held is None:
+                held = await self._faults.acquired(live, context)
+            asked = time.monotonic()
+            rows, in_recovery, lsn = await self._read(shard, live, held, query, context)
+        finally:
+            standing.in_flight -= 1
+        ended = time.monotonic()
+        standing.answered_in(ended - asked)
         standing.lsn = max(standing.lsn, lsn)
         if in_recovery is not standing.in_recovery:
             live.monitor.ask()
@@ -82,24 +86,24 @@ class Reads:
         if query.exactly is not None and rows.affected != query.exactly:
             raise RowCountUnexpected(query.exactly, rows.affected)
         self._observe(
-            StatementServed(shard, live.name, replica=in_recovery, write=False, seconds=seconds)
+            StatementServed(
+                shard, live.name, replica=in_recovery, write=False, seconds=ended - began
+            )
         )
         served = Served(shard, live.name, in_recovery)
         return ShardReply(rows.rows, rows.affected, rows.columns, served)
 
-    async def _read(  # noqa: PLR0913 - who, where and what
+    async def _read(
         self,
         shard: ShardId,
         live: LiveEndpoint,
         held: HeldConnection,
         query: ShardQuery,
         context: QueryContext,
-        *,
-        left_s: float,
     ) -> Reading:
         """Run it on this connection, and give the connection back in the state it is in."""
-        live.standing.in_flight += 1
         put_back = live.pool.discard
+        left_s = context.deadline.remaining_s()
         plain = not query.claims and left_s >= self._plain_from_s
         try:
             if plain:
@@ -123,7 +127,6 @@ class Reads:
             put_back = live.pool.give_back
             return reading
         finally:
-            live.standing.in_flight -= 1
             put_back(held)
 
     async def _again(

@@ -39,5 +39,10 @@ BEGIN
     IF pg_catalog.to_regnamespace('auth') IS NULL THEN
         CREATE SCHEMA auth;
     END IF;
+    IF login <> CURRENT_USER THEN  -- by hand: the login role keeps its own tables there
+        EXECUTE pg_catalog.format('GRANT USAGE, CREATE ON SCHEMA fluxshard TO %I', login);
+        EXECUTE pg_catalog.format('GRANT CREATE ON DATABASE %I TO %I',
+            pg_catalog.current_database(), login);
+    END IF;
 END
 $$;

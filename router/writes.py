@@ -68,13 +68,14 @@ class Writes:
         live = group.writer_at_once()
         if live is None:
             live = await group.writer(context.deadline)
-        try:
-            held = live.pool.take(context.role) or await self._faults.acquired(live, context)
-        except EndpointLost as error:
-            raise NotSent(shard, error.message) from error
-        rows, position = await self._write(shard, live, held, query, context)
-        self._floors.raise_to(context.session, shard, position)
         standing = live.standing
+        standing.in_flight += 1
+        try:
+            held = live.pool.take(context.role) or await self._acquired(shard, live, context)
+            rows, position = await self._write(shard, live, held, query, context)
+        finally:
+            standing.in_flight -= 1
+        self._floors.raise_to(context.session, shard, position)
         standing.lsn = max(standing.lsn, position.lsn)
         if position.timeline != standing.timeline:
             live.monitor.ask()
@@ -82,6 +83,14 @@ class Writes:
         self._observe(StatementServed(shard, live.name, replica=False, write=True, seconds=seconds))
         served = Served(shard, live.name, replica=False)
         return ShardReply(rows.rows, rows.affected, rows.columns, served)
+
+    async def _acquired(
+        self, shard: ShardId, live: LiveEndpoint, context: QueryContext
+    ) -> HeldConnection:
+        try:
+            return await self._faults.acquired(live, context)
+        except EndpointLost as error:
+            raise NotSent(shard, error.message) from error
 
     async def _write(
         self,
@@ -92,7 +101,6 @@ class Writes:
         context: QueryContext,
     ) -> tuple[Rows, Position]:
         """Run and commit it on this connection, and give the connection back as it then is."""
-        live.standing.in_flight += 1
         attempt = Write()
         failure: RouterError | None = None
         try:
@@ -104,7 +112,6 @@ class Writes:
             failure = error
             raise
         finally:
-            live.standing.in_flight -= 1
             _put_back(live, held, attempt.stage, failure)
             if isinstance(failure, CommitUnknown):
                 self._observe(CommitLost(shard, live.name))

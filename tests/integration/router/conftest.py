@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import secrets
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import (
     AsyncExitStack,
     ExitStack,
@@ -30,6 +31,7 @@ from router import (
     ShardQuery,
     ShardReply,
     SharedFloors,
+    by_hand,
     prepare_database,
 )
 from server.embedded import ClusterEndpoints, EmbeddedCluster
@@ -198,6 +200,51 @@ class World:
         return [one for one in self.seen if isinstance(one, kind)]
 
 
+@dataclass(frozen=True, slots=True)
+class Unprivileged:
+    """A login role without rights of its own."""
+
+    world: World
+    role: str
+    credentials: str
+
+    @asynccontextmanager
+    async def session(self):
+        connection = await asyncpg.connect(
+            self.world.cluster.url(self.world.PRIMARY, self.world.database),
+            user=self.role,
+            password="secret",
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def prepared_by_hand(self) -> None:
+        """A superuser runs the SQL, and lets the role read the identity."""
+        async with self.world.superuser(self.world.PRIMARY) as connection:
+            await connection.execute(by_hand(["public"], self.role))
+            await connection.execute(f"GRANT SELECT ON fluxshard.identity TO {self.role}")
+
+    @property
+    def shard_map(self) -> ShardMap:
+        """The world's map, with its first shard's servers logged in to as the role."""
+        shard_map = self.world.shard_map
+        shard = shard_map.shards[SHARD]
+
+        def ours(endpoint):
+            return replace(endpoint, user=self.role, credentials=self.credentials)
+
+        changed = replace(
+            shard, primary=ours(shard.primary), replicas=tuple(map(ours, shard.replicas))
+        )
+        return replace(
+            shard_map,
+            epoch=shard_map.epoch + 1,
+            shards={**shard_map.shards, shard.id: changed},
+        )
+
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS public.notes (
     id int PRIMARY KEY,
@@ -295,3 +342,27 @@ async def disposable_open(disposable_cluster, open_world) -> Callable[..., Await
 async def disposable_world(disposable_open) -> World:
     """Backends on a cluster that the test may break."""
     return await disposable_open()
+
+
+@pytest_asyncio.fixture
+async def unprivileged(
+    cluster: EmbeddedCluster, tmp_path: Path
+) -> AsyncIterator[Callable[..., Awaitable[Unprivileged]]]:
+    """A login role that is no superuser, prepared for by hand as a superuser would."""
+    made: list[tuple[World, str]] = []
+
+    async def make(world: World, extra: str = "") -> Unprivileged:
+        role = f"login_{secrets.token_hex(4)}"
+        made.append((world, role))
+        async with world.superuser(world.PRIMARY) as connection:
+            await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret' {extra}")
+        (tmp_path / role).write_text("secret\n")
+        return Unprivileged(world, role, f"file:{tmp_path / role}")
+
+    yield make
+    for world, role in made:
+        async with world.superuser(world.PRIMARY) as connection:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role
+            )
+            await connection.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")

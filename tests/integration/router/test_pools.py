@@ -1,0 +1,145 @@
+"""Held connections: their budget, their order, and what happens when there are none left."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from router import PoolTimeout
+
+SLEEP = "SELECT pg_sleep(60)"
+PID = "SELECT pg_backend_pid()"
+
+
+def busy(world):
+    return sum(one.in_flight for one in world.status().endpoints)
+
+
+async def stop(*tasks):
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_one_connection_serves_every_role_in_turn(make_world):
+    world = await make_world(max_connections=1)
+
+    for role in ("authenticated", "service_role", "anon", "authenticated") * 3:
+        reply = await world.read("SELECT current_user::text", role=role)
+        assert reply.rows == [(role,)]
+        await world.run(world.reading("SELECT current_user::text", claims=True), world.asker(role))
+
+    assert max(one.connections for one in world.status().endpoints) == 1
+
+
+async def test_no_endpoint_ever_has_more_connections_than_its_limit(make_world):
+    world = await make_world(max_connections=3)
+    roles = ("authenticated", "service_role", "anon")
+    most = 0
+
+    async def one(number):
+        nonlocal most
+        reply = await world.read("SELECT current_user::text", role=roles[number % 3])
+        most = max(most, *(endpoint.connections for endpoint in world.status().endpoints))
+        return reply.rows[0][0], roles[number % 3]
+
+    found = await asyncio.gather(*(one(number) for number in range(200)))
+
+    assert all(actual == wanted for actual, wanted in found)
+    assert most == 3
+
+
+async def test_who_waits_longer_than_allowed_is_told_so_by_name(make_world, until):
+    world = await make_world(max_connections=1, acquire_timeout_s=0.2)
+    holders = [asyncio.create_task(world.write("SELECT pg_sleep(60)"))]
+    await until(lambda: busy(world) == 1)
+
+    with pytest.raises(PoolTimeout) as caught:
+        await world.write("INSERT INTO notes (id) VALUES (1)")
+
+    assert "connection pool" in str(caught.value)
+    assert caught.value.retry_after_s > 0
+    await stop(*holders)
+
+
+async def test_those_who_wait_are_served_in_order(make_world, until):
+    world = await make_world(max_connections=1)
+    order = []
+
+    async def one(number, role):
+        await world.write("INSERT INTO notes (id) VALUES ($1)", number, role=role)
+        order.append(number)
+
+    holder = asyncio.create_task(world.write("SELECT pg_sleep(60)"))
+    await until(lambda: busy(world) == 1)
+    waiting = []
+    for number in range(8):
+        role = "service_role" if number % 2 else "authenticated"
+        waiting.append(asyncio.create_task(one(number, role)))
+        await until(lambda: world.endpoint(world.PRIMARY).waiting == len(waiting))
+    await stop(waiting.pop(3), holder)  # one in the middle gives up
+    await asyncio.gather(*waiting)
+
+    assert order == [0, 1, 2, 4, 5, 6, 7]
+
+
+async def test_the_warmest_connection_is_taken_first(make_world):
+    world = await make_world(max_connections=8)
+    await asyncio.gather(*(world.read("SELECT pg_sleep(0.05)") for _ in range(16)))
+
+    pids = {(await world.read(PID)).rows[0][0] for _ in range(20)}
+
+    assert len(pids) <= 2  # one on each replica
+
+
+async def test_connections_idle_too_long_are_closed_down_to_the_minimum(make_world, until):
+    world = await make_world(max_connections=8, min_connections=2, idle_time_s=0.2)
+    await asyncio.gather(*(world.read("SELECT pg_sleep(0.05)") for _ in range(16)))
+
+    await until(lambda: all(one.connections == 2 for one in world.status().endpoints))
+
+    assert (await world.read("SELECT 1")).rows == [(1,)]
+
+
+async def test_a_connection_ends_with_its_lifetime(make_world, until):
+    world = await make_world(max_connections=1, max_lifetime_s=0.3)
+    first = {(await world.read(PID)).rows[0][0] for _ in range(6)}
+
+    async def replaced():
+        now = {(await world.read(PID)).rows[0][0] for _ in range(6)}
+        return now.isdisjoint(first)
+
+    await until(replaced)
+
+
+async def test_a_caller_that_leaves_while_it_waits_takes_nothing_along(make_world, until):
+    world = await make_world(max_connections=1)
+    holder = asyncio.create_task(world.write("SELECT pg_sleep(60)"))
+    await until(lambda: busy(world) == 1)
+
+    for _ in range(5):
+        waiting = asyncio.create_task(world.write("INSERT INTO notes (id) VALUES (1)"))
+        await until(lambda: world.endpoint(world.PRIMARY).waiting == 1)
+        await stop(waiting)
+    # leave just as the connection is handed over
+    waiting = asyncio.create_task(world.write("INSERT INTO notes (id) VALUES (2)"))
+    await until(lambda: world.endpoint(world.PRIMARY).waiting == 1)
+    await stop(holder)
+    waiting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await waiting
+
+    await world.write("INSERT INTO notes (id) VALUES (3)")
+    assert world.endpoint(world.PRIMARY).connections == 1
+
+
+async def test_a_server_that_has_no_room_is_a_matter_of_the_pool(world, unprivileged):
+    login = await unprivileged(world, "CONNECTION LIMIT 1")  # which the probe uses up
+    await login.prepared_by_hand()
+    await world.backends.adopt(login.shard_map)
+    await world.until(lambda: world.status().primary)
+
+    with pytest.raises(PoolTimeout) as caught:
+        await world.write("INSERT INTO notes (id) VALUES (1)")
+
+    assert "connection pool" in str(caught.value)
