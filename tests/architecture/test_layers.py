@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,19 @@ def test_no_file_names_a_registry_or_a_path_of_one_machine():
     ]
 
     assert found == []
+
+
+def _pins(path):
+    lines = (ROOT / path).read_text().splitlines()
+    return {line.split(" ")[0] for line in lines if "==" in line and not line.startswith(" ")}
+
+
+def test_the_image_holds_a_part_of_what_is_tested_in_the_same_versions():
+    assert _pins("docker/requirements.txt") < _pins("requirements.txt")
+
+
+def test_the_pinned_packages_are_those_that_the_project_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert set(project["dependencies"]) <= _pins("docker/requirements.txt")
+    assert set(project["optional-dependencies"]["dev"]) <= _pins("requirements.txt")
