@@ -11,6 +11,7 @@ from sqlglot import expressions as exp
 from sqlglot.errors import SqlglotError
 
 from router.errors import SeveralStatements, StatementNotUnderstood
+from router.grammar import check_tokens, check_tree
 
 DIALECT: Final = "postgres"
 
@@ -60,8 +61,7 @@ def parse(sql: str) -> Parsed:
     tree = statements[0]
     if not isinstance(tree, ROOTS):
         raise StatementNotUnderstood(f"{_verb(tokens)} statements are not routed")
-    if (command := tree.find(exp.Command)) is not None:
-        raise StatementNotUnderstood(f"{command.this} is not understood")
+    check_tree(tree)
     return Parsed(spaced, tuple(token for token in tokens if token.token_type is not _END), tree)
 
 
@@ -73,6 +73,7 @@ def _read(sql: str) -> tuple[list[Token], list[exp.Expr | None]]:
         tokens = sqlglot.tokenize(sql, dialect=DIALECT)
         _bound_nesting(tokens)
         _refuse_unicode_escapes(tokens)
+        check_tokens(tokens)
         return tokens, sqlglot.parse(sql, dialect=DIALECT)
     except StatementNotUnderstood:
         raise
