@@ -268,3 +268,17 @@ async def test_however_the_primary_stops_reads_go_on(disposable_world, until, nu
         await until(lambda: clients.reads > before + 50)
 
     assert clients.read_errors == []
+
+
+async def test_a_primary_that_was_demoted_unnoticed_is_not_written_to(disposable_open, until):
+    world = await disposable_open(probe_interval_s=3600.0, proof_age_s=3600.0)
+    members = world.backends._live.groups["shard_0"].members  # to know what no probe has seen
+    members[0].standing.in_recovery = True
+    members[1].standing.in_recovery = False
+    members[1].monitor._notify()
+    assert world.status().primary == "shard_0-b"
+
+    reply = await world.write(INSERT, 1)
+
+    assert reply.served.endpoint == world.PRIMARY
+    assert world.status().primary == world.PRIMARY

@@ -156,6 +156,19 @@ async def test_a_caller_that_leaves_during_commit_cancels_nothing(disposable_wor
     assert await until(lambda: _seen(world)) == [(1,)]
 
 
+async def test_a_primary_lost_while_it_commits_leaves_the_outcome_unknown(disposable_world, until):
+    world = disposable_world
+    with world.confirming_nothing():
+        call = asyncio.create_task(world.write(INSERT, 1))
+        await committing(world, until)
+
+        await world.cluster.kill(world.PRIMARY)
+
+        with pytest.raises(CommitUnknown):
+            await call
+    assert len(world.observed(CommitLost)) == 1
+
+
 async def test_while_no_standby_confirms_new_writes_are_refused(disposable_world, until):
     world = disposable_world
     with world.confirming_nothing():
