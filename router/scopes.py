@@ -119,13 +119,14 @@ def _uses(tree: exp.Expr, found: tuple[Region, ...]) -> Iterator[TableUse]:
             raise StatementNotUnderstood("names of another database are not understood")
         schema = folded(node.args["db"]) if node.args.get("db") is not None else None
         relation = folded(node.this)
-        if schema is None and _is_cte(node, relation):
+        use = _use_of(node)
+        # what is written is never a CTE, whatever that is called
+        if schema is None and use is Use.READ and _is_cte(node, relation):
             continue
         alias = node.args.get("alias")
         name = folded(alias.this) if alias is not None and alias.this is not None else relation
         start = _start(node)
         region = _innermost(found, start)
-        use = _use_of(node)
         yield TableUse(
             node=node,
             schema=schema,
