@@ -5,6 +5,7 @@ under the alias `semi` to PostgreSQL. Whatever analysis does not know is refused
 reasons about a statement other than the one that runs.
 """
 
+import re
 from typing import Final
 
 from sqlglot import Token, TokenType
@@ -37,15 +38,47 @@ _SIDES: Final = frozenset({"", "LEFT", "RIGHT", "FULL"})
 _METHODS: Final = frozenset({"", "NATURAL"})
 
 
-def check_tokens(tokens: list[Token]) -> None:
-    """Refuse `@2`, which is a parameter to sqlglot and an absolute value to PostgreSQL.
+_SPACE: Final = re.compile(r"[ \t\n\r\f\v]+|--[^\n\r]*")
+_COMMENT: Final = re.compile(r"/\*|\*/")
+
+
+def check_tokens(sql: str, tokens: list[Token]) -> None:
+    """Refuse what PostgreSQL's scanner reads otherwise than sqlglot's.
+
+    Between two tokens stand PostgreSQL's spaces and comments only: sqlglot also skips other
+    spaces, which are letters to PostgreSQL, and comments of templates. `@2` is a parameter to
+    sqlglot and an absolute value to PostgreSQL.
 
     Raises:
-        StatementNotUnderstood: It is there.
+        StatementNotUnderstood: Such text is there.
     """
+    at = 0
     for token in tokens:
+        _check_gap(sql, at, token.start)
+        at = token.end + 1
         if token.token_type is TokenType.PARAMETER and token.text != "$":
             raise StatementNotUnderstood(f"the operator {token.text[:1]} is not understood")
+
+
+def _check_gap(sql: str, start: int, end: int) -> None:
+    while start < end:
+        space = _SPACE.match(sql, start, end)
+        after = space.end() if space is not None else _comment_end(sql, start, end)
+        if after is None:
+            raise StatementNotUnderstood("what stands between two words is no space")
+        start = after
+
+
+def _comment_end(sql: str, start: int, end: int) -> int | None:
+    """Behind the comment that begins at `start`; comments nest. None: there is none."""
+    if not sql.startswith("/*", start):
+        return None
+    depth = 0
+    for mark in _COMMENT.finditer(sql, start, end):
+        depth += 1 if mark[0] == "/*" else -1
+        if depth == 0:
+            return mark.end()
+    return None
 
 
 def check_tree(tree: exp.Expr) -> None:

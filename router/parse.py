@@ -73,7 +73,7 @@ def _read(sql: str) -> tuple[list[Token], list[exp.Expr | None]]:
         tokens = sqlglot.tokenize(sql, dialect=DIALECT)
         _bound_nesting(tokens)
         _refuse_unicode_escapes(tokens)
-        check_tokens(tokens)
+        check_tokens(sql, tokens)
         return tokens, sqlglot.parse(sql, dialect=DIALECT)
     except StatementNotUnderstood:
         raise
