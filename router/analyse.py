@@ -14,23 +14,34 @@ from router.errors import (
     FunctionRefused,
     ServiceOnly,
     StatementNotUnderstood,
-    TenantKeyChanged,
     TenantRequired,
     UnsupportedAcrossShards,
 )
 from router.functions import HARMLESS, forbidden, functions_of
 from router.parse import Parsed, parse
-from router.query import Either, GatherForm, Param, Query, Reply, Scope, Source, Target, Unbounded
+from router.query import (
+    Either,
+    GatherForm,
+    Keys,
+    Param,
+    Query,
+    Reply,
+    Scope,
+    Source,
+    Target,
+    Unbounded,
+)
 from router.rewrite.envelope import read_envelope, write_envelope
 from router.rewrite.gather import gather_json, gather_rows, gatherable
 from router.rewrite.insert import InsertKeys, check_conflict, fill_edits, insert_keys
 from router.rewrite.splice import Edit, splice
 from router.rewrite.tenant import predicate_edits, tenant_value
+from router.rewrite.update import changed_keys
 from router.schema import Kind, Schema
 from router.scopes import Region, Use, folded, quoted, regions, table_uses
 from router.statement import Form
-from router.tables import Located, Placements, locate
-from router.tenant_keys import IsKey, required_keys, scope_of, source_of
+from router.tables import Located, Placements, check_names, locate
+from router.tenant_keys import IsKey, required_keys, scope_of
 from shardmap import Global, KeyType, Reference, Sharded
 
 
@@ -92,6 +103,7 @@ class _Analysis:
     def query(self) -> Query:
         self._refuse_functions()
         self._check_permission()
+        check_names(self.tables)
         keys = self._insert_keys()
         edits = self._scope_edits(keys)
         sql = splice(self.parsed.sql, edits)
@@ -106,7 +118,7 @@ class _Analysis:
             inline_position=read and reply is Reply.ENVELOPE,
             claims=self._claims(),
             scope=self._scope(keys),
-            required=(*self._required(), *(keys.sources if keys is not None else ())),
+            required=self._required(keys),
             changed=self._changed(),
             key_type=self.setting.key_type,
             parameters=self.param,
@@ -176,10 +188,12 @@ class _Analysis:
     # Whose rows
 
     def _insert_keys(self) -> InsertKeys | None:
-        target = next((t for t in self.sharded if t.use.use is Use.INSERT), None)
-        if target is None:
+        targets = [t for t in self.sharded if t.use.use is Use.INSERT]
+        if not targets:
             return None
-        if not isinstance(self.tree, exp.Insert):
+        target = targets[0]
+        root = isinstance(self.tree, exp.Insert)
+        if not root or target.use.node.find_ancestor(exp.Insert) is not self.tree or targets[1:]:
             raise UnsupportedAcrossShards("an insert inside another statement")
         column = _column(target)
         check_conflict(self.tree, column)
@@ -215,19 +229,24 @@ class _Analysis:
                 raise UnsupportedAcrossShards(f"table {located.name} where it stands")
 
     def _scope(self, keys: InsertKeys | None) -> Scope:
-        """The tenants that all sharded tables together can concern."""
-        if keys is not None:
-            return Unbounded()  # an insert routes by the keys of its rows
+        """The tenants that all sharded tables together can concern, beside the rows of an insert."""
         scopes = [
             scope_of(_condition(located), _is_key(located, self.tables), self.setting.key_type)
             for located in self.sharded
+            if located.use.use is not Use.INSERT
         ]
+        if keys is not None and not scopes:
+            return Keys(())
         if not scopes or any(isinstance(scope, Unbounded) for scope in scopes):
             return Unbounded()
         return scopes[0] if len(scopes) == 1 else Either(tuple(scopes))
 
-    def _required(self) -> tuple[Source, ...]:
-        return tuple(
+    def _required(self, keys: InsertKeys | None) -> tuple[Source, ...]:
+        """Without a tenant, an insert's are those of its rows alone: they say where it goes."""
+        inserted = keys.sources if keys is not None else ()
+        if keys is not None and not self.caller.scoped:
+            return inserted
+        return inserted + tuple(
             source
             for located in self.sharded
             if located.use.inner
@@ -237,26 +256,16 @@ class _Analysis:
         )
 
     def _changed(self) -> tuple[Source, ...]:
-        if not isinstance(self.tree, exp.Update) or not self.sharded:
-            return ()
-        target = next((t for t in self.sharded if t.use.use is Use.UPDATE), None)
-        if target is None:
-            return ()
-        sources = []
-        for assignment in self.tree.expressions:
-            if not isinstance(assignment, exp.EQ) or not isinstance(assignment.this, exp.Column):
-                raise UnsupportedAcrossShards("an update that assigns several columns at once")
-            if folded(assignment.this.this) == _column(target):
-                source = source_of(assignment.expression, self.setting.key_type)
-                if source is None:
-                    raise TenantKeyChanged("an update cannot change a row's tenant key")
-                sources.append(source)
-        return tuple(sources)
+        return tuple(
+            source
+            for located in self.sharded
+            if located.use.use is Use.UPDATE
+            for source in changed_keys(located.use.node, _column(located), self.setting.key_type)
+        )
 
     def _filtered(self) -> bool:
-        if isinstance(self.tree, exp.Update | exp.Delete):
-            return self.tree.args.get("where") is not None
-        return True
+        writes = self.tree.find_all(exp.Update, exp.Delete)
+        return all(node.args.get("where") is not None for node in writes)
 
     # What it needs, and what comes back
 
@@ -297,7 +306,13 @@ class _Analysis:
         """The statement without ORDER BY, LIMIT and OFFSET, whose rows are the total."""
         if not self.ask.count:
             return None
-        last = max((r for r in self.regions if r.depth == 0), key=lambda region: region.start)
+        last = max(
+            (region for region in self.regions if region.depth == 0),
+            key=lambda region: region.start,
+            default=None,
+        )
+        if last is None or isinstance(self.tree.args.get("expression"), exp.Subquery):
+            raise StatementNotUnderstood("a total of SELECT in parentheses is not counted")
         start = _tail(last)
         cut = [edit for edit in edits if edit.end <= start]
         return splice(self.parsed.sql[:start], cut).rstrip()

@@ -97,10 +97,10 @@ def _unscoped(
     query: Query, statement: Statement, context: QueryContext, shard_map: ShardMap
 ) -> Plan:
     args = statement.args
+    tenants = _tenants(query.scope, args, query.key_type)
     if query.inserts:
-        tenants: frozenset[TenantId] | None = frozenset(_inserted(query, args))
-    else:
-        tenants = _tenants(query.scope, args, query.key_type)
+        inserted = frozenset(_inserted(query, args))
+        tenants = None if tenants is None else inserted | tenants
     if tenants is None:
         shards = shard_map.homes
     else:

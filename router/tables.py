@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from router.errors import TableNotPlaced
+from router.errors import StatementNotUnderstood, TableNotPlaced, UnsupportedAcrossShards
 from router.schema import Schema, Table
-from router.scopes import TableUse
+from router.scopes import TableUse, Use
 from shardmap import Placement, Sharded, TableName
 
 Placements = Callable[[TableName], Placement | None]
@@ -43,3 +43,23 @@ def locate(
             raise TableNotPlaced(name)
         found.append(Located(use, name, placement, schema.table(name)))
     return tuple(found)
+
+
+def check_names(tables: tuple[Located, ...]) -> None:
+    """Refuse names that do not say for certain which column or table is meant.
+
+    Raises:
+        UnsupportedAcrossShards: An alias gives a sharded table's columns other names.
+        StatementNotUnderstood: Two tables of one FROM have one name, one of them sharded.
+    """
+    named: dict[tuple[int, str], Located] = {}
+    for located in tables:
+        alias = located.use.node.args.get("alias")
+        sharded = located.tenant_column is not None
+        if sharded and alias is not None and alias.args.get("columns"):
+            raise UnsupportedAcrossShards("a column list behind a sharded table's alias")
+        if located.use.use is Use.INSERT:
+            continue
+        other = named.setdefault((located.use.region.start, located.use.alias), located)
+        if other is not located and (sharded or other.tenant_column is not None):
+            raise StatementNotUnderstood(f"the name {located.use.alias} of two tables")

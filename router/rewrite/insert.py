@@ -51,11 +51,13 @@ def _row_sources(tree: exp.Insert, index: int, key_type: KeyType) -> Iterator[So
     if isinstance(rows, exp.Values):
         for row in rows.expressions:
             items = row.expressions if isinstance(row, exp.Tuple) else [row]
+            _check_places(items[:index])
             source = source_of(items[index], key_type) if index < len(items) else None
             if source is None:
                 raise UnsupportedAcrossShards("an insert whose tenant key is an expression")
             yield source
         return
+    _check_places(rows.expressions[:index])
     projection = rows.expressions[index] if index < len(rows.expressions) else None
     if projection is None:
         raise UnsupportedAcrossShards("an insert whose tenant key is an expression")
@@ -63,6 +65,14 @@ def _row_sources(tree: exp.Insert, index: int, key_type: KeyType) -> Iterator[So
     if source is None:
         raise UnsupportedAcrossShards("an insert whose tenant key is an expression")
     yield source
+
+
+def _check_places(before: list[exp.Expr]) -> None:
+    """A star stands for several columns: what follows it has another place in the row."""
+    if any(item.find(exp.Star) is not None for item in before):
+        raise UnsupportedAcrossShards(
+            "an insert whose tenant key stands behind a *", hint="Name the columns."
+        )
 
 
 def _source_rows(tree: exp.Insert) -> exp.Values | exp.Select:

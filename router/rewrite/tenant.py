@@ -77,8 +77,6 @@ def _filtered(use: TableUse, column: str, value: str) -> Iterator[Edit]:
         raise UnsupportedAcrossShards(
             "ONLY, TABLESAMPLE or a parenthesised join of a sharded table"
         )
-    if alias is not None and alias.args.get("columns"):
-        raise UnsupportedAcrossShards("a column list behind a sharded table's alias")
     first: exp.Expr = node.args.get("db") or node.this
     start, end = first.meta["start"], node.this.meta["end"] + 1
     name = f"{quoted(use.schema)}." if use.schema is not None else ""
