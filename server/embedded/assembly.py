@@ -136,7 +136,7 @@ async def _stuck(
         states = await together(_state(works, standby) for standby in waiting.values())
         end = (await questions.state(works.site, primary)).lsn
         for (name, standby), state in zip(tuple(waiting.items()), states, strict=True):
-            more = state is not None and state.lsn > end
+            more = state is not None and state.replayed > end
             if more and replication.timeline(works.site, standby) == timeline:
                 raise StandbyAhead(name, primary.name)
             lsn = state.lsn if state is not None else None

@@ -21,6 +21,7 @@ SELECT pg_is_in_recovery(),
        CASE WHEN pg_is_in_recovery()
             THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
             ELSE pg_current_wal_flush_lsn() END,
+       pg_last_wal_replay_lsn(),
        coalesce((SELECT wait_event IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval')
                    FROM pg_stat_activity WHERE backend_type = 'startup'), true),
        (SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'),
@@ -45,6 +46,9 @@ class State:
     in_recovery: bool
     lsn: int
     """On a primary the end of its durable WAL; on a standby of what it has received or replayed."""
+    replayed: int
+    """On a standby the end of the last whole record: what it received may end with a part of one,
+    which a promotion drops."""
     settled: bool
     """Whether a standby has replayed all WAL that it has of its own."""
     streaming: int | None
@@ -100,10 +104,10 @@ async def state(site: Site, server: ServerRecord) -> State:
         ServerUnreachable: It says nothing, or another server answered in its place.
     """
     async with session(site, server) as connection:
-        [(in_recovery, lsn, settled, streaming, data)] = await connection.fetch(_STATE)
+        [(in_recovery, lsn, replayed, settled, streaming, data)] = await connection.fetch(_STATE)
     if data != str(site.data(server)):
         raise ServerUnreachable(f"another server, of {data}, answers in place of {server.name}")
-    return State(in_recovery, lsn or 0, settled, streaming)
+    return State(in_recovery, lsn or 0, replayed or 0, settled, streaming)
 
 
 async def followers(site: Site, server: ServerRecord) -> tuple[Follower, ...]:

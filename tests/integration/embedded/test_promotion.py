@@ -17,6 +17,7 @@ from server.embedded import (
 
 TABLE = "CREATE TABLE numbers (n int PRIMARY KEY); INSERT INTO numbers VALUES (1), (2)"
 INSERT = "INSERT INTO numbers VALUES ($1)"
+TORN = "SELECT pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()"
 LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
@@ -357,3 +358,23 @@ async def test_a_primary_that_was_set_back_does_not_take_its_replicas_along(clus
     await cluster.up()
     assert (await cluster.status()).healthy
     assert await probe(cluster).agree("shard_0") == list(range(1, 5001))
+
+
+async def test_a_part_of_a_record_that_replicas_received_is_no_reason_to_refuse_a_succession(
+    cluster, probe, eventually
+):
+    async with probe(cluster).session("shard_0-a") as connection:
+        # neither committed nor flushed: only its whole pages are written, and sent
+        await connection.execute(
+            "SELECT pg_logical_emit_message(false, 'test', repeat('x', 300000))"
+        )
+        for replica in ("shard_0-b", "shard_0-c"):
+            async with probe(cluster).session(replica) as there:
+                await eventually(lambda there=there: there.fetchval(TORN))
+        await cluster.kill("shard_0-a")
+
+    await cluster.promote("shard_0")
+    await cluster.up()
+
+    assert (await cluster.status()).healthy
+    assert await probe(cluster).agree("shard_0") == [1, 2]
