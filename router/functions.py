@@ -71,6 +71,29 @@ HARMLESS: Final = frozenset(
 )
 """Immutable and stable functions and aggregates of PostgreSQL (`pg_proc.provolatile` i and s)."""
 
+AGGREGATES: Final = frozenset(
+    """
+    any_value array_agg avg bit_and bit_or bit_xor bool_and bool_or corr count covar_pop covar_samp
+    cume_dist dense_rank every json_agg json_agg_strict json_object_agg json_objectagg json_arrayagg
+    jsonb_agg jsonb_object_agg logical_and logical_or max min mode percent_rank percentile_cont
+    percentile_disc range_agg range_intersect_agg range_merge rank regr_avgx regr_avgy regr_count
+    regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy stddev stddev_pop stddev_samp
+    string_agg group_concat sum var_pop var_samp variance variance_pop xmlagg
+    """.split()
+)
+"""Functions of many rows, by PostgreSQL's names and the parser's."""
+
+ROWS_MAKING: Final = frozenset(
+    """
+    generate_series generate_subscripts exploding_generate_series json_array_elements
+    json_array_elements_text json_each json_each_text json_object_keys json_populate_recordset
+    json_to_recordset jsonb_array_elements jsonb_array_elements_text jsonb_each jsonb_each_text
+    jsonb_object_keys jsonb_path_query jsonb_populate_recordset jsonb_to_recordset regexp_matches
+    regexp_split_to_table string_to_table ts_parse ts_stat ts_token_type unnest explode
+    """.split()
+)
+"""Functions that give no row, one or many."""
+
 FORBIDDEN: Final = frozenset(
     """
     set_config current_setting pg_sleep pg_sleep_for pg_sleep_until pg_terminate_backend

@@ -8,6 +8,7 @@ from sqlglot import TokenType
 from sqlglot import expressions as exp
 
 from router.errors import UnsupportedAcrossShards
+from router.functions import AGGREGATES, ROWS_MAKING, functions_of
 from router.parse import Parsed
 from router.query import Constant, Param, SortKey, Source
 from router.rewrite.envelope import gather_envelope
@@ -68,6 +69,7 @@ def gatherable(tree: exp.Expr, tables: tuple[Located, ...]) -> Gatherable:
     for node in tree.find_all(exp.AggFunc, exp.Window):
         name = node.sql_name().lower() if isinstance(node, exp.AggFunc) else "a window function"
         raise UnsupportedAcrossShards(name)
+    _refuse_functions(tree)
     _refuse_nesting(tree, tables)
     limit = tree.args.get("limit")
     if limit is not None and not isinstance(limit, exp.Limit):
@@ -75,6 +77,18 @@ def gatherable(tree: exp.Expr, tables: tuple[Located, ...]) -> Gatherable:
     order = tree.args.get("order")
     terms = tuple(_term(term, tree, tables) for term in (order.expressions if order else ()))
     return Gatherable(terms, _bound(limit, "LIMIT"), _bound(tree.args.get("offset"), "OFFSET"))
+
+
+def _refuse_functions(tree: exp.Select) -> None:
+    """No aggregates, which the parser may not know as such, and no rows made in the select list.
+
+    In the select list a function may also be a part of a sub-select: that is refused with it.
+    """
+    for name in sorted(functions_of(tree) & AGGREGATES):
+        raise UnsupportedAcrossShards(name)
+    for projection in tree.expressions:
+        if projection.find(exp.Unnest) is not None or functions_of(projection) & ROWS_MAKING:
+            raise UnsupportedAcrossShards("a function that makes rows, in the select list,")
 
 
 def _refuse_nesting(tree: exp.Select, tables: tuple[Located, ...]) -> None:
@@ -132,20 +146,45 @@ def _output(value: exp.Expr, tree: exp.Select) -> exp.Expr:
         index = int(value.this) - 1 if str(value.this).isdecimal() else -1
         if not 0 <= index < len(tree.expressions):
             raise UnsupportedAcrossShards("ORDER BY with an expression")
+        if any(_is_star(before) for before in tree.expressions[: index + 1]):
+            raise UnsupportedAcrossShards(
+                "ORDER BY with a number behind *", hint="Order by the column's name."
+            )
         projection = tree.expressions[index]
         return _unaliased(projection)
     if isinstance(value, exp.Column) and value.args.get("table") is None:
-        name = folded(value.this)
-        for projection in tree.expressions:
-            if isinstance(projection, exp.Alias):
-                if folded(projection.args["alias"]) == name:
-                    return _unaliased(projection)
-            elif not isinstance(projection, exp.Column | exp.Star):
-                # its implicit name can be that of a column or function in it
-                raise UnsupportedAcrossShards(
-                    "ORDER BY beside an expression without a name", hint="Give it a name with AS."
-                )
+        return _named(value, folded(value.this), tree)
     return value
+
+
+def _named(value: exp.Column, name: str, tree: exp.Select) -> exp.Expr:
+    """The one projection of that output name, else the column itself."""
+    found: list[exp.Expr] = []
+    for projection in tree.expressions:
+        if isinstance(projection, exp.Alias):
+            if folded(projection.args["alias"]) == name:
+                found.append(_unaliased(projection))
+        elif not isinstance(projection, exp.Column | exp.Star):
+            # its implicit name can be that of a column or function in it
+            raise UnsupportedAcrossShards(
+                "ORDER BY beside an expression without a name", hint="Give it a name with AS."
+            )
+        elif not _is_star(projection) and folded(projection.this) == name:
+            found.append(projection)
+    others = any(_is_star(projection) for projection in tree.expressions)
+    if len(found) > 1 or (found and others and not _is_called(found[0], name)):
+        raise UnsupportedAcrossShards(f"ORDER BY {name}, which several outputs are called,")
+    return found[0] if found else value
+
+
+def _is_called(value: exp.Expr, name: str) -> bool:
+    return isinstance(value, exp.Column) and folded(value.this) == name
+
+
+def _is_star(projection: exp.Expr) -> bool:
+    return isinstance(projection, exp.Star) or (
+        isinstance(projection, exp.Column) and isinstance(projection.this, exp.Star)
+    )
 
 
 def _unaliased(projection: exp.Expr) -> exp.Expr:
@@ -165,7 +204,12 @@ def _resolve(value: exp.Column, tables: tuple[Located, ...]) -> tuple[str, Colum
         and name in located.table.columns
         and qualifier in {None, located.use.alias}
     ]
-    if len(found) != 1:
+    renamed = any(
+        located.use.node.args["alias"].args.get("columns")
+        for located in tables
+        if located.use.node.args.get("alias") is not None
+    )
+    if len(found) != 1 or renamed:
         raise UnsupportedAcrossShards(f"ORDER BY {name}, which is not one known column,")
     return found[0]
 
