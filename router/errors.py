@@ -239,9 +239,9 @@ class DatabaseNotPrepared(SetupRefused):
 
     def __init__(self, message: str, by_hand: str) -> None:
         super().__init__(
-            f"the database cannot be prepared: {message}",
+            message,
             hint="Let the login role do it (CREATEROLE, BYPASSRLS, owner of the database), or run"
-            " the SQL by hand as a superuser.",
+            " the SQL on standard output there as a superuser.",
         )
         self.by_hand = by_hand
 

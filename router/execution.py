@@ -188,4 +188,5 @@ def _left(deadline: Deadline) -> float:
 
 
 def _left_ms(deadline: Deadline) -> int:
-    return max(1, int(_left(deadline) * 1000))
+    """Milliseconds left, rounded up and one more: our own clock is to ring first."""
+    return int(_left(deadline) * 1000) + 2

@@ -18,6 +18,9 @@ SCHEMA_ERRORS: Final = frozenset({"42P01", "42703"})
 EARLY_S: Final = 0.01
 """PostgreSQL's timer has whole milliseconds, so a statement may be cancelled just before its time."""
 
+CLOCK_SLACK_S: Final = 0.002
+"""By how much the server's clock may ring before ours: both round."""
+
 
 class Faults:
     """Takes note of errors: endpoints that look ill leave traffic, statements are made anew."""

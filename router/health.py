@@ -76,6 +76,8 @@ class Monitor:
         self.changed: list[Callable[[], None]] = []
         self.heard_at = time.monotonic()
         """When it last gave a sign of life."""
+        self.suspected = False
+        """It is down because of what a request met; the probe that decides is on its way."""
         self._suspected_at = float("-inf")
 
     async def watch(self) -> None:
@@ -106,6 +108,7 @@ class Monitor:
     def suspect(self, detail: str) -> None:
         """A request met an error that says the endpoint is not well: no traffic until proved."""
         self._suspected_at = time.monotonic()
+        self.suspected = self.standing.alive or self.suspected
         self._fell(detail)
         self._wake.set()
 
@@ -166,6 +169,7 @@ class Monitor:
         if began > self._suspected_at:  # else it may have answered just before it fell
             standing.proved_at = began
             standing.alive = True
+            self.suspected = False
             self.detail = ""
         standing.fade()
         if health.confirmed_lsn is None:
@@ -176,6 +180,7 @@ class Monitor:
 
     def _failed(self, detail: str) -> None:
         self._hang_up()
+        self.suspected = False
         self._fell(detail)
 
     def _fell(self, detail: str) -> None:

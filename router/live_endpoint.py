@@ -84,6 +84,8 @@ class LiveEndpoint:
             return
         detail = self.monitor.detail
         self.enter("impostor" if self.monitor.impostor else "down", detail)
+        if self.monitor.suspected:
+            return  # what waits and what is idle may still be well
         self.pool.fail_waiting(f"{self.name} is down: {detail}")
         if time.monotonic() - self.monitor.heard_at > self._settings.abandon_after_s:
             self.pool.abandon_reads()
