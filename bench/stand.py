@@ -74,7 +74,9 @@ async def open_stand(workers: int, replicas: int = 0) -> AsyncIterator[Stand]:
     parent = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
     directory = parent / f"fluxshard-bench-{os.getpid()}"
     directory.mkdir(mode=0o711)
-    spec = ClusterSpec(directory=directory / "cluster", shards=1, replicas=replicas, listen=Sockets())
+    spec = ClusterSpec(
+        directory=directory / "cluster", shards=1, replicas=replicas, listen=Sockets()
+    )
     cluster = EmbeddedCluster(spec)
     try:
         await cluster.up()
