@@ -106,15 +106,14 @@ class _Analysis:
         check_names(self.tables)
         keys = self._insert_keys()
         edits = self._scope_edits(keys)
-        sql = splice(self.parsed.sql, edits)
-        self._prove(sql)
+        self._prove(splice(self.parsed.body, edits))
         reply = self._reply()
         gather, refusal = self._gather(edits, reply)
         read = self.access is Access.READ
         return Query(
             access=self.access,
             target=self.target,
-            sql=self._enveloped(sql, edits, reply),
+            sql=self._enveloped(edits, reply),
             inline_position=read and reply is Reply.ENVELOPE,
             claims=self._claims(),
             scope=self._scope(keys),
@@ -122,7 +121,7 @@ class _Analysis:
             changed=self._changed(),
             key_type=self.setting.key_type,
             parameters=self.param,
-            scoped=bool(self.caller.scoped and self.sharded),
+            scoped=bool(edits),
             inserts=isinstance(self.tree, exp.Insert),
             filtered=self._filtered(),
             gather=gather,
@@ -291,7 +290,8 @@ class _Analysis:
             return Reply.COMMAND
         return Reply.ENVELOPE if self.ask.form is Form.JSON else Reply.ROWS
 
-    def _enveloped(self, sql: str, edits: tuple[Edit, ...], reply: Reply) -> str:
+    def _enveloped(self, edits: tuple[Edit, ...], reply: Reply) -> str:
+        sql = splice(self.parsed.body, edits)
         if reply is not Reply.ENVELOPE:
             if self.ask.count:
                 raise StatementNotUnderstood("a total is counted for JSON answers of reads")
@@ -314,8 +314,8 @@ class _Analysis:
         if last is None or isinstance(self.tree.args.get("expression"), exp.Subquery):
             raise StatementNotUnderstood("a total of SELECT in parentheses is not counted")
         start = _tail(last)
-        cut = [edit for edit in edits if edit.end <= start]
-        return splice(self.parsed.sql[:start], cut).rstrip()
+        end = max(token.end + 1 for token in self.parsed.tokens if token.start < start)
+        return splice(self.parsed.sql[:end], [edit for edit in edits if edit.end <= end])
 
     def _gather(
         self, edits: tuple[Edit, ...], reply: Reply

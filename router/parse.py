@@ -36,6 +36,12 @@ class Parsed:
     tokens: tuple[Token, ...]
     tree: exp.Expr
 
+    @property
+    def body(self) -> str:
+        """The text without a comment or semicolon at its end, which would swallow what follows."""
+        end = self.tokens[-1].end + 1
+        return self.sql[:end] if self.sql[end:].strip() else self.sql
+
 
 def parse(sql: str) -> Parsed:
     """The syntax tree of one statement.
@@ -62,7 +68,8 @@ def parse(sql: str) -> Parsed:
     if not isinstance(tree, ROOTS):
         raise StatementNotUnderstood(f"{_verb(tokens)} statements are not routed")
     check_tree(tree)
-    return Parsed(spaced, tuple(token for token in tokens if token.token_type is not _END), tree)
+    kept = tuple(token for token in tokens if token.token_type is not _END)
+    return Parsed(spaced, kept, tree)
 
 
 _END: Final = TokenType.SEMICOLON

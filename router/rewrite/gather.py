@@ -230,7 +230,7 @@ def gather_rows(parsed: Parsed, region: Region, form: Gatherable, edits: Iterabl
     _, tail = _select_list(parsed, region)
     changes = [*edits, *_order(region, form), *_bounds(parsed, region)]
     changes.append(insertion(tail, _key_columns(form)))
-    return splice(parsed.sql, changes)
+    return splice(parsed.body, changes)
 
 
 def gather_json(  # noqa: PLR0913 - the parts of one text
@@ -248,7 +248,7 @@ def gather_json(  # noqa: PLR0913 - the parts of one text
     changes.append(insertion(head, " (SELECT to_json(r.*)::text FROM (SELECT"))
     changes.extend(_stars(parsed, head, tail, source))
     changes.append(insertion(tail, f") AS r) AS j{_key_columns(form)}"))
-    return gather_envelope(splice(parsed.sql, changes), len(form.terms), counted)
+    return gather_envelope(splice(parsed.body, changes), len(form.terms), counted)
 
 
 def _key_columns(form: Gatherable) -> str:
