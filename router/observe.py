@@ -45,7 +45,7 @@ class FreshnessMissed:
 
 @dataclass(frozen=True, slots=True)
 class EndpointChanged:
-    """An endpoint's state as probes see it: `up`, `down`, `ejected`, `primary`, `replica` …"""
+    """An endpoint's state as probes see it, such as `up`, `down`, `primary` or `replica`."""
 
     shard: ShardId
     endpoint: str

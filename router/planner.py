@@ -207,12 +207,7 @@ def _values(sources: Sequence[Source], args: Args, key_type: KeyType) -> Iterato
             case Param(index):
                 yield _key(args[index], key_type)
             case ParamArray(index):
-                items = args[index]
-                if items is None:
-                    continue
-                if not isinstance(items, list | tuple):
-                    raise StatementNotUnderstood(f"argument ${index + 1} must be an array")
-                for item in items:
+                for item in _items(args[index], index):
                     yield _key(item, key_type)
             case RecordField(index, name):
                 for row in _records(args[index]).rows:
@@ -221,6 +216,15 @@ def _values(sources: Sequence[Source], args: Args, key_type: KeyType) -> Iterato
                     yield _key(row[name], key_type)
             case _:
                 assert_never(source)
+
+
+def _items(value: object, index: int) -> Sequence[object]:
+    """The elements of an array argument; NULL has none."""
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple):
+        raise StatementNotUnderstood(f"argument ${index + 1} must be an array")
+    return value
 
 
 def _records(value: object) -> JsonRows:

@@ -193,21 +193,18 @@ def _use_of(node: exp.Table) -> Use:
 
 def _inner(node: exp.Table, use: Use) -> bool:
     """Whether WHERE may filter this table's rows one for one."""
+    parent = node.parent
     if use in {Use.UPDATE, Use.DELETE}:
         return True
-    parent = node.parent
     if node.args.get("joins") or node.args.get("sample") or use is Use.INSERT:
         return False
-    if isinstance(parent, exp.From):
-        owner = parent.parent
-    elif isinstance(parent, exp.Join):
-        if parent.side or parent.method:
-            return False
-        owner = parent.parent
-    elif isinstance(parent, exp.Delete):
+    if isinstance(parent, exp.Delete):
         return True  # USING
-    else:
+    if not isinstance(parent, exp.From | exp.Join):
         return False
+    if isinstance(parent, exp.Join) and (parent.side or parent.method):
+        return False
+    owner = parent.parent
     if isinstance(owner, exp.Update):
         return not owner.args.get("joins")
     return isinstance(owner, exp.Select) and all(
