@@ -39,9 +39,14 @@ _RACES: Final = (
 
 
 async def prepare_database(
-    connection: "asyncpg.Connection[asyncpg.Record]", *, exposed: Sequence[str] = ("public",)
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    *,
+    exposed: Sequence[str] = ("public",),
+    name: str = "the database",
 ) -> None:
     """Make what is missing, in the database of this session of the login role. Safe to race.
+
+    `name` is what an error calls the database.
 
     Raises:
         DatabaseNotPrepared: The login role lacks the right to; the SQL to run by hand is in it.
@@ -56,7 +61,9 @@ async def prepare_database(
             reraise=True,
         )(_prepare, connection, exposed)
     except asyncpg.InsufficientPrivilegeError as error:
-        raise DatabaseNotPrepared(error.message or str(error), by_hand(exposed, login)) from error
+        raise DatabaseNotPrepared(
+            f"{name} cannot be prepared: {error.message or error}", by_hand(exposed, login)
+        ) from error
 
 
 def by_hand(exposed: Sequence[str], login: str) -> str:
@@ -101,7 +108,12 @@ async def _prepare_one_of(
         try:
             async with log_in(shard, endpoint, login, settings) as session:
                 if not await session.fetchval("SELECT pg_catalog.pg_is_in_recovery()"):
-                    await prepare_database(session, exposed=settings.exposed_schemas)
+                    host, port, database = endpoint.address
+                    await prepare_database(
+                        session,
+                        exposed=settings.exposed_schemas,
+                        name=f"{endpoint.name} ({host}:{port}/{database})",
+                    )
                     return
                 installed = await session.fetchval(_INSTALLED)
         except EndpointLost as error:

@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 import click
 
-from router import RouterError
+from router import DatabaseNotPrepared, RouterError
 from server.configuration.reading import Notices, load_settings
 from server.errors import ConfigurationError, SettingsInvalid
 from server.settings import Settings
@@ -39,6 +39,9 @@ def command(config: Path | None, workers: int | None) -> None:
     settings, notices = settings_or_exit(config, **overrides)
     try:
         status = serve(settings, notices)
+    except DatabaseNotPrepared as error:
+        click.echo(error.by_hand)  # alone on standard output: `fluxshard serve > prepare.sql`
+        _refuse(error.code, error.message, error.hint)
     except RouterError as error:
         _refuse(error.code, error.message, error.hint)
     except (ShardMapError, ConfigurationError) as error:
