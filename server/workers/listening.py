@@ -35,10 +35,10 @@ def open_sockets(settings: Settings) -> Sockets:
     own = ListenAddress(settings.http.address.host, settings.metrics.port)
     try:
         return Sockets(tuple(api), listen(own, 1)[0])
-    except CannotListen:
+    except CannotListen as error:
         for bound in api:
             bound.close()
-        raise
+        raise CannotListen(f"{error} (the port for metrics, FLUXBASE_METRICS_PORT)") from error
 
 
 def listen(address: ListenAddress, count: int) -> list[socket.socket]:
