@@ -44,7 +44,8 @@ async def demo_place(directory: Path) -> AsyncIterator[Path]:
         except BlockingIOError as error:
             pid = holder.read().strip() or "unknown"
             raise DemoRunning(
-                f"another demonstration runs in {directory} (process {pid})"
+                f"another demonstration runs in {directory} (process {pid}):"
+                " end it first, or choose another directory with --dir"
             ) from error
         holder.truncate(0)
         holder.write(f"{os.getpid()}\n")

@@ -36,7 +36,10 @@ def show(stage: Stage, screen: Screen) -> None:
     say(f"  curl -X POST '{stage.url}/rest/v1/orders' -H \"apikey: $KEY_A\" \\")
     say("       -H 'Content-Type: application/json' -H 'Prefer: return=representation' \\")
     say('       -d \'{"customer_id": 1, "status": "placed", "total": 42}\'')
-    say(f"  fluxshard cluster kill shard_0-b --dir {stage.cluster.directory}   # reads go on")
+    say(
+        f"  .venv/bin/fluxshard cluster kill shard_0-b --dir {stage.cluster.directory}"
+        "   # reads go on"
+    )
     say()
     say("  X-Served-By in the answers names the shard and the server behind it.")
     say("  Ctrl-C ends the demonstration and removes what it made.")
