@@ -336,6 +336,25 @@ class TestStarting:
         assert "P502" in server.log
         assert re.search(r"allows \d+ connections.*= 500\d", server.log)
 
+    async def test_a_login_role_without_rights_is_told_what_to_run_and_where(
+        self, databases, served
+    ):
+        role = f"unprivileged_{databases.name}"
+        await databases.execute(
+            f"CREATE ROLE {role} LOGIN PASSWORD 'secret';"
+            f" GRANT CREATE ON DATABASE {databases.name} TO {role}",
+            "shard_0",
+        )
+        try:
+            login = re.sub("//[^@]*@", f"//{role}:secret@", databases.url("shard_0-a"))
+            server = await served({"DATABASE_URL": login}, wait=False)
+
+            assert await server.ended() == 1
+        finally:
+            await databases.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}", "shard_0")
+        assert re.search(rf"P501: shard_0-a \(.*/{databases.name}\) cannot be prepared", server.log)
+        assert f"SET fluxshard.login = '{role}';" in server.log
+
     async def test_a_database_that_is_away_is_named(self, served, tmp_path):
         url = f"postgres://nobody@/nothing?host={tmp_path}"
         server = await served({"DATABASE_URL": url}, wait=False)
