@@ -1,5 +1,6 @@
 """The statement as each of several shards gets it: ordered, cut to limit + offset, keys added."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +21,9 @@ from router.tenant_keys import source_of
 from shardmap import KeyType
 
 MAX_BIGINT: Final = 2**63 - 1
+
+_ROWS: Final = re.compile(r"\s+rows?$", re.IGNORECASE)
+"""The noise word in OFFSET 2 ROWS."""
 
 _CONSTRUCTS: Final = {
     "with_": "WITH",
@@ -312,4 +316,4 @@ def _bounds(parsed: Parsed, region: Region) -> Iterable[Edit]:
 
 
 def _text(parsed: Parsed, clause: Clause) -> str:
-    return parsed.sql[clause.content : clause.end].strip()
+    return _ROWS.sub("", parsed.sql[clause.content : clause.end].strip())
