@@ -38,6 +38,18 @@ _SIDES: Final = frozenset({"", "LEFT", "RIGHT", "FULL"})
 _METHODS: Final = frozenset({"", "NATURAL"})
 
 
+_FOREIGN: Final = frozenset(
+    """
+    apply argmax argmin array_contained_by array_contains_all array_has_all array_join
+    array_overlaps arrayagg convert date_to_date_str glob if ifnull iif json_extract
+    json_extract_scalar jsonb_extract jsonb_extract_scalar lcase len log2 match_against nvl
+    regexp_i_like scope_resolution signum split_by_string startswith stdev time_to_time_str
+    truncate try_convert ts_or_ds_to_date_str ucase variance_samp xor
+    """.split()
+)
+"""Functions of other databases, which the parser turns into PostgreSQL's harmless ones or into
+syntax. In PostgreSQL they can only be somebody's own, of whom nothing is known."""
+
 _SPACE: Final = re.compile(r"[ \t\n\r\f\v]+|--[^\n\r]*")
 _COMMENT: Final = re.compile(r"/\*|\*/")
 
@@ -58,6 +70,9 @@ def check_tokens(sql: str, tokens: list[Token]) -> None:
         at = token.end + 1
         if token.token_type is TokenType.PARAMETER and token.text != "$":
             raise StatementNotUnderstood(f"the operator {token.text[:1]} is not understood")
+    for token, following in zip(tokens, tokens[1:], strict=False):
+        if following.token_type is TokenType.L_PAREN and token.text.lower() in _FOREIGN:
+            raise StatementNotUnderstood(f"the function {token.text.lower()} is not understood")
 
 
 def _check_gap(sql: str, start: int, end: int) -> None:
@@ -81,8 +96,10 @@ def _comment_end(sql: str, start: int, end: int) -> int | None:
     return None
 
 
-def check_tree(tree: exp.Expr) -> None:
-    """Refuse whatever is no part of the grammar that analysis knows.
+def check_tree(tree: exp.Expr, tokens: list[Token]) -> None:
+    """Refuse whatever is no part of the grammar that analysis knows, or was left out of the tree.
+
+    The parser drops arguments of functions that take less in its own dialects.
 
     Raises:
         StatementNotUnderstood: Names the part.
@@ -90,6 +107,9 @@ def check_tree(tree: exp.Expr) -> None:
     if (opaque := tree.find(exp.Command, exp.Merge)) is not None:
         name = opaque.this if isinstance(opaque, exp.Command) else "MERGE"
         raise StatementNotUnderstood(f"{name} is not understood")
+    written = sum(token.token_type is TokenType.SELECT for token in tokens)
+    if written != sum(1 for _ in tree.find_all(exp.Select)):
+        raise StatementNotUnderstood("the statement is not understood as a whole")
     for node in tree.find_all(*_PARTS):
         allowed = next(parts for kind, parts in _PARTS.items() if isinstance(node, kind))
         for part, value in node.args.items():

@@ -67,7 +67,7 @@ def parse(sql: str) -> Parsed:
     tree = statements[0]
     if not isinstance(tree, ROOTS):
         raise StatementNotUnderstood(f"{_verb(tokens)} statements are not routed")
-    check_tree(tree)
+    check_tree(tree, tokens)
     kept = tuple(token for token in tokens if token.token_type is not _END)
     return Parsed(spaced, kept, tree)
 
