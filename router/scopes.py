@@ -261,7 +261,12 @@ class _Scan:
         return self.closed
 
     def _is_clause(self, index: int, kind: TokenType) -> bool:
-        """FROM also ends IS DISTINCT and begins a DELETE; USING is a clause of DELETE alone."""
+        """FROM also ends IS DISTINCT and begins a DELETE; USING is a clause of DELETE alone.
+
+        Behind AS, any word is the name of an output.
+        """
+        if self._follows(index, "AS"):
+            return False
         if kind is TokenType.FROM:
             return not self._follows(index, "DISTINCT", "DELETE")
         if kind is TokenType.USING:
@@ -269,7 +274,9 @@ class _Scan:
         return True
 
     def _follows(self, index: int, *words: str) -> bool:
-        return index > 0 and self.tokens[index - 1].text.upper() in words
+        before = self.tokens[index - 1]
+        quotes = {TokenType.IDENTIFIER, TokenType.STRING}
+        return index > 0 and before.token_type not in quotes and before.text.upper() in words
 
     def _next_text(self, index: int) -> str:
         return self.tokens[index + 1].text.upper() if index + 1 < len(self.tokens) else ""
