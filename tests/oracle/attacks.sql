@@ -210,4 +210,3 @@ DELETE FROM orders USING items AS i(x, tenant_id) WHERE i.x = orders.id
 INSERT INTO orders (id, tenant_id, note) SELECT v.*, 1 FROM (VALUES (500, 3)) v(a, b)
 WITH x AS (INSERT INTO items (tenant_id, id) VALUES (3, 500) RETURNING id) INSERT INTO orders (tenant_id, id) SELECT 1, id FROM x
 SELECT count(*) FROM orders o WHERE tenant_id = @1
-SELECT 1 -- x\r UNION SELECT id FROM orders
