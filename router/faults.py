@@ -12,8 +12,9 @@ from router.live_endpoint import LiveEndpoint
 from router.observe import Observer, StatementErred
 from shardmap import ShardId
 
-SCHEMA_ERRORS: Final = frozenset({"42P01", "42703"})
-"""undefined_table, undefined_column: our picture of the schema may be old."""
+SCHEMA_ERRORS: Final = frozenset({"42P01", "42703", "42501"})
+"""undefined_table, undefined_column, and insufficient_privilege, which is also what a policy that
+is newer than our picture of the schema gives: the picture may be old."""
 
 EARLY_S: Final = 0.01
 """PostgreSQL's timer has whole milliseconds, so a statement may be cancelled just before its time."""

@@ -84,6 +84,7 @@ def begin(context: QueryContext, *, write: bool, timeout_ms: int) -> str:
     tenant = quote_literal(context.tenant or "")
     return (
         f"BEGIN {mode}; SET LOCAL statement_timeout = {max(1, timeout_ms)};"
+        " SET LOCAL row_security = on;"
         f" SELECT pg_catalog.set_config('role', '{context.role}', true),"
         f" pg_catalog.set_config('request.jwt.claims', {quote_literal(context.claims)}, true),"
         f" pg_catalog.set_config('fluxshard.tenant', {tenant}, true)"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random
@@ -29,6 +30,9 @@ from shardmap import ShardId
 
 LONGEST_RETRY_PAUSE_S: Final = 0.01
 
+INSUFFICIENT_PRIVILEGE: Final = "42501"
+"""What PostgreSQL says when a policy stands before a session that has `row_security` off."""
+
 
 class Reads:
     """Runs reads and raises the floors of their sessions by what they saw."""
@@ -45,7 +49,20 @@ class Reads:
     async def run(
         self, group: ShardEndpoints, query: ShardQuery, context: QueryContext
     ) -> ShardReply:
-        """The answer of the first endpoint that gives one."""
+        """The answer of the first endpoint that gives one.
+
+        A read that was thought to need no claims and met a policy runs again with them.
+        """
+        try:
+            return await self._any(group, query, context)
+        except StatementFailed as failure:
+            if query.claims or failure.sqlstate != INSUFFICIENT_PRIVILEGE:
+                raise
+            return await self._any(group, replace(query, claims=True), context)
+
+    async def _any(
+        self, group: ShardEndpoints, query: ShardQuery, context: QueryContext
+    ) -> ShardReply:
         try:
             return await self._once(group, query, context, ())
         except TryAgain as failure:

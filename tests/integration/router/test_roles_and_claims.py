@@ -60,6 +60,22 @@ async def test_policies_see_the_claims_of_the_request(world):
     assert await seen("nobody") == []
 
 
+async def test_a_policy_that_is_newer_than_our_picture_of_the_schema_sees_the_claims(world):
+    """The analysis saw a table without policies, so the read comes without claims."""
+    await world.write("INSERT INTO notes (id, owner) VALUES (1, 'ada'), (2, 'bob')", session="x")
+    async with world.superuser(world.PRIMARY) as connection:
+        await connection.execute("""
+            ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
+            CREATE POLICY own ON notes USING (owner = auth.jwt() ->> 'sub');
+        """)
+    await world.write("UPDATE notes SET body = 'seen'", claims='{"sub": "ada"}', session="x")
+
+    query = world.reading("SELECT id, body FROM notes ORDER BY id", claims=False)
+    reply = await world.run(query, world.asker(claims='{"sub": "ada"}', session="x"))
+
+    assert reply.rows == [(1, "seen")]
+
+
 async def test_the_tenant_reaches_the_helper_functions(world):
     query = world.reading("SELECT auth.tenant(), auth.role(), auth.uid()", claims=True)
     who = world.asker(claims='{"role": "editor", "sub": "x"}', tenant="42")

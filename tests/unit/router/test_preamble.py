@@ -70,7 +70,7 @@ def test_the_message_before_a_statement_is_local_to_its_transaction():
     )
 
     assert message == (
-        "BEGIN READ WRITE; SET LOCAL statement_timeout = 1500;"
+        "BEGIN READ WRITE; SET LOCAL statement_timeout = 1500; SET LOCAL row_security = on;"
         " SELECT pg_catalog.set_config('role', 'authenticated', true),"
         " pg_catalog.set_config('request.jwt.claims', '{\"a\": \"it''s\"}', true),"
         " pg_catalog.set_config('fluxshard.tenant', '7', true)"
