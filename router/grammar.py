@@ -6,6 +6,7 @@ reasons about a statement other than the one that runs.
 """
 
 import re
+from itertools import pairwise
 from typing import Final
 
 from sqlglot import Token, TokenType
@@ -70,7 +71,7 @@ def check_tokens(sql: str, tokens: list[Token]) -> None:
         at = token.end + 1
         if token.token_type is TokenType.PARAMETER and token.text != "$":
             raise StatementNotUnderstood(f"the operator {token.text[:1]} is not understood")
-    for token, following in zip(tokens, tokens[1:], strict=False):
+    for token, following in pairwise(tokens):
         if following.token_type is TokenType.L_PAREN and token.text.lower() in _FOREIGN:
             raise StatementNotUnderstood(f"the function {token.text.lower()} is not understood")
 
