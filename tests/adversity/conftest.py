@@ -14,17 +14,14 @@ http (function)
     An `aiohttp.ClientSession` that opens a connection for each request.
 """
 
-import asyncio
 import importlib.util
 import itertools
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -44,7 +41,6 @@ from shardmap import (
     Sharded,
     ShardMap,
     TableName,
-    TenantId,
     claim_identity,
     expected_identities,
     propose,
@@ -55,10 +51,6 @@ TABLES = ("entries", "guarded_entries")
 SECRET = secrets.token_urlsafe(48)
 WORKERS = 2
 REQUEST_TIMEOUT_S = 6
-WITHIN_S = 60
-AGREEING_ANSWERS = 12
-"""So many answers in a row, each over a connection of its own, come from both workers."""
-
 DETECTION = BackendSettings()
 DETECTED_WITHIN_S = 2 * (
     DETECTION.abandon_after_s + DETECTION.probe_interval_s + DETECTION.probe_timeout_s
@@ -83,14 +75,16 @@ GRANT ALL ON plans TO service_role;
 
 
 def _load(name):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"adversity_{name}", path)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
 
 clients = _load("steady")
+World = _load("world").World
 
 
 def free_ports(count):
@@ -105,147 +99,6 @@ def free_ports(count):
             continue
         return base
     raise AssertionError("no ports are free")
-
-
-@dataclass
-class World:
-    """The cluster, the server, and how to break and mend them."""
-
-    cluster: EmbeddedCluster
-    server: subprocess.Popen
-    url: str
-    log: Path
-    shard_map: ShardMap
-
-    def servers(self, shard=ATTACKED):
-        """The names of the shard's servers, the primary first, as the cluster's record has them."""
-        (found,) = (one for one in self.cluster.endpoints().all if one.id == shard)
-        return [one.name for one in found.endpoints]
-
-    def primary(self, shard=ATTACKED):
-        return self.servers(shard)[0]
-
-    def replicas(self, shard=ATTACKED):
-        return self.servers(shard)[1:]
-
-    def tenants(self, shard):
-        """Tenants that live there."""
-        return (n for n in itertools.count(1) if self.shard_map.owner(TenantId(str(n))) == shard)
-
-    @property
-    def workers(self):
-        """The process ids of the server's workers."""
-        return _children(self.server.pid)
-
-    def processes(self, server, title=""):
-        """The postmaster and its children, or those with this title; the postmaster first."""
-        postmaster = self.cluster.server(server).pid
-        found = []
-        for pid in (postmaster, *_children(postmaster)):
-            with suppress(FileNotFoundError, ProcessLookupError):
-                if title in Path(f"/proc/{pid}/cmdline").read_text(errors="replace"):
-                    found.append(pid)
-        assert found, f"{server} has no process {title}"
-        return found
-
-    @contextmanager
-    def frozen(self, *servers, title=""):
-        """The servers' processes (or those with this title) stand still: alive, and silent."""
-        pids = []
-        try:
-            for server in servers:
-                for pid in self.processes(server, title):
-                    _signal(pid, signal.SIGSTOP)
-                    pids.append(pid)
-            yield
-        finally:
-            for pid in pids:
-                _signal(pid, signal.SIGCONT)
-
-    async def crash(self, server):
-        """End all processes of the server at one moment, as a machine that loses its power."""
-        _, *children = self.processes(server)
-        for number in (signal.SIGSTOP, signal.SIGKILL):
-            for pid in children:
-                _signal(pid, number)
-        await self.cluster.kill(server)
-
-    @asynccontextmanager
-    async def superuser(self, server):
-        """A session of our own on a server, beside Fluxshard's."""
-        connection = await asyncpg.connect(self.cluster.url(server))
-        try:
-            yield connection
-        finally:
-            connection.terminate()
-
-    async def until(self, condition, failure="it never came true"):
-        """Poll an asynchronous condition until it is true."""
-        try:
-            async with asyncio.timeout(WITHIN_S):
-                while True:
-                    if await condition():
-                        return
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            raise AssertionError(f"{failure}\n{self.log.read_text()[-4000:]}") from None
-
-    async def until_sessions(self, servers, condition, count):
-        """Wait until so many of Fluxshard's sessions on these servers are what the SQL says."""
-        sql = (
-            "SELECT count(*) FROM pg_stat_activity"
-            f" WHERE application_name = 'fluxshard' AND {condition}"
-        )
-
-        async def so_many():
-            found = 0
-            for server in servers:
-                async with self.superuser(server) as connection:
-                    found += await connection.fetchval(sql)
-            return found == count
-
-        await self.until(so_many, f"never {count} with {condition}")
-
-    async def agreed(self, http, condition, failure="the workers do not agree"):
-        """Wait until every worker says of the cluster's health what the condition wants."""
-
-        async def agree():
-            for _ in range(AGREEING_ANSWERS):
-                answer = await clients.ask(http, "GET", f"{self.url}/health")
-                if answer.body is None or not condition(answer.body):
-                    return False
-            return True
-
-        await self.until(agree, failure)
-
-    async def mend(self, http):
-        """Bring everything up, and wait until every worker uses it."""
-        assert self.server.poll() is None, self.log.read_text()[-4000:]
-        await self.cluster.up()
-        await self.agreed(http, _well, "the server does not recover")
-
-    async def rows(self, session):
-        """What is in the session's table, by the primary itself."""
-        sql = f"SELECT number, part FROM {session.table} WHERE tenant_id = $1 AND author = $2"
-        async with self.superuser(self.primary(session.shard)) as connection:
-            rows = await connection.fetch(sql, session.tenant, session.name)
-        return sorted(map(tuple, rows))
-
-
-def _children(pid):
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _signal(pid, number):
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-def _well(health):
-    states = {
-        one["state"] for shard in health["shards"].values() for one in shard["endpoints"].values()
-    }
-    return health["status"] == "ok" and states == {"primary", "replica"}
 
 
 async def _furnish(cluster):
@@ -327,12 +180,6 @@ async def shared_world(clusters_directory):
         with _serving(environment, log) as server:
             world = World(cluster, server, f"http://{address}", log, shard_map)
             async with _client() as http:
-
-                async def ready():
-                    assert server.poll() is None, log.read_text()
-                    return (await clients.ask(http, "GET", f"{world.url}/ready")).status == 200
-
-                await world.until(ready, "the server does not start")
                 await world.mend(http)
             yield world
     finally:

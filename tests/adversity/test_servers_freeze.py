@@ -1,14 +1,45 @@
 """Servers that go silent without ending their connections, under clients that go on."""
 
 import asyncio
+from contextlib import ExitStack
 
 ATTACKED, SPARED = "shard_0", "shard_1"
 PRIMARY_AWAY, QUORUM_LOST = "P203", "P204"
+WAITING_FOR_LOCK = "wait_event_type = 'Lock'"
 
 
 async def test_a_frozen_replica_costs_no_read_and_no_write(world, steady):
     async with steady.at_work():
         with world.frozen(world.replicas()[0]):
+            await steady.more(reads=20, writes=10)
+        await steady.more()
+
+    assert steady.failures("read") == {}
+    assert steady.failures("write") == {}
+
+
+async def test_reads_in_flight_on_a_replica_that_freezes_are_answered_by_others(
+    world, session, http
+):
+    users = [session() for _ in range(10)]
+    with ExitStack() as freezing:
+        async with world.locked():
+            reading = [asyncio.create_task(user.read(http)) for user in users]
+            await world.until_sessions(world.replicas(), WAITING_FOR_LOCK, len(users))
+            waiting = {
+                one: await world.sessions([one], WAITING_FOR_LOCK) for one in world.replicas()
+            }
+            victim = max(waiting, key=waiting.get)
+            freezing.enter_context(world.frozen(victim))
+        answers = [await one for one in reading]
+
+    assert [answer.status for answer in answers] == [200] * len(users)
+    assert not any(victim in answer.served for answer in answers)
+
+
+async def test_replicas_that_lag_cost_no_freshness(world, steady):
+    async with steady.at_work():
+        async with world.lagging(*world.replicas()):
             await steady.more(reads=20, writes=10)
         await steady.more()
 

@@ -3,18 +3,16 @@
 import asyncio
 import os
 import signal
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
+SPARED = "shard_1"
 WORKERS = 2
+REQUEST_TIMEOUT_S = 6
+"""As in conftest: a statement lives no longer than its request."""
 ROUNDS = 5
 END_ALL = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'fluxshard'"
 )
-LOCKED = (
-    "SELECT count(*) FROM pg_locks"
-    " WHERE relation = 'entries'::regclass AND mode = 'AccessExclusiveLock'"
-)
-FLUSH = "SELECT pg_logical_emit_message(true, 'test', 'commits, so the lock reaches the replicas')"
 WAITING = "wait_event_type = 'Lock'"
 COMMITTING = "wait_event = 'SyncRep'"
 
@@ -49,23 +47,6 @@ async def test_a_killed_worker_costs_only_what_it_had_begun(world, steady):
             assert failed in ([], ["broken"])
 
 
-@asynccontextmanager
-async def locked_everywhere(world):
-    """Nobody can read `entries`, on the primary and on the replicas."""
-    async with world.superuser(world.primary()) as connection:
-        await connection.execute("BEGIN; LOCK TABLE entries IN ACCESS EXCLUSIVE MODE")
-        async with world.superuser(world.primary()) as other:
-            await other.execute(FLUSH)
-        for replica in world.replicas():
-            async with world.superuser(replica) as there:
-
-                async def locked(there=there):
-                    return await there.fetchval(LOCKED) == 1
-
-                await world.until(locked)
-        yield
-
-
 async def leave(asking):
     asking.cancel()
     with suppress(asyncio.CancelledError):
@@ -74,37 +55,39 @@ async def leave(asking):
 
 async def test_a_client_that_leaves_ends_its_read_on_the_replica(world, session, http):
     user = session()
-    async with locked_everywhere(world):
+    async with world.locked():
         reading = asyncio.create_task(user.read(http))
         await world.until_sessions(world.replicas(), WAITING, 1)
 
-        await leave(reading)
-
-        await world.until_sessions(world.replicas(), WAITING, 0)
+        async with asyncio.timeout(REQUEST_TIMEOUT_S / 2):  # then its end is not the deadline's
+            await leave(reading)
+            await world.until_sessions(world.replicas(), WAITING, 0)
 
 
 async def test_a_client_that_leaves_ends_its_write_and_nothing_of_it_remains(world, session, http):
     user, primary = session(), world.primary()
-    async with locked_everywhere(world):
+    async with world.locked():
         writing = asyncio.create_task(user.write(http))
         await world.until_sessions([primary], WAITING, 1)
 
-        await leave(writing)
-
-        await world.until_sessions([primary], WAITING, 0)
+        async with asyncio.timeout(REQUEST_TIMEOUT_S / 2):
+            await leave(writing)
+            await world.until_sessions([primary], WAITING, 0)
 
     assert await world.rows(user) == []
 
 
 async def test_a_client_that_leaves_while_its_write_commits_leaves_it_whole(world, session, http):
-    user, primary = session(), world.primary()
+    user, primary, other = session(), world.primary(), session(SPARED)
     with world.frozen(primary, title="walsender"):
         writing = asyncio.create_task(user.write(http))
         await world.until_sessions([primary], COMMITTING, 1)
 
         await leave(writing)
+        for _ in range(20):  # the server has gone on, and would have ended it by now
+            await other.write(http)
 
-        await world.until_sessions([primary], COMMITTING, 1)
+        assert await world.sessions([primary], COMMITTING) == 1
 
     async def whole():
         return await world.rows(user) == [(1, 0), (1, 1), (1, 2)]
