@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,26 +45,28 @@ class Programs:
             ProgramFailed: It ended with an error.
             ServerSlow: It did not end in time.
         """
-        process = subprocess.Popen(  # noqa: ASYNC220 - starting takes a moment, waiting is in a thread
-            [str(self.binaries.bindir / program), *arguments],
-            cwd="/",
-            env={**ENVIRONMENT, "PGPASSFILE": str(self.passfile)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            umask=0o077,
-            start_new_session=True,
-            **self.account.process_options,
-        )
-        try:
-            async with asyncio.timeout(PROGRAM_LIMIT_S):
-                printed, _ = await asyncio.to_thread(process.communicate)
-        except TimeoutError as error:
-            raise ServerSlow(server, f"done with {program}", PROGRAM_LIMIT_S) from error
-        finally:
-            if process.poll() is None:
-                _end(process)
-        output: str = printed.decode(errors="replace")
+        with tempfile.TemporaryFile() as printed:  # not a pipe: nobody has to read it to its end
+            process = subprocess.Popen(  # noqa: ASYNC220 - starting takes a moment, waiting is in a thread
+                [str(self.binaries.bindir / program), *arguments],
+                cwd="/",
+                env={**ENVIRONMENT, "PGPASSFILE": str(self.passfile)},
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                umask=0o077,
+                start_new_session=True,
+                **self.account.process_options,
+            )
+            try:
+                async with asyncio.timeout(PROGRAM_LIMIT_S):
+                    await asyncio.to_thread(process.wait)
+            except TimeoutError as error:
+                raise ServerSlow(server, f"done with {program}", PROGRAM_LIMIT_S) from error
+            finally:
+                if process.poll() is None:
+                    _end(process)
+            printed.seek(0)
+            output = printed.read().decode(errors="replace")
         if process.returncode != 0:
             raise ProgramFailed(program, server, output)
         return output

@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
+from typing import Any
 
 import asyncpg
 import pytest
@@ -126,8 +127,19 @@ class OtherProcess:
 
 
 @pytest.fixture
-def fluxshard(eventually) -> Callable[..., OtherProcess]:
-    return partial(OtherProcess, eventually=eventually)
+def fluxshard(eventually) -> Iterator[Callable[..., OtherProcess]]:
+    started: list[OtherProcess] = []
+
+    def start(*arguments: str, **options: Any) -> OtherProcess:
+        started.append(OtherProcess(*arguments, eventually=eventually, **options))
+        return started[-1]
+
+    yield start
+    for other in started:
+        if other.process.poll() is None:
+            other.kill()
+        if not other.process.stdout.closed:
+            other.process.communicate()
 
 
 @pytest.fixture
