@@ -56,7 +56,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What analysis depends on of the cluster. `version` names the placements and key type."""
+    """What analysis depends on of the cluster. `version` names all of it."""
 
     schema: Schema
     placements: Placements
@@ -70,7 +70,7 @@ class Ask:
 
     sql: str
     form: Form
-    count: bool
+    counted: bool
 
 
 def analyse(ask: Ask, caller: Caller, setting: Setting) -> Query:
@@ -126,7 +126,7 @@ class _Analysis:
             filtered=self._filtered(),
             gather=gather,
             gather_refusal=refusal,
-            total=self.ask.count,
+            total=self.ask.counted,
             reply=reply,
         )
 
@@ -293,7 +293,7 @@ class _Analysis:
     def _enveloped(self, edits: tuple[Edit, ...], reply: Reply) -> str:
         sql = splice(self.parsed.body, edits)
         if reply is not Reply.ENVELOPE:
-            if self.ask.count:
+            if self.ask.counted:
                 raise StatementNotUnderstood("a total is counted for JSON answers of reads")
             return sql
         if self.access is Access.READ:
@@ -304,7 +304,7 @@ class _Analysis:
 
     def _counted(self, edits: tuple[Edit, ...]) -> str | None:
         """The statement without ORDER BY, LIMIT and OFFSET, whose rows are the total."""
-        if not self.ask.count:
+        if not self.ask.counted:
             return None
         last = max(
             (region for region in self.regions if region.depth == 0),

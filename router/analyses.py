@@ -4,8 +4,10 @@ from collections import OrderedDict
 from typing import Final
 
 from router.analyse import Ask, Caller, Setting, analyse
+from router.context import SERVICE_ROLE, QueryContext
 from router.errors import RouterError
 from router.query import Query
+from router.statement import Form, Statement
 
 CACHE_ENTRIES: Final = 4096
 """A REST application has hundreds of shapes; an entry holds about 4 KiB of text."""
@@ -22,21 +24,20 @@ class Analyses:
         self.hits = 0
         self.misses = 0
 
-    def query(self, ask: Ask, caller: Caller, setting: Setting) -> Query:
+    def query(self, statement: Statement, context: QueryContext, setting: Setting) -> Query:
         """The statement's Query, analysed at most once while it stays in the cache."""
         key = (
-            ask.sql,
-            ask.form,
-            ask.count,
-            caller.scoped,
-            caller.service,
-            setting.schema.version,
+            statement.sql,
+            statement.form is Form.JSON,  # hashing an enum is a call of Python
+            statement.counted,
+            context.tenant is not None,
+            context.role == SERVICE_ROLE,
             setting.version,
         )
         entry = self._cache.get(key)
         if entry is None:
             self.misses += 1
-            entry = _fresh(ask, caller, setting)
+            entry = _fresh(statement, context, setting)
             self._cache[key] = entry
             if len(self._cache) > self._entries:
                 self._cache.popitem(last=False)
@@ -48,7 +49,9 @@ class Analyses:
         return entry
 
 
-def _fresh(ask: Ask, caller: Caller, setting: Setting) -> Entry:
+def _fresh(statement: Statement, context: QueryContext, setting: Setting) -> Entry:
+    ask = Ask(statement.sql, statement.form, statement.counted)
+    caller = Caller(context.tenant is not None, context.service)
     try:
         return analyse(ask, caller, setting)
     except RouterError as refusal:

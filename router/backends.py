@@ -1,9 +1,8 @@
 """The one seam between deciding and waiting: whoever can run a statement on a shard."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from router.context import QueryContext
 from router.statement import Served
@@ -19,8 +18,7 @@ class Access(Enum):
     """The primary."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShardQuery:
+class ShardQuery(NamedTuple):
     """One statement as it goes to one shard.
 
     `inline_position`: it gives exactly one row, and that row ends in two more columns, written by
@@ -40,8 +38,7 @@ class ShardQuery:
     """Where the single row of a JSON envelope holds its number of rows; None: count the rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShardReply:
+class ShardReply(NamedTuple):
     """Rows of one shard, with who answered. `columns` is filled when rows came back."""
 
     rows: Sequence[tuple[object, ...]]

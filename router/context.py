@@ -1,8 +1,7 @@
 """Who asks, and how long they wait: what a request carries through the router."""
 
 import time
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from shardmap import TenantId
 
@@ -10,8 +9,7 @@ SERVICE_ROLE: Final = "service_role"
 """The PostgreSQL role that sees every tenant. The only one that may go without a tenant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(NamedTuple):
     """A point in monotonic time, shared by every wait and retry of one request."""
 
     at: float
@@ -26,8 +24,7 @@ class Deadline:
         return self.at - time.monotonic()
 
 
-@dataclass(frozen=True, slots=True)
-class QueryContext:
+class QueryContext(NamedTuple):
     """The caller of one statement, as derived once from its credentials."""
 
     role: str

@@ -7,11 +7,10 @@ session once it has replayed as far, so that nobody misses an own write or sees 
 import mmap
 import os
 import zlib
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from shardmap import ShardId
 
@@ -25,8 +24,7 @@ UNREACHABLE: Final = (_MAX_TIMELINE << _LSN_BITS) | _LSN_MASK
 """The cell of a position that does not fit: no endpoint reaches it, so the primary answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A place in the WAL of one shard. `lsn` counts bytes, across all timelines."""
 
     timeline: int

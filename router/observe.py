@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shardmap import ShardId
 
 
-@dataclass(frozen=True, slots=True)
-class StatementServed:
+class StatementServed(NamedTuple):
     """One shard answered one statement."""
 
     shard: ShardId

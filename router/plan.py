@@ -4,6 +4,7 @@ Plans are data: they can be compared, printed and checked in. No connection, clo
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from router.backends import ShardQuery
 from router.query import Reply, SortKey
@@ -61,8 +62,7 @@ class Merge:
 Combine = Single | Merge
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What to run where."""
 
     route: Route

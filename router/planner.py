@@ -7,7 +7,7 @@ keys of the statement decide, and without keys all shards that are a tenant's ho
 
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 from router.backends import Access, ShardQuery
 from router.context import QueryContext
@@ -43,6 +43,8 @@ from router.statement import JsonRows, Statement
 from shardmap import CATALOG, InvalidTenantKey, KeyType, ShardId, ShardMap, TenantId, tenant_id
 
 Args = tuple[object, ...]
+
+_SINGLE: Final = Single()
 
 
 def plan(query: Query, statement: Statement, context: QueryContext, shard_map: ShardMap) -> Plan:
@@ -162,6 +164,8 @@ def _check_tenant(query: Query, args: Args, tenant: TenantId) -> None:
                     raise TenantKeyNull("the tenant key of a row cannot be NULL")
             elif key != tenant:
                 raise OtherTenant("the statement names rows of another tenant")
+    if not query.changed:
+        return
     for key in _values(query.changed, args, query.key_type):
         if key is None:
             raise TenantKeyNull("the tenant key of a row cannot be NULL")
@@ -254,19 +258,19 @@ def _single(query: Query, statement: Statement, route: Route, context: QueryCont
     if query.scoped and context.tenant is not None:
         args = (*args, context.tenant)
     return Plan(
-        route=route,
-        query=ShardQuery(
-            sql=query.sql,
-            args=args,
-            access=query.access,
-            claims=query.claims,
-            inline_position=query.inline_position,
-            exactly=statement.exactly,
-            row_count_column=1 if query.reply is Reply.ENVELOPE else None,
+        route,
+        ShardQuery(
+            query.sql,
+            args,
+            query.access,
+            query.claims,
+            query.inline_position,
+            statement.exactly,
+            1 if query.reply is Reply.ENVELOPE else None,
         ),
-        combine=Single(),
-        reply=query.reply,
-        total=query.total,
+        _SINGLE,
+        query.reply,
+        query.total,
     )
 
 
@@ -317,6 +321,7 @@ def _bound(source: Source | None, args: Args) -> int | None:
 
 def _sent(args: Args) -> Args:
     """The arguments as the driver takes them."""
-    if any(isinstance(arg, JsonRows) for arg in args):
-        return tuple(arg.text if isinstance(arg, JsonRows) else arg for arg in args)
+    for arg in args:
+        if type(arg) is JsonRows:
+            return tuple(arg.text if isinstance(arg, JsonRows) else arg for arg in args)
     return args

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random
@@ -58,7 +57,7 @@ class Reads:
         except StatementFailed as failure:
             if query.claims or failure.sqlstate != INSUFFICIENT_PRIVILEGE:
                 raise
-            return await self._any(group, replace(query, claims=True), context)
+            return await self._any(group, query._replace(claims=True), context)
 
     async def _any(
         self, group: ShardEndpoints, query: ShardQuery, context: QueryContext

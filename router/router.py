@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 
-from router.analyse import Ask, Caller, Setting
+from router.analyse import Setting
 from router.analyses import Analyses
 from router.backends import Backends
 from router.combine import combine
@@ -58,18 +58,15 @@ class Router:
         return self._analyses
 
     def _query(self, statement: Statement, context: QueryContext, shard_map: ShardMap) -> Query:
-        return self._analyses.query(
-            Ask(statement.sql, statement.form, statement.count),
-            Caller(context.tenant is not None, context.service),
-            self._setting(shard_map),
-        )
+        return self._analyses.query(statement, context, self._setting(shard_map))
 
     def _setting(self, shard_map: ShardMap) -> Setting:
         """What analysis depends on of this map: its placements, not its slots, pins and shards."""
         schema = self._schema()
         if self._seen is not None and self._seen[0] is shard_map and self._seen[1] is schema:
             return self._seen[2]
-        setting = Setting(schema, shard_map.placement, shard_map.key_type, _version(shard_map))
+        version = f"{schema.version} {_version(shard_map)}"
+        setting = Setting(schema, shard_map.placement, shard_map.key_type, version)
         self._seen = (shard_map, schema, setting)
         return setting
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+from typing import Any, NamedTuple
 
 from shardmap import ShardId
 
@@ -28,11 +28,10 @@ class JsonRows:
     rows: Sequence[Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """One SQL statement with `$n` parameters, and the form its answer should have.
 
-    `count` asks a read for the exact number of rows that it would give without LIMIT and OFFSET,
+    `counted` asks a read for the exact number of rows that it would give without LIMIT and OFFSET,
     in the same snapshot. `exactly` fails the statement, and rolls a write back, when it gives
     another number of rows.
     """
@@ -40,12 +39,11 @@ class Statement:
     sql: str
     args: tuple[object, ...] = ()
     form: Form = Form.ROWS
-    count: bool = False
+    counted: bool = False
     exactly: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(NamedTuple):
     """Who answered for one shard: the evidence behind an answer."""
 
     shard: ShardId
@@ -53,12 +51,11 @@ class Served:
     replica: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The answer to a statement.
 
     ROWS: `columns` and `rows`. JSON: `body`, one JSON array. `row_count` is the number of rows
-    returned, or changed by a write without RETURNING. `total` answers `Statement.count`.
+    returned, or changed by a write without RETURNING. `total` answers `Statement.counted`.
     """
 
     row_count: int

@@ -1,7 +1,9 @@
 """One HTTP exchange as values: features turn a Request into a Reply and never see a socket."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from router import SERVICE_ROLE, Deadline
 from shardmap import TenantId
@@ -27,8 +29,10 @@ class Principal:
         return self.role == SERVICE_ROLE
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Request(NamedTuple):
     """A request whose body is read and whose caller is known.
 
     `path` and `query` are raw (still percent-encoded); `headers` answers in any case.
@@ -42,12 +46,11 @@ class Request:
     request_id: str
     deadline: Deadline
     principal: Principal
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = NO_PARAMS
     """Percent-decoded variables of the route's template."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A whole response. Content-Length, Date and X-Request-ID are added when it is written."""
 
     status: int

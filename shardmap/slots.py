@@ -1,6 +1,7 @@
 """Tenant key to slot: frozen for ever, with golden vectors in the tests."""
 
 import hashlib
+from functools import lru_cache
 from typing import Final
 
 from shardmap.ids import TenantId
@@ -12,6 +13,7 @@ HASH: Final = "blake2b-8/4096"
 """The name of this hash in map documents: another one would be another name."""
 
 
+@lru_cache(maxsize=16_384)
 def slot_of(tenant: TenantId) -> int:
     """The slot in [0, 4096) of a tenant key in canonical text.
 

@@ -1,13 +1,13 @@
-"""Our side of aiohttp's HTTP server: requests not wrapped, responses in one write."""
+"""Our side of aiohttp's HTTP server: no task and no object per request, responses in one write."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import http_exceptions, web
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import ERROR
 
 MAX_LINE_BYTES: Final = 64 * 1024
 """Longest request line: a filter `in.(…)` of some thousand ids still fits."""
@@ -39,24 +39,17 @@ class Incoming:
     Stands where aiohttp's own request would: that one costs 2 us to make and is not needed.
     """
 
-    __slots__ = ("_task", "message", "payload", "protocol", "writer")
+    __slots__ = ("message", "payload", "protocol")
 
     def __init__(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: web.RequestHandler,
-        writer: AbstractStreamWriter,
-        task: "asyncio.Task[None]",
+        self, message: RawRequestMessage, payload: StreamReader, protocol: "Connection"
     ) -> None:
         self.message = message
         self.payload = payload
         self.protocol = protocol
-        self.writer = writer
-        self._task = task
 
     def _finish(self) -> None:
-        """Called by aiohttp before the response is sent."""
+        """Called by aiohttp before a response is sent that declines an upgrade."""
 
     def _cancel(self, error: BaseException) -> None:
         """Called by aiohttp when the connection is lost: whoever reads the body learns of it."""
@@ -66,15 +59,11 @@ class Incoming:
 class Outgoing:
     """One response, encoded. `keep_alive` says whether another request may follow."""
 
-    __slots__ = ("_body", "_head", "_protocol", "_write_timeout_s", "keep_alive")
+    __slots__ = ("_body", "_head", "keep_alive")
 
-    def __init__(
-        self, head: bytes, body: bytes, *, keep_alive: bool, write_timeout_s: float
-    ) -> None:
+    def __init__(self, head: bytes, body: bytes, *, keep_alive: bool) -> None:
         self._head = head
         self._body = body
-        self._write_timeout_s = write_timeout_s
-        self._protocol: web.RequestHandler | None = None
         self.keep_alive = keep_alive
 
     @property
@@ -82,14 +71,13 @@ class Outgoing:
         """Length of the body as sent."""
         return len(self._body)
 
-    async def prepare(self, request: Incoming) -> None:
+    def write(self, connection: "Connection") -> None:
         """Write all of it.
 
         Raises:
             ConnectionResetError: The client has left.
         """
-        self._protocol = request.protocol
-        transport = request.protocol.transport
+        transport = connection.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has left")
         if len(self._body) <= JOINED_BYTES:
@@ -98,53 +86,156 @@ class Outgoing:
             transport.write(self._head)
             transport.write(self._body)
 
+    async def prepare(self, request: Incoming) -> None:
+        """The same, for aiohttp.
+
+        Raises:
+            ConnectionResetError: The client has left, or is too slow.
+        """
+        self.write(request.protocol)
+        await request.protocol.taken()
+
     async def write_eof(self) -> None:
+        """Nothing is left to be written."""
+
+
+Handler = Callable[[Incoming], Awaitable[Outgoing]]
+
+
+class Connection(web.RequestHandler):
+    """One connection of aiohttp's server, whose requests are answered in its own task.
+
+    aiohttp makes a task, a writer and a request object for each request: together a fifth of what
+    a small one costs. What clients can do to a connection, and the server at its end, is as there.
+    """
+
+    __slots__ = ("_answer", "_malformed", "_write_timeout_s")
+
+    def __init__(
+        self,
+        manager: web.Server,
+        *,
+        answer: Handler,
+        malformed: Malformed,
+        write_timeout_s: float,
+        **options: Any,
+    ) -> None:
+        super().__init__(manager, **options)
+        self._answer = answer
+        self._malformed = malformed
+        self._write_timeout_s = write_timeout_s
+
+    async def start(self) -> None:
+        """Answer one request after the other, until one of both sides ends the connection."""
+        try:
+            while not self._force_close and await self._next():
+                pass
+        except asyncio.CancelledError:
+            self.force_close()
+            raise
+        except Exception as error:  # noqa: BLE001 - of this connection; the others go on
+            self.log_exception("a connection failed", exc_info=error)
+            self.force_close()
+        if not self._force_close:
+            self._task_handler = None
+            if self.transport is not None:
+                self.transport.close()
+
+    async def _next(self) -> bool:
+        """Wait for a request and answer it; whether another one may follow."""
+        if not self._messages:
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        message, payload = self._messages.popleft()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+        if isinstance(message, RawRequestMessage):
+            request, error = Incoming(message, payload, self), None
+        else:  # bytes that are no request
+            request, error = Incoming(ERROR, payload, self), message.exc
+        self._request_in_progress = True
+        self._current_request = request  # type: ignore[assignment]  # ours has what is called
+        try:
+            outgoing = await self._answered(request) if error is None else self._no_request(error)
+            self._current_request = None
+            await self._send(request, outgoing)
+        except ConnectionError:
+            return False
+        finally:
+            self._current_request = None
+            self._request_in_progress = False
+            if self._handler_waiter is not None:
+                self._handler_waiter.set_result(None)
+        self._keepalive = outgoing.keep_alive
+        if payload is not EMPTY_PAYLOAD:
+            await self._leave_body(payload)
+        if not self._keepalive or self._close or self._force_close:
+            return False
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(
+                self._next_keepalive_close_time, self._process_keepalive
+            )
+        return True
+
+    async def _answered(self, request: Incoming) -> Outgoing:
+        try:
+            return await self._answer(request)
+        except Exception as error:  # noqa: BLE001 - the front catches all; but it could be wrong
+            return self._no_request(error)
+
+    async def _send(self, request: Incoming, outgoing: Outgoing) -> None:
+        if self._upgraded:  # declined: aiohttp parses what came behind the request
+            _, lost = await self.finish_response(request, outgoing, None)  # type: ignore[arg-type]
+            if lost:
+                raise ConnectionResetError("the client has left")
+        else:
+            outgoing.write(self)
+            if self.writing_paused:
+                await self.taken()
+
+    async def taken(self) -> None:
         """Wait until a slow client has taken enough; cut it off when it does not.
 
         Raises:
             ConnectionResetError: The client has left, or is too slow.
         """
-        protocol = self._protocol
-        if protocol is None or not protocol.writing_paused:
+        if not self.writing_paused:
             return
         try:
             async with asyncio.timeout(self._write_timeout_s):
-                await protocol._drain_helper()  # noqa: SLF001 - what its StreamWriter.drain calls
+                await self._drain_helper()  # what aiohttp's StreamWriter.drain calls
         except TimeoutError as error:
-            if protocol.transport is not None:
-                protocol.transport.abort()
+            if self.transport is not None:
+                self.transport.abort()
             raise ConnectionResetError("the client does not take its response") from error
 
+    async def _leave_body(self, payload: StreamReader) -> None:
+        """Drop the rest of a body that nobody read, so that the client sees the answer."""
+        try:
+            async with asyncio.timeout(LINGER_S):
+                while not payload.is_eof() and not self._force_close:
+                    await payload.readany()
+        except TimeoutError:
+            self.close()
+        payload.set_exception(web.PayloadAccessError())
 
-class Connection(web.RequestHandler):
-    """One connection. Differs from aiohttp's in what a client is told that speaks no HTTP."""
-
-    __slots__ = ("_malformed", "_write_timeout_s")
-
-    def __init__(
-        self, manager: web.Server, *, malformed: Malformed, write_timeout_s: float, **options: Any
-    ) -> None:
-        super().__init__(manager, **options)
-        self._malformed = malformed
-        self._write_timeout_s = write_timeout_s
-
-    def handle_error(  # type: ignore[override]  # the response is ours, too
-        self,
-        request: Incoming,  # noqa: ARG002 - aiohttp passes it
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - its texts quote the client's bytes
-    ) -> Outgoing:
+    def _no_request(self, error: BaseException | None) -> Outgoing:
         """The answer to bytes that are no request, or to an error that nobody caught."""
-        code = "INTERNAL_ERROR"
+        code, status = "INTERNAL_ERROR", 500
         for kind, its_status, its_code in _KINDS:
-            if isinstance(exc, kind):
+            if isinstance(error, kind):
                 status, code = its_status, its_code
                 break
         else:
-            self.log_exception("an error passed all handlers", exc_info=exc)
+            self.log_exception("an error passed all handlers", exc_info=error)
         head, body = self._malformed(status, code)
-        return Outgoing(head, body, keep_alive=False, write_timeout_s=self._write_timeout_s)
+        return Outgoing(head, body, keep_alive=False)
 
 
 class HttpServer(web.Server):
@@ -152,18 +243,15 @@ class HttpServer(web.Server):
 
     def __init__(
         self,
-        handler: Callable[[Incoming], Awaitable[Outgoing]],
+        answer: Handler,
         *,
         malformed: Malformed,
         idle_timeout_s: float,
         write_timeout_s: float,
     ) -> None:
-        super().__init__(
-            handler,  # type: ignore[arg-type]  # takes and gives our types, see Incoming
-            request_factory=Incoming,  # type: ignore[arg-type]
-            handler_cancellation=True,
-        )
+        super().__init__(answer, handler_cancellation=True)  # type: ignore[arg-type]  # our types
         self._options: dict[str, Any] = {
+            "answer": answer,
             "malformed": malformed,
             "write_timeout_s": write_timeout_s,
             "keepalive_timeout": idle_timeout_s,

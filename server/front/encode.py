@@ -52,7 +52,7 @@ def encode(  # noqa: PLR0913 - what differs from one response to the next
     else:
         fields.append(f"Content-Length: {len(body)}\r\n")
     for name, value in reply.headers:
-        if _FORBIDDEN.search(value):
+        if not value.isprintable() and _FORBIDDEN.search(value):
             raise ValueError(f"the header {name} holds a control character")
         fields.append(f"{name}: {value}\r\n")
     if not keep_alive:

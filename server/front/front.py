@@ -182,9 +182,7 @@ class Front:
             request_id=exchange.request_id,
             more_headers=self._cors.header_lines(message.headers.get("Origin")),
         )
-        return Outgoing(
-            head, body, keep_alive=keep_alive, write_timeout_s=self._settings.write_timeout_s
-        )
+        return Outgoing(head, body, keep_alive=keep_alive)
 
     def _malformed(self, status: int, code: str) -> tuple[bytes, bytes]:
         """The answer to bytes that are no request."""

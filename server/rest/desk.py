@@ -68,6 +68,6 @@ class Desk:
         """
         template, values, page, counted, exactly = filled
         who = request.principal
-        statement = template.statement(values, page, count=counted, exactly=exactly)
+        statement = template.statement(values, page, counted=counted, exactly=exactly)
         context = QueryContext(who.role, who.tenant, who.session, who.claims, request.deadline)
         return await self.router.answer(statement, context)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from server.rest.errors import ParameterMalformed, RangeUnsatisfiable, Spot
-from server.rest.request import Page
+from server.rest.request import WHOLE, Page
 
 MAX_ROWS: Final = 2**63 - 1
 """bigint, the type of LIMIT and OFFSET."""
@@ -78,6 +78,8 @@ def postgrest_page(
         RangeUnsatisfiable: The limit is negative, or nothing is left.
         ParameterMalformed: A number is none, or the offset is negative.
     """
+    if limit is None and offset is None and ranged is None and max_rows is None:
+        return WHOLE
     wanted = None if limit is None else count_of(limit, "limit")
     if wanted is not None and wanted < 0:
         raise RangeUnsatisfiable("Limit should be greater than or equal to zero.")

@@ -1,6 +1,7 @@
 """A table request as a value, free of HTTP, dialect and parameters: what both parsers make."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from server.rest.filters import Condition, Field
 from shardmap import TableName
@@ -96,8 +97,7 @@ class DeleteRows:
 TableRequest = ReadRows | InsertRows | UpdateRows | DeleteRows
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """Which rows of an ordered answer are wanted; `limit` None means all from `offset` on."""
 
     limit: int | None

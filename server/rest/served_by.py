@@ -5,7 +5,6 @@ public API leaves off.
 """
 
 from contextvars import ContextVar
-from dataclasses import replace
 from typing import Final
 
 from router import QueryContext, Result, Served, Statement
@@ -51,6 +50,6 @@ def told(handler: Handler) -> Handler:
             f"{one.shard}/{one.endpoint} ({'replica' if one.replica else 'primary'})"
             for one in answered
         )
-        return replace(reply, headers=(*reply.headers, (HEADER, names)))
+        return reply._replace(headers=(*reply.headers, (HEADER, names)))
 
     return handle

@@ -52,7 +52,7 @@ class Template:
         values: Sequence[Any] = (),
         page: Page = WHOLE,
         *,
-        count: bool = False,
+        counted: bool = False,
         exactly: int | None = None,
     ) -> Statement:
         """The statement with these values.
@@ -70,7 +70,7 @@ class Template:
                 args.append(page.offset)
             elif type(slot) is Constant:
                 args.append(slot.value)
-        return Statement(self.sql, tuple(args), self.form, count, exactly)
+        return Statement(self.sql, tuple(args), self.form, counted, exactly)
 
 
 class Draft:

@@ -1,6 +1,7 @@
 """One process that serves: opens everything, answers, drains, closes everything."""
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
@@ -24,6 +25,9 @@ from shardmap import ShardMap
 
 LAST_WRITES_S: Final = 0.5
 """After the last response is made: how long clients may take to receive it."""
+
+YOUNG_OBJECTS: Final = 50_000
+"""How many more containers than now may be alive before a collection: some 5 MB."""
 
 
 async def work(settings: Settings, shard_map: ShardMap, place: Place) -> None:
@@ -59,6 +63,7 @@ async def work(settings: Settings, shard_map: ShardMap, place: Place) -> None:
             server = front.http_server()
             connections.append(server)
             listeners.append(await loop.create_server(server, sock=listening, backlog=BACKLOG))
+        _settle_memory()
         console.tell(Level.INFO, "serving", url=shown(place.api))
 
         await stopping.wait()
@@ -67,6 +72,17 @@ async def work(settings: Settings, shard_map: ShardMap, place: Place) -> None:
             await asyncio.sleep(settings.http.drain_delay_s)
         await _drain(listeners, connections, lifecycle, settings.http.drain_timeout_s)
         console.tell(Level.INFO, "drained", left=lifecycle.in_flight)
+
+
+def _settle_memory() -> None:
+    """Keep the garbage collector from walking what lives as long as the process.
+
+    By its defaults it looks at young objects several times per request, and now and then at all
+    modules; together about 7 % of the CPU of small requests. Requests leave next to no cycles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
 
 
 async def _drain(

@@ -30,7 +30,7 @@ def planned(query):
         for arg in query.get("args", ())
     )
     statement = Statement(
-        query["sql"], args, Form[query.get("form", "ROWS")], count=query.get("count", False)
+        query["sql"], args, Form[query.get("form", "ROWS")], counted=query.get("count", False)
     )
     tenant = query.get("tenant")
     context = QueryContext(

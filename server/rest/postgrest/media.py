@@ -17,10 +17,11 @@ class Media(Enum):
     OBJECT_STRIPPED = "application/vnd.pgrst.object+json;nulls=stripped; charset=utf-8"
     CSV = "text/csv; charset=utf-8"
 
-    @property
-    def single(self) -> bool:
-        """Whether it holds exactly one row."""
-        return self in {Media.OBJECT, Media.OBJECT_STRIPPED}
+    def __init__(self, content_type: str) -> None:
+        # plain attributes: an enum's `value` and hash are calls of Python, and this is read often
+        self.content_type = content_type
+        self.single = content_type.startswith("application/vnd.pgrst.object")
+        """It holds exactly one row."""
 
 
 _MADE: Final = {

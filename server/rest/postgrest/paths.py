@@ -21,9 +21,8 @@ def profile_of(request: Request) -> str | None:
     return request.headers.get(name)
 
 
-def profiled(request: Request) -> tuple[tuple[str, str], ...]:
+def profiled(profile: str | None) -> tuple[tuple[str, str], ...]:
     """The header that names the schema of a reply, where the client chose it."""
-    profile = profile_of(request)
     return () if profile is None else (("Content-Profile", profile),)
 
 

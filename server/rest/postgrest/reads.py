@@ -35,12 +35,14 @@ class PostgrestReads:
         media = media_of(request.headers.get("Accept"))
         reading = self._reading(request, profile, media, schema)
         counted = prefer.count is not None
-        result = await self._desk.ask(request, reading._replace(counted=counted))
-        extra = (
-            *profiled(request),
+        if counted:
+            reading = reading._replace(counted=True)
+        result = await self._desk.ask(request, reading)
+        extra = profiled(profile)
+        if counted or prefer.handling is not None:
             # a count is exact, whichever was asked for
-            *applied((("count", prefer.count and "exact"), ("handling", prefer.handling))),
-        )
+            told = (("count", "exact" if counted else None), ("handling", prefer.handling))
+            extra = (*extra, *applied(told))
         return render.read(request, result, reading, media, extra)
 
     def options(self, request: Request, schema: Schema) -> Reply:

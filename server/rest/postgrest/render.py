@@ -96,7 +96,7 @@ def read(request: Request, result: Result, filled: Filled, media: Media, extra: 
         VARY,
         *extra,
     )
-    return Reply(status, b"" if request.method == "HEAD" else body, media.value, headers)
+    return Reply(status, b"" if request.method == "HEAD" else body, media.content_type, headers)
 
 
 def _location(request: Request) -> str:
@@ -134,4 +134,4 @@ def written(
     """The reply to a write: its rows if it has a body, else nothing."""
     if body is None:
         return Reply(status, headers=(*headers, VARY))
-    return Reply(status, body, media.value, (*headers, VARY))
+    return Reply(status, body, media.content_type, (*headers, VARY))

@@ -22,7 +22,7 @@ from server.rest.operands import text
 from server.rest.page import content_range
 from server.rest.postgrest import render
 from server.rest.postgrest.media import Media, body_type, media_of
-from server.rest.postgrest.paths import profiled
+from server.rest.postgrest.paths import profile_of, profiled
 from server.rest.postgrest.query import SINGLE, PostgrestQuery, postgrest_query
 from server.rest.prefer import Preferences, Return, applied
 from server.rest.query_text import pairs
@@ -61,7 +61,7 @@ class PostgrestWrites:
         headers = [
             ("Content-Range", content_range(0, 0, _counted(prefer, result))),
             *_applied(prefer, "resolution", "missing", "return", "count", "handling"),
-            *profiled(request),
+            *profiled(profile_of(request)),
         ]
         if key:
             headers += render.key_location(request, result)
@@ -110,7 +110,7 @@ class PostgrestWrites:
         headers = [
             ("Content-Range", content_range(0, result.row_count, _counted(prefer, result))),
             *_applied(prefer, "missing", "return", "count", "handling"),
-            *profiled(request),
+            *profiled(profile_of(request)),
         ]
         status = 204 if shown is None else 200
         return render.written(status, _body(shown, result, media, target.table), media, headers)
@@ -125,7 +125,7 @@ class PostgrestWrites:
         headers = [
             ("Content-Range", content_range(0, 0, _counted(prefer, result))),
             *_applied(prefer, "return", "count", "handling"),
-            *profiled(request),
+            *profiled(profile_of(request)),
         ]
         status = 204 if shown is None else 200
         return render.written(status, _body(shown, result, media, target.table), media, headers)
@@ -151,7 +151,7 @@ class PostgrestWrites:
         conflict = conflict_of(target.table, columns, named=(), tenant_column=None, merge=True)
         insert = InsertRows(target.table.name, columns, conflict, shown)
         result = await self._ask(request, insert, target, (rows.argument,), media)
-        headers = [*_applied(prefer, "return", "handling"), *profiled(request)]
+        headers = [*_applied(prefer, "return", "handling"), *profiled(profile_of(request))]
         status = 204 if shown is None else 200
         return render.written(status, _body(shown, result, media, target.table), media, headers)
 

@@ -31,7 +31,7 @@ WORDS = st.sampled_from(
 @settings(max_examples=400, deadline=None)
 @given(words=st.lists(WORDS, max_size=25), scoped=st.booleans(), service=st.booleans())
 def test_any_heap_of_words_is_analysed_or_refused_by_name(words, scoped, service):
-    ask = Ask(" ".join(words), Form.JSON, count=False)
+    ask = Ask(" ".join(words), Form.JSON, counted=False)
 
     try:
         query = analyse(ask, Caller(scoped, service), SETTING)
@@ -65,7 +65,7 @@ def mutants(draw):
 @given(sql=mutants(), scoped=st.booleans(), service=st.booleans())
 def test_any_statement_gone_wrong_is_analysed_or_refused_by_name(sql, scoped, service):
     try:
-        analyse(Ask(sql, Form.JSON, count=True), Caller(scoped, service), SETTING)
+        analyse(Ask(sql, Form.JSON, counted=True), Caller(scoped, service), SETTING)
     except RouterError as refusal:
         assert refusal.code != "P000"  # noqa: PT017 - one of two outcomes
 
@@ -74,7 +74,7 @@ def test_any_statement_gone_wrong_is_analysed_or_refused_by_name(sql, scoped, se
 @given(text=st.text(max_size=80))
 def test_any_text_is_analysed_or_refused_by_name(text):
     try:
-        analyse(Ask(text, Form.ROWS, count=False), Caller(scoped=True, service=False), SETTING)
+        analyse(Ask(text, Form.ROWS, counted=False), Caller(scoped=True, service=False), SETTING)
     except RouterError as refusal:
         assert refusal.code != "P000"  # noqa: PT017 - one of two outcomes
 

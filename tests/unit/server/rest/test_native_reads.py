@@ -25,7 +25,7 @@ async def test_a_list_is_the_array_that_postgresql_wrote(rest):
         "application/json",
     )
     assert rest.asked == (f"{ORDERS} LIMIT $1::bigint", [1000])
-    assert not rest.statement.count
+    assert not rest.statement.counted
 
 
 async def test_select_order_limit_and_offset_shape_the_statement(rest):
@@ -88,7 +88,7 @@ async def test_every_count_is_exact_and_says_so(rest, kind):
 
     reply = await rest.native("GET", f"/orders?count={kind}&offset=10")
 
-    assert rest.statement.count
+    assert rest.statement.counted
     assert ("Content-Range", "10-11/12") in reply.headers
     assert ("Preference-Applied", "count=exact") in reply.headers
 
