@@ -53,19 +53,14 @@ class Reads:
         A read that was thought to need no claims and met a policy runs again with them.
         """
         try:
-            return await self._any(group, query, context)
+            try:
+                return await self._once(group, query, context, ())
+            except TryAgain as failure:
+                return await self._again(group, query, context, failure)
         except StatementFailed as failure:
             if query.claims or failure.sqlstate != INSUFFICIENT_PRIVILEGE:
                 raise
-            return await self._any(group, query._replace(claims=True), context)
-
-    async def _any(
-        self, group: ShardEndpoints, query: ShardQuery, context: QueryContext
-    ) -> ShardReply:
-        try:
-            return await self._once(group, query, context, ())
-        except TryAgain as failure:
-            return await self._again(group, query, context, failure)
+        return await self.run(group, query._replace(claims=True), context)
 
     async def _once(
         self,

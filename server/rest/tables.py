@@ -5,7 +5,6 @@ from typing import Final
 
 from router import Schema
 from server.errors import Dialect
-from server.exchange import Reply, Request
 from server.rest import native, postgrest
 from server.rest.catalogue import Catalogue
 from server.rest.desk import Answers, Desk, TenantColumn
@@ -39,26 +38,10 @@ class Tables:
         limits: Limits,
     ) -> None:
         desk = Desk(router, Catalogue(schema), tenant_column, limits)
-        self._native = native.Native(desk)
-        self._postgrest = postgrest.Postgrest(desk)
-
-    async def native(self, request: Request) -> Reply:
-        """The reply to a request under /api/v1/tables.
-
-        Raises:
-            ServerError: The request is refused, by name.
-            RouterError: So it is by the router.
-        """
-        return await self._native.handle(request)
-
-    async def postgrest(self, request: Request) -> Reply:
-        """The reply to a request under /rest/v1.
-
-        Raises:
-            ServerError: The request is refused, by name.
-            RouterError: So it is by the router.
-        """
-        return await self._postgrest.handle(request)
+        self.native: Final[Handler] = native.Native(desk).handle
+        """Replies to requests under /api/v1/tables."""
+        self.postgrest: Final[Handler] = postgrest.Postgrest(desk).handle
+        """Replies to requests under /rest/v1."""
 
     def routes(self) -> tuple[Route, ...]:
         """Every method and path of both mounts. HEAD is served by GET."""
