@@ -3,10 +3,11 @@
 from collections import OrderedDict
 from typing import Final
 
-from router.analyse import Ask, Caller, Setting, analyse
+from router.analyse import Ask, Caller, analyse
 from router.context import SERVICE_ROLE, QueryContext
 from router.errors import RouterError
 from router.query import Query
+from router.scoping import Setting
 from router.statement import Form, Statement
 
 CACHE_ENTRIES: Final = 4096

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable
 
-from router.analyse import Setting
 from router.analyses import Analyses
 from router.backends import Backends
 from router.combine import combine
@@ -13,6 +12,7 @@ from router.plan import Plan
 from router.planner import plan
 from router.query import Query
 from router.schema import Schema
+from router.scoping import Setting
 from router.statement import Result, Statement
 from shardmap import ShardMap
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from router import Form, RouterError
-from router.analyse import Ask, Caller, Setting, analyse
+from router.analyse import Ask, Caller, analyse
 from router.parse import MAX_NESTING, parse
 from router.rewrite.splice import Edit, insertion, splice
+from router.scoping import Setting
 from shardmap import KeyType
 
 _spec = importlib.util.spec_from_file_location(

@@ -1,0 +1,103 @@
+"""The forms of a statement's text: as one shard runs it, and as each of several does."""
+
+from sqlglot import TokenType
+from sqlglot import expressions as exp
+
+from router.backends import Access
+from router.errors import StatementNotUnderstood
+from router.parse import Parsed
+from router.query import GatherForm, Reply
+from router.rewrite.envelope import read_envelope, write_envelope
+from router.rewrite.gather import gather_json, gather_rows, gatherable
+from router.rewrite.splice import Edit, splice
+from router.scopes import Region, regions
+from router.tables import Located
+
+
+class Forms:
+    """The texts of one statement. `edits` hold it to the tenant in context."""
+
+    def __init__(  # noqa: PLR0913 - what a text depends on
+        self,
+        parsed: Parsed,
+        tables: tuple[Located, ...],
+        edits: tuple[Edit, ...],
+        access: Access,
+        *,
+        json: bool,
+        counted: bool,
+    ) -> None:
+        self.parsed = parsed
+        self.tree = parsed.tree
+        self.regions = regions(parsed)
+        self.tables = tables
+        self.edits = edits
+        self.access = access
+        self.counted = counted
+        self.json = json
+
+    def reply(self) -> Reply:
+        """What one shard's rows look like."""
+        writes = isinstance(self.tree, exp.Insert | exp.Update | exp.Delete)
+        if writes and self.tree.args.get("returning") is None:
+            return Reply.COMMAND
+        return Reply.ENVELOPE if self.json else Reply.ROWS
+
+    def single(self) -> str:
+        """The text for one shard, in the form of its answer."""
+        sql = splice(self.parsed.body, self.edits)
+        if self.reply() is not Reply.ENVELOPE:
+            if self.counted:
+                raise StatementNotUnderstood("a total is counted for JSON answers of reads")
+            return sql
+        if self.access is Access.READ:
+            return read_envelope(sql, self._without_page())
+        if self.tree.args.get("with_") is not None:
+            raise StatementNotUnderstood("WITH before a write that returns JSON")
+        return write_envelope(sql)
+
+    def _without_page(self) -> str | None:
+        """The statement without ORDER BY, LIMIT and OFFSET, whose rows are the total."""
+        if not self.counted:
+            return None
+        last = max(
+            (region for region in self.regions if region.depth == 0),
+            key=lambda region: region.start,
+            default=None,
+        )
+        if last is None or isinstance(self.tree.args.get("expression"), exp.Subquery):
+            raise StatementNotUnderstood("a total of SELECT in parentheses is not counted")
+        start = _tail(last)
+        end = max(token.end + 1 for token in self.parsed.tokens if token.start < start)
+        return splice(self.parsed.sql[:end], [edit for edit in self.edits if edit.end <= end])
+
+    def several(self) -> GatherForm:
+        """The text for each of several shards, and how their answers become one.
+
+        Raises:
+            UnsupportedAcrossShards: They cannot answer together.
+        """
+        form = gatherable(self.tree, self.tables)
+        region = self.regions[0]
+        if self.reply() is Reply.ENVELOPE:
+            source = self.tables[0].use.alias
+            sql = gather_json(
+                self.parsed,
+                region,
+                form,
+                self.edits,
+                source=source,
+                counted=self._without_page(),
+            )
+        else:
+            sql = gather_rows(self.parsed, region, form, self.edits)
+        return GatherForm(sql, form.sort, form.limit, form.offset)
+
+
+def _tail(region: Region) -> int:
+    starts = [
+        region.clauses[kind].start
+        for kind in (TokenType.ORDER_BY, TokenType.LIMIT, TokenType.OFFSET, TokenType.FETCH)
+        if kind in region.clauses
+    ]
+    return min(starts, default=region.end)

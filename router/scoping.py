@@ -1,0 +1,182 @@
+"""Whose rows a statement may touch: the tenant's predicate and its proof, and the keys it names.
+
+One `Scoping` is made for each statement; the analysis asks it, nobody else.
+"""
+
+from dataclasses import dataclass
+
+from sqlglot import expressions as exp
+
+from router.errors import UnsupportedAcrossShards
+from router.parse import Parsed, parse
+from router.query import Either, Keys, Param, Scope, Source, Unbounded
+from router.rewrite.insert import InsertKeys, check_conflict, fill_edits, insert_keys
+from router.rewrite.splice import Edit
+from router.rewrite.tenant import predicate_edits, tenant_value
+from router.rewrite.update import changed_keys
+from router.schema import Schema
+from router.scopes import Use, folded, quoted, table_uses
+from router.tables import Located, Placements, locate
+from router.tenant_keys import IsKey, required_keys, scope_of
+from shardmap import KeyType
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What analysis depends on of the cluster. `version` names all of it."""
+
+    schema: Schema
+    placements: Placements
+    key_type: KeyType
+    version: str
+
+
+class Scoping:
+    """The sharded tables of one statement, and the tenants it can concern.
+
+    `param` is the position of the tenant among the arguments, counted from 0.
+    """
+
+    def __init__(
+        self,
+        parsed: Parsed,
+        tables: tuple[Located, ...],
+        setting: Setting,
+        *,
+        scoped: bool,
+        param: int,
+    ) -> None:
+        self.parsed = parsed
+        self.tree = parsed.tree
+        self.tables = tables
+        self.sharded = tuple(t for t in tables if t.tenant_column is not None)
+        self.setting = setting
+        self.scoped = scoped
+        self.param = param
+        self.keys = self._insert_keys()
+
+    def _insert_keys(self) -> InsertKeys | None:
+        targets = [t for t in self.sharded if t.use.use is Use.INSERT]
+        if not targets:
+            return None
+        target = targets[0]
+        root = isinstance(self.tree, exp.Insert)
+        if not root or target.use.node.find_ancestor(exp.Insert) is not self.tree or targets[1:]:
+            raise UnsupportedAcrossShards("an insert inside another statement")
+        column = _column(target)
+        check_conflict(self.tree, column)
+        return insert_keys(self.tree, column, self.setting.key_type)
+
+    def edits(self) -> tuple[Edit, ...]:
+        """What holds the text's sharded tables to the tenant in context; nothing without one."""
+        if not (self.scoped and self.sharded):
+            return ()
+        value = tenant_value(self.setting.key_type, self.param)
+        edits = list(predicate_edits([(t.use, _column(t)) for t in self.sharded], value))
+        if self.keys is not None and isinstance(self.tree, exp.Insert):
+            target = next(t for t in self.sharded if t.use.use is Use.INSERT)
+            edits.extend(fill_edits(self.parsed, target.use, _column(target), self.keys, value))
+        return tuple(edits)
+
+    def prove(self, sql: str) -> None:
+        """Reads the spliced text again: each sharded table must be held to the tenant in it.
+
+        The splice works on tokens, this check on the tree: both would have to be wrong in the
+        same way for a row of another tenant to be reached.
+        """
+        if not (self.scoped and self.sharded):
+            return
+        again = parse(sql)
+        tables = locate(table_uses(again), self.setting.schema, self.setting.placements)
+        for located in tables:
+            if located.tenant_column is None or located.use.use is Use.INSERT:
+                continue
+            is_key = _is_key(located, tables)
+            if Param(self.param) not in required_keys(
+                _condition(located), is_key, self.setting.key_type
+            ):
+                raise UnsupportedAcrossShards(f"table {located.name} where it stands")
+
+    def scope(self) -> Scope:
+        """The tenants that all sharded tables together can concern, beside the rows of an insert."""
+        scopes = [
+            scope_of(_condition(located), _is_key(located, self.tables), self.setting.key_type)
+            for located in self.sharded
+            if located.use.use is not Use.INSERT
+        ]
+        if self.keys is not None and not scopes:
+            return Keys(())
+        if not scopes or any(isinstance(scope, Unbounded) for scope in scopes):
+            return Unbounded()
+        return scopes[0] if len(scopes) == 1 else Either(tuple(scopes))
+
+    def required(self) -> tuple[Source, ...]:
+        """Without a tenant, an insert's are those of its rows alone: they say where it goes."""
+        inserted = self.keys.sources if self.keys is not None else ()
+        if self.keys is not None and not self.scoped:
+            return inserted
+        return inserted + tuple(
+            source
+            for located in self.sharded
+            if located.use.inner
+            for source in required_keys(
+                _condition(located), _is_key(located, self.tables), self.setting.key_type
+            )
+        )
+
+    def changed(self) -> tuple[Source, ...]:
+        """Values that an update gives the tenant column."""
+        return tuple(
+            source
+            for located in self.sharded
+            if located.use.use is Use.UPDATE
+            for source in changed_keys(located.use.node, _column(located), self.setting.key_type)
+        )
+
+    def filtered(self) -> bool:
+        """Whether every update and delete has a WHERE clause of its own."""
+        writes = self.tree.find_all(exp.Update, exp.Delete)
+        return all(node.args.get("where") is not None for node in writes)
+
+
+def _column(located: Located) -> str:
+    if located.tenant_column is None:
+        raise AssertionError("asked only of sharded tables")
+    return located.tenant_column
+
+
+def _is_key(located: Located, tables: tuple[Located, ...]) -> IsKey:
+    """Tells the tenant column of one mention of a table from other columns."""
+    column = _column(located)
+    alone = sum(other.use.region is located.use.region for other in tables) == 1
+    bare = alone and not _has_other_sources(located)
+
+    def is_key(node: exp.Expr) -> bool:
+        if not isinstance(node, exp.Column) or not isinstance(node.this, exp.Identifier):
+            return False
+        if folded(node.this) != column:
+            return False
+        qualifier = node.args.get("table")
+        return bare if qualifier is None else quoted(folded(qualifier)) == located.use.alias
+
+    return is_key
+
+
+def _condition(located: Located) -> exp.Expr | None:
+    """The WHERE of the statement part that names the table, when it filters its rows."""
+    if not located.use.inner:
+        return None
+    owner = located.use.node.find_ancestor(exp.Select, exp.Update, exp.Delete)
+    where = owner.args.get("where") if owner is not None else None
+    return where.this if where is not None else None
+
+
+def _has_other_sources(located: Located) -> bool:
+    """Whether FROM holds anything that is no table and might have a column of that name."""
+    owner = located.use.node.find_ancestor(exp.Select, exp.Update, exp.Delete)
+    if owner is None:
+        return True
+    return bool(owner.args.get("joins") or owner.args.get("laterals")) or (
+        isinstance(owner, exp.Update | exp.Delete)
+        and bool(owner.args.get("from_") or owner.args.get("using"))
+    )
