@@ -1,5 +1,6 @@
 """How a statement becomes one answer."""
 
+from router.analyses import Counts
 from router.backend_settings import BackendSettings
 from router.backends import Access, Backends, ShardQuery, ShardReply
 from router.bootstrap import by_hand, prepare_cluster, prepare_database
@@ -67,6 +68,7 @@ __all__ = [
     "CommitLost",
     "CommitUnknown",
     "ConnectionBudgetExceeded",
+    "Counts",
     "DatabaseNotPrepared",
     "Deadline",
     "DeadlineExceeded",

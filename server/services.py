@@ -8,6 +8,7 @@ from typing import Final
 
 from router import (
     BackendSettings,
+    Counts,
     PostgresBackends,
     Router,
     Schema,
@@ -45,6 +46,10 @@ class Services:
     def status(self) -> tuple[ShardStatus, ...]:
         """Every shard with its endpoints at this moment, the catalog included."""
         return self._backends.status()
+
+    def analyses(self) -> Counts:
+        """How the analyses of statements were found."""
+        return self.router.analyses.counts
 
     def current_map(self) -> ShardMap:
         """The map that requests are planned with."""

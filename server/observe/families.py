@@ -33,6 +33,7 @@ COUNTERS: Final = (
     Family("fluxshard_endpoint_changes", "Changes of an endpoint's state", (*_ENDPOINT, "state")),
     Family("fluxshard_commits_unknown", "Commits whose outcome is not known", _ENDPOINT),
     Family("fluxshard_requests_crashed", "Requests that met a mistake in this program", ("path",)),
+    Family("fluxshard_analyses", "Statements by how their analysis was found", ("found",)),
     Family("fluxshard_maps_adopted", "Shard maps taken into use"),
     Family("fluxshard_catalog_lost", "Times that the catalog went away"),
 )

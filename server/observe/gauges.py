@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
-from router import ShardStatus
+from router import Counts, ShardStatus
 from server.lifecycle import Lifecycle
 from server.observe.tally import Labels, Tally
 from shardmap import ShardMap
@@ -29,11 +29,15 @@ class Cluster(Protocol):
         """The map in use."""
         ...
 
+    def analyses(self) -> Counts:
+        """How the analyses of statements were found."""
+        ...
+
 
 class Gauges:
     """Reads this process and its connections. Calling it gives a value for each gauge.
 
-    The CPU time used so far, a counter, is noted in the tally on that occasion.
+    What is counted elsewhere (CPU time, analyses) is noted in the tally on that occasion.
     """
 
     def __init__(
@@ -51,7 +55,11 @@ class Gauges:
 
     def __call__(self) -> dict[tuple[str, Labels], float]:
         """The values, by the name of the family and its labels."""
-        self._tally.counts["process_cpu_seconds", ()] = time.process_time()
+        counts, analyses = self._tally.counts, self._cluster.analyses()
+        counts["process_cpu_seconds", ()] = time.process_time()
+        counts["fluxshard_analyses", ("text",)] = analyses.texts
+        counts["fluxshard_analyses", ("shape",)] = analyses.shapes
+        counts["fluxshard_analyses", ("miss",)] = analyses.misses
         return dict(self._readings())
 
     def _readings(self) -> Iterator[Reading]:

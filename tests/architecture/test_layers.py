@@ -20,6 +20,7 @@ PURE_ROUTER = {
     "freshness",
     "functions",
     "introspection",
+    "literals",
     "observe",
     "parse",
     "plan",

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import orjson
 import pytest
 
-from router import EndpointStatus, ShardDown, ShardStatus
+from router import Counts, EndpointStatus, ShardDown, ShardStatus
 from server.admin import Health, Metrics
 from server.errors import Dialect
 from server.lifecycle import Lifecycle
@@ -52,6 +52,9 @@ class Cluster:
     def schema(self):
         if not self.schema_known:
             raise ShardDown(CATALOG, "not read yet")
+
+    def analyses(self):
+        return Counts(texts=3, shapes=2, misses=1)
 
     def current_map(self):
         return self
@@ -177,6 +180,16 @@ def test_gauges_tell_of_connections_shards_and_endpoints():
     assert found["fluxshard_endpoint_lag_bytes", ("s0", "s0-b")] == 16
     assert found["fluxshard_map_epoch", ()] == 4
     assert found["process_resident_memory_bytes", ()] > 1_000_000
+
+
+def test_how_analyses_were_found_is_counted():
+    tally = Tally()
+
+    Gauges(tally, Lifecycle(), lambda: 0, Cluster((shard("s0"),)))()
+
+    assert tally.counts["fluxshard_analyses", ("text",)] == 3
+    assert tally.counts["fluxshard_analyses", ("shape",)] == 2
+    assert tally.counts["fluxshard_analyses", ("miss",)] == 1
 
 
 def test_a_database_that_is_shard_and_catalog_has_its_pool_counted_once():
