@@ -27,7 +27,7 @@ from router.query import (
 )
 from router.rewrite.splice import splice
 from router.schema import Kind
-from router.scopes import Use, table_uses
+from router.scopes import Use, regions, table_uses
 from router.scoping import Scoping, Setting
 from router.statement import Form
 from router.tables import check_names, locate
@@ -71,7 +71,10 @@ class _Analysis:
         self.setting = setting
         self.parsed: Parsed = parse(ask.sql)
         self.tree = self.parsed.tree
-        self.tables = locate(table_uses(self.parsed), setting.schema, setting.placements)
+        self.regions = regions(self.parsed)
+        self.tables = locate(
+            table_uses(self.parsed, self.regions), setting.schema, setting.placements
+        )
         self.sharded = tuple(t for t in self.tables if t.tenant_column is not None)
         self.functions = functions_of(self.tree)
         self.access = self._access()
@@ -89,6 +92,7 @@ class _Analysis:
         scoping.prove(splice(self.parsed.body, edits))
         forms = Forms(
             self.parsed,
+            self.regions,
             self.tables,
             edits,
             self.access,

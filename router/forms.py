@@ -10,7 +10,7 @@ from router.query import GatherForm, Reply
 from router.rewrite.envelope import read_envelope, write_envelope
 from router.rewrite.gather import gather_json, gather_rows, gatherable
 from router.rewrite.splice import Edit, splice
-from router.scopes import Region, regions
+from router.scopes import Region
 from router.tables import Located
 
 
@@ -20,6 +20,7 @@ class Forms:
     def __init__(  # noqa: PLR0913 - what a text depends on
         self,
         parsed: Parsed,
+        found: tuple[Region, ...],
         tables: tuple[Located, ...],
         edits: tuple[Edit, ...],
         access: Access,
@@ -29,7 +30,7 @@ class Forms:
     ) -> None:
         self.parsed = parsed
         self.tree = parsed.tree
-        self.regions = regions(parsed)
+        self.regions = found
         self.tables = tables
         self.edits = edits
         self.access = access

@@ -6,7 +6,6 @@ reasons about a statement other than the one that runs.
 """
 
 import re
-from itertools import pairwise
 from typing import Final
 
 from sqlglot import Token, TokenType
@@ -65,15 +64,16 @@ def check_tokens(sql: str, tokens: list[Token]) -> None:
     Raises:
         StatementNotUnderstood: Such text is there.
     """
-    at = 0
+    at, before = 0, ""
     for token in tokens:
-        _check_gap(sql, at, token.start)
+        if token.start > at and sql[at : token.start] != " ":
+            _check_gap(sql, at, token.start)
         at = token.end + 1
         if token.token_type is TokenType.PARAMETER and token.text != "$":
             raise StatementNotUnderstood(f"the operator {token.text[:1]} is not understood")
-    for token, following in pairwise(tokens):
-        if following.token_type is TokenType.L_PAREN and token.text.lower() in _FOREIGN:
-            raise StatementNotUnderstood(f"the function {token.text.lower()} is not understood")
+        if token.token_type is TokenType.L_PAREN and before.lower() in _FOREIGN:
+            raise StatementNotUnderstood(f"the function {before.lower()} is not understood")
+        before = token.text
 
 
 def _check_gap(sql: str, start: int, end: int) -> None:
@@ -105,19 +105,35 @@ def check_tree(tree: exp.Expr, tokens: list[Token]) -> None:
     Raises:
         StatementNotUnderstood: Names the part.
     """
-    if (opaque := tree.find(exp.Command, exp.Merge)) is not None:
-        name = opaque.this if isinstance(opaque, exp.Command) else "MERGE"
-        raise StatementNotUnderstood(f"{name} is not understood")
+    nodes = list(tree.walk())
+    for node in nodes:
+        if isinstance(node, exp.Command | exp.Merge):
+            name = node.this if isinstance(node, exp.Command) else "MERGE"
+            raise StatementNotUnderstood(f"{name} is not understood")
     written = sum(token.token_type is TokenType.SELECT for token in tokens)
-    if written != sum(1 for _ in tree.find_all(exp.Select)):
+    if written != sum(isinstance(node, exp.Select) for node in nodes):
         raise StatementNotUnderstood("the statement is not understood as a whole")
-    for node in tree.find_all(*_PARTS):
-        allowed = next(parts for kind, parts in _PARTS.items() if isinstance(node, kind))
+    for node in nodes:
+        allowed = _parts_of(type(node))
+        if allowed is None:
+            continue
         for part, value in node.args.items():
             if value and part not in allowed:
                 raise StatementNotUnderstood(f"{part.rstrip('_').upper()} is not understood")
         if isinstance(node, exp.Join):
             _check_join(node)
+
+
+def _parts_of(kind: type[exp.Expr]) -> frozenset[str] | None:
+    """The parts that nodes of a kind may have; None: any."""
+    if kind not in _PARTS_BY_KIND:
+        _PARTS_BY_KIND[kind] = next(
+            (parts for known, parts in _PARTS.items() if issubclass(kind, known)), None
+        )
+    return _PARTS_BY_KIND[kind]
+
+
+_PARTS_BY_KIND: Final[dict[type[exp.Expr], frozenset[str] | None]] = {}
 
 
 def _check_join(join: exp.Join) -> None:

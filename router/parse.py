@@ -5,15 +5,14 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-import sqlglot
-from sqlglot import Token, TokenType
+from sqlglot import Dialect, Token, TokenType
 from sqlglot import expressions as exp
 from sqlglot.errors import SqlglotError
 
 from router.errors import SeveralStatements, StatementNotUnderstood
 from router.grammar import check_tokens, check_tree
 
-DIALECT: Final = "postgres"
+_POSTGRES: Final = Dialect.get_or_raise("postgres")
 
 # sqlglot logs the text of statements that it reads as opaque commands; texts may hold values.
 logging.getLogger("sqlglot").disabled = True
@@ -77,11 +76,11 @@ _END: Final = TokenType.SEMICOLON
 
 def _read(sql: str) -> tuple[list[Token], list[exp.Expr | None]]:
     try:
-        tokens = sqlglot.tokenize(sql, dialect=DIALECT)
+        tokens = _POSTGRES.tokenize(sql)
         _bound_nesting(tokens)
         _refuse_unicode_escapes(tokens)
         check_tokens(sql, tokens)
-        return tokens, sqlglot.parse(sql, dialect=DIALECT)
+        return tokens, _POSTGRES.parser().parse(tokens, sql)
     except StatementNotUnderstood:
         raise
     except SqlglotError as error:

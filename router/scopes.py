@@ -105,9 +105,8 @@ def regions(parsed: Parsed) -> tuple[Region, ...]:
     return tuple(sorted(_Scan(parsed.tokens).run(), key=lambda region: region.start))
 
 
-def table_uses(parsed: Parsed) -> tuple[TableUse, ...]:
-    """Every mention of a table (not of a CTE, nor of a function in FROM)."""
-    found = regions(parsed)
+def table_uses(parsed: Parsed, found: tuple[Region, ...]) -> tuple[TableUse, ...]:
+    """Every mention of a table (not of a CTE, nor of a function in FROM), given its regions."""
     return tuple(_uses(parsed.tree, found))
 
 

@@ -15,7 +15,7 @@ from router.rewrite.splice import Edit
 from router.rewrite.tenant import predicate_edits, tenant_value
 from router.rewrite.update import changed_keys
 from router.schema import Schema
-from router.scopes import Use, folded, quoted, table_uses
+from router.scopes import Use, folded, quoted, regions, table_uses
 from router.tables import Located, Placements, locate
 from router.tenant_keys import IsKey, required_keys, scope_of
 from shardmap import KeyType
@@ -87,7 +87,9 @@ class Scoping:
         if not (self.scoped and self.sharded):
             return
         again = parse(sql)
-        tables = locate(table_uses(again), self.setting.schema, self.setting.placements)
+        tables = locate(
+            table_uses(again, regions(again)), self.setting.schema, self.setting.placements
+        )
         for located in tables:
             if located.tenant_column is None or located.use.use is Use.INSERT:
                 continue
