@@ -44,7 +44,7 @@ SHARD = ShardId("shard_0")
 
 def steps() -> Mapping[str, float]:
     """The cost of each step; the best of some repetitions, since noise only ever adds."""
-    shard_map, schema = _map(), _schema()
+    shard_map, schema = point_map(), point_schema()
     router = Router(_Instant(), lambda: shard_map, lambda: schema)
     limits = Limits(
         default_page_size=1000,
@@ -125,7 +125,8 @@ def _await(call: Callable[[], object]) -> float:
     return _cost(run)
 
 
-def _map() -> ShardMap:
+def point_map() -> ShardMap:
+    """A map of one shard with the table of points."""
     endpoint = Endpoint("a", "127.0.0.1", 5432, "bench", "bench")
     return ShardMap(
         cluster_id="bench",
@@ -139,7 +140,8 @@ def _map() -> ShardMap:
     )
 
 
-def _schema() -> Schema:
+def point_schema() -> Schema:
+    """The table of points."""
     kinds = {
         "tenant_id": ("int4", "N"),
         "id": ("int8", "N"),
