@@ -1,17 +1,20 @@
 """How a statement becomes one answer."""
 
 from router.analyses import Counts
+from router.assumed import assumed_schema
 from router.backend_settings import BackendSettings
 from router.backends import Access, Backends, ShardQuery, ShardReply
 from router.bootstrap import by_hand, prepare_cluster, prepare_database
 from router.budget import ServerBudget, connection_budget
 from router.context import SERVICE_ROLE, Deadline, QueryContext
+from router.declared import declared_schema
 from router.errors import (
     AccessRefused,
     CommitUnknown,
     ConnectionBudgetExceeded,
     DatabaseNotPrepared,
     DeadlineExceeded,
+    DeclarationNotUnderstood,
     FilterRequired,
     FunctionRefused,
     IdentityMismatch,
@@ -38,6 +41,7 @@ from router.errors import (
     TenantRequired,
     UnsupportedAcrossShards,
 )
+from router.explain import Explanation
 from router.freshness import Floors, Position, SharedFloors
 from router.observe import (
     CommitLost,
@@ -72,8 +76,10 @@ __all__ = [
     "DatabaseNotPrepared",
     "Deadline",
     "DeadlineExceeded",
+    "DeclarationNotUnderstood",
     "EndpointChanged",
     "EndpointStatus",
+    "Explanation",
     "FilterRequired",
     "Floors",
     "Form",
@@ -126,8 +132,10 @@ __all__ = [
     "TenantKeyNull",
     "TenantRequired",
     "UnsupportedAcrossShards",
+    "assumed_schema",
     "by_hand",
     "connection_budget",
+    "declared_schema",
     "prepare_cluster",
     "prepare_database",
 ]

@@ -28,6 +28,7 @@ RouterError
 ├── SetupRefused                       the operator must change something        the server does not start
 │   ├── DatabaseNotPrepared       P501
 │   └── ConnectionBudgetExceeded  P502
+├── DeclarationNotUnderstood      P520  the operator must change the SQL of a schema   nothing was run
 ├── CommitUnknown                 500  P302  the outcome is not known          look before repeating
 └── StatementFailed               PostgreSQL said no: its SQLSTATE, message, detail and hint pass through
 
@@ -257,6 +258,12 @@ class ConnectionBudgetExceeded(SetupRefused):
             hint="Lower FLUXBASE_DATABASE_MAX_CONNECTIONS or the number of workers, or raise"
             " max_connections of the server.",
         )
+
+
+class DeclarationNotUnderstood(RouterError):
+    """The SQL text that should say which tables there are cannot be read."""
+
+    code = "P520"
 
 
 class StatementFailed(RouterError):

@@ -1,9 +1,129 @@
-"""A plan as plain data, for people, goldens and the command line."""
+"""A plan as plain data, for people, goldens, the command line and the console."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, assert_never
 
-from router.plan import AnyShard, EveryShard, Merge, OneShard, Plan, Route, Single, SomeShards
-from router.query import Reply, SortKey
+from router.backends import Access, ShardQuery
+from router.context import QueryContext
+from router.errors import RouterError
+from router.plan import (
+    AnyShard,
+    EveryShard,
+    Merge,
+    OneShard,
+    Plan,
+    Route,
+    Single,
+    SomeShards,
+    shards_of,
+)
+from router.planner import concerned
+from router.query import Query, Reply, SortKey, Target
+from router.statement import Statement
+from shardmap import PinUnit, ShardId, ShardMap, TenantId, slot_of
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where the map has one tenant, and which of its entries says so."""
+
+    tenant: TenantId
+    slot: int
+    pinned: bool
+    unit_epoch: int
+    shard: ShardId
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything that is decided about one statement before it runs.
+
+    `tenants` are those whose rows it concerns; none: any tenant's, or no tenant's at all. A
+    refused statement has neither plan nor tenants.
+    """
+
+    epoch: int
+    rule: str
+    tenants: tuple[Home, ...] = ()
+    plan: Plan | None = None
+    origins: tuple[str, ...] = ()
+    """Where each argument comes from."""
+    refusal: RouterError | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """The decision: a row of a report on many statements."""
+        plan = self.plan
+        if plan is None:
+            return {
+                "access": "refused",
+                "route": None,
+                "shards": [],
+                "tenant_keys": [],
+                "combine": None,
+                "refusal": _refusal(self.refusal),
+            }
+        return {
+            "access": plan.query.access.name.lower(),
+            "route": _kind(plan.route),
+            "shards": list(shards_of(plan.route)),
+            "tenant_keys": [home.tenant for home in self.tenants],
+            "combine": _combine(plan),
+            "refusal": None,
+        }
+
+    def document(self) -> dict[str, Any]:
+        """The decision with its reasons, and what each shard runs."""
+        found = self.summary()
+        found["rule"] = self.rule
+        found["map_epoch"] = self.epoch
+        found["tenants"] = [
+            {
+                "tenant": home.tenant,
+                "slot": home.slot,
+                "unit": "pin" if home.pinned else "slot",
+                "unit_epoch": home.unit_epoch,
+                "shard": home.shard,
+            }
+            for home in self.tenants
+        ]
+        if self.plan is not None:
+            found["reply"] = _reply(self.plan.reply)
+            found["claims"] = self.plan.query.claims
+            found["statements"] = [
+                {"shard": shard, "sql": query.sql, "args": self._arguments(query)}
+                for shard, query in _statements(self.plan)
+            ]
+        return found
+
+    def _arguments(self, query: ShardQuery) -> list[dict[str, Any]]:
+        shown = _shown(query.args)
+        return [
+            {"value": value, "origin": origin}
+            for value, origin in zip(shown, self.origins, strict=False)
+        ]
+
+
+def explanation(
+    query: Query, plan: Plan, statement: Statement, context: QueryContext, shard_map: ShardMap
+) -> Explanation:
+    """What was decided for a statement, and by which rule."""
+    tenants = _concerned(query, statement, context)
+    origins = [f"argument {number} of the statement" for number in range(1, query.parameters + 1)]
+    if query.scoped:
+        origins.append("the tenant in context")
+    return Explanation(
+        epoch=shard_map.epoch,
+        rule=_rule(query, context, tenants),
+        tenants=tuple(_home(tenant, shard_map) for tenant in _ordered(tenants)),
+        plan=plan,
+        origins=tuple(origins),
+    )
+
+
+def refused(refusal: RouterError, shard_map: ShardMap) -> Explanation:
+    """A refusal as an explanation."""
+    return Explanation(shard_map.epoch, f"{refusal.code}: {refusal.message}", refusal=refusal)
 
 
 def explain(plan: Plan) -> dict[str, Any]:
@@ -13,24 +133,101 @@ def explain(plan: Plan) -> dict[str, Any]:
         "access": plan.query.access.name.lower(),
         "claims": plan.query.claims,
         "sql": plan.query.sql,
-        "args": [str(arg) if arg is not None else None for arg in plan.query.args],
+        "args": _shown(plan.query.args),
         "reply": _reply(plan.reply),
         "combine": _combine(plan),
     }
 
 
-def _route(route: Route) -> str:
+def _concerned(
+    query: Query, statement: Statement, context: QueryContext
+) -> frozenset[TenantId] | None:
+    if query.target is not Target.SHARDED:
+        return frozenset()
+    if context.tenant is not None:
+        return frozenset({context.tenant})
+    return concerned(query, statement.args)
+
+
+def _ordered(tenants: frozenset[TenantId] | None) -> list[TenantId]:
+    """In a fixed order: numbers by value."""
+    return sorted(tenants or (), key=lambda tenant: (len(tenant), tenant))
+
+
+def _home(tenant: TenantId, shard_map: ShardMap) -> Home:
+    unit = shard_map.unit(tenant)
+    return Home(
+        tenant=tenant,
+        slot=slot_of(tenant),
+        pinned=isinstance(unit, PinUnit),
+        unit_epoch=shard_map.unit_epoch(unit),
+        shard=shard_map.owner(tenant),
+    )
+
+
+def _rule(query: Query, context: QueryContext, tenants: frozenset[TenantId] | None) -> str:
+    writes = query.access is Access.WRITE
+    match query.target:
+        case Target.SHARDED:
+            return _sharded_rule(query, context, tenants)
+        case Target.REFERENCE if writes:
+            return "a reference table is written wherever it is: on every shard"
+        case Target.REFERENCE:
+            return "reference tables only: any shard has all rows"
+        case Target.GLOBAL:
+            return "global tables: the catalog's database has them"
+        case Target.UNSHARDED:
+            return "unsharded tables: the one shard there is"
+        case Target.NOTHING:
+            return "no table: any shard"
+        case _:
+            assert_never(query.target)
+
+
+def _sharded_rule(query: Query, context: QueryContext, tenants: frozenset[TenantId] | None) -> str:
+    if context.tenant is not None:
+        return "the tenant in context: its shard, every sharded table held to its rows"
+    if tenants is None:
+        return "no tenant in context and none named: every shard that is a tenant's home"
+    if not tenants:
+        return "no tenant can match: any shard says so"
+    if query.inserts:
+        return "no tenant in context: the shards of the tenants whose rows are inserted"
+    return "no tenant in context: the shards of the tenants that the statement names"
+
+
+def _refusal(refusal: RouterError | None) -> dict[str, Any] | None:
+    if refusal is None:
+        return None
+    return {"code": refusal.code, "message": refusal.message, "hint": refusal.hint}
+
+
+def _statements(plan: Plan) -> Iterator[tuple[ShardId, ShardQuery]]:
+    """What each shard runs."""
+    for shard in shards_of(plan.route):
+        yield shard, plan.query
+
+
+def _shown(args: tuple[object, ...]) -> list[str | None]:
+    return [str(arg) if arg is not None else None for arg in args]
+
+
+def _kind(route: Route) -> str:
     match route:
-        case OneShard(shard):
-            return f"one: {shard}"
-        case AnyShard(shard):
-            return f"any: {shard}"
-        case SomeShards(shards):
-            return f"some: {', '.join(shards)}"
-        case EveryShard(shards):
-            return f"every: {', '.join(shards)}"
+        case OneShard():
+            return "one"
+        case AnyShard():
+            return "any"
+        case SomeShards():
+            return "some"
+        case EveryShard():
+            return "every"
         case _:
             assert_never(route)
+
+
+def _route(route: Route) -> str:
+    return f"{_kind(route)}: {', '.join(shards_of(route))}"
 
 
 def _reply(reply: Reply) -> str:

@@ -99,10 +99,7 @@ def _unscoped(
     query: Query, statement: Statement, context: QueryContext, shard_map: ShardMap
 ) -> Plan:
     args = statement.args
-    tenants = _tenants(query.scope, args, query.key_type)
-    if query.inserts:
-        inserted = frozenset(_inserted(query, args))
-        tenants = None if tenants is None else inserted | tenants
+    tenants = concerned(query, args)
     if tenants is None:
         shards = shard_map.homes
     else:
@@ -116,6 +113,20 @@ def _unscoped(
         return _single(query, statement, OneShard(shards[0]), context)
     route = EveryShard(shards) if tenants is None else SomeShards(shards)
     return _gathered(query, statement, route)
+
+
+def concerned(query: Query, args: Args) -> frozenset[TenantId] | None:
+    """The tenants whose rows a statement concerns by its own keys; None: any tenant's.
+
+    Raises:
+        QueryRefused: A key is not of the map's type, or a row to be inserted has none.
+        TenantKeyNull: A row to be inserted has NULL.
+    """
+    tenants = _tenants(query.scope, args, query.key_type)
+    if not query.inserts:
+        return tenants
+    inserted = frozenset(_inserted(query, args))
+    return None if tenants is None else inserted | tenants
 
 
 def _written(

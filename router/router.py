@@ -7,6 +7,8 @@ from router.analyses import Analyses
 from router.backends import Backends
 from router.combine import combine
 from router.context import QueryContext
+from router.errors import RouterError
+from router.explain import Explanation, explanation, refused
 from router.gather import gather
 from router.plan import Plan
 from router.planner import plan
@@ -51,6 +53,16 @@ class Router:
         """What `answer` would do, without doing it."""
         shard_map = self._map()
         return plan(self._query(statement, context, shard_map), statement, context, shard_map)
+
+    def explain(self, statement: Statement, context: QueryContext) -> Explanation:
+        """What `answer` would do and why; a refusal is an explanation like any other."""
+        shard_map = self._map()
+        try:
+            query = self._query(statement, context, shard_map)
+            route = plan(query, statement, context, shard_map)
+        except RouterError as refusal:
+            return refused(refusal, shard_map)
+        return explanation(query, route, statement, context, shard_map)
 
     @property
     def analyses(self) -> Analyses:

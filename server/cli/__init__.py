@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-COMMANDS: Final = ("serve", "config", "token", "map", "cluster", "demo")
+COMMANDS: Final = ("serve", "config", "token", "map", "explain", "cluster", "demo")
 """Each is a module of this package that calls its click command `command`. It is imported when it
 is asked for, so that `fluxshard cluster` does not pay for the server, nor fail with it."""
 

@@ -14,7 +14,9 @@ FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "core", "misc", "manage
 PURE_ROUTER = {
     "analyse",
     "analyses",
+    "assumed",
     "combine",
+    "declared",
     "errors",
     "explain",
     "freshness",
