@@ -3,7 +3,7 @@
 from router.analyses import Counts
 from router.assumed import assumed_schema
 from router.backend_settings import BackendSettings
-from router.backends import Access, Backends, ShardQuery, ShardReply
+from router.backends import Access, Backends, ShardQuery, ShardReply, ShardRows
 from router.bootstrap import by_hand, prepare_cluster, prepare_database
 from router.budget import ServerBudget, connection_budget
 from router.context import SERVICE_ROLE, Deadline, QueryContext
@@ -60,10 +60,20 @@ from router.postgres import PostgresBackends
 from router.router import Router
 from router.schema import Column, Kind, Schema, Table
 from router.shards import EndpointStatus, ShardStatus
-from router.statement import Form, JsonRows, Result, Served, Statement
+from router.statement import (
+    WHOLE_ROWS,
+    Form,
+    JsonRows,
+    Piece,
+    Result,
+    Served,
+    Statement,
+)
+from router.stream import Stream
 
 __all__ = [
     "SERVICE_ROLE",
+    "WHOLE_ROWS",
     "Access",
     "AccessRefused",
     "BackendSettings",
@@ -92,6 +102,7 @@ __all__ = [
     "Observation",
     "Observer",
     "OtherTenant",
+    "Piece",
     "Plan",
     "PoolTimeout",
     "Position",
@@ -116,6 +127,7 @@ __all__ = [
     "ShardDown",
     "ShardQuery",
     "ShardReply",
+    "ShardRows",
     "ShardStatus",
     "ShardUnavailable",
     "SharedFloors",
@@ -124,6 +136,7 @@ __all__ = [
     "StatementFailed",
     "StatementNotUnderstood",
     "StatementServed",
+    "Stream",
     "Table",
     "TableNotPlaced",
     "TenantKeyChanged",

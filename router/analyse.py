@@ -117,6 +117,7 @@ class _Analysis:
             filtered=scoping.filtered(),
             gather=gather,
             gather_refusal=refusal,
+            stream=forms.stream(),
             total=self.ask.counted,
             reply=reply,
         )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
-from router.context import QueryContext
+from router.context import Deadline, QueryContext
 from router.statement import Served
 from shardmap import ShardId
 
@@ -48,6 +48,33 @@ class ShardReply(NamedTuple):
     served: Served
 
 
+class ShardRows(Protocol):
+    """The rows of one shard's read, from a cursor that is open on its server.
+
+    It occupies a connection until its last batch has been taken, or it is abandoned.
+    """
+
+    served: Served
+    columns: tuple[str, ...]
+
+    async def batch(self) -> Sequence[tuple[object, ...]]:
+        """The next rows, as many as fit into a bounded memory; none: there are no more.
+
+        Raises only errors of `router.errors`; after one there are no more. It is not repeated
+        elsewhere: another server's rows would not continue these.
+        """
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing more to be fetched from the server."""
+        ...
+
+    def abandon(self) -> None:
+        """Take no more rows; the connection is freed. Harmless at any time, and at once."""
+        ...
+
+
 class Backends(Protocol):
     """Runs statements on shards: on a fresh enough replica, or on the primary.
 
@@ -57,4 +84,14 @@ class Backends(Protocol):
 
     async def run(self, shard: ShardId, query: ShardQuery, context: QueryContext) -> ShardReply:
         """The shard's answer."""
+        ...
+
+    async def open(
+        self, shard: ShardId, query: ShardQuery, context: QueryContext, until: Deadline
+    ) -> ShardRows:
+        """The shard's answer to a read as rows that are fetched when they are asked for.
+
+        The first batch is there: it holds up to `WHOLE_ROWS` + 1 rows, and until then the read is
+        repeated like any other. The context's time is for each batch, `until` for all of them.
+        """
         ...

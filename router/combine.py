@@ -1,20 +1,17 @@
 """Replies of shards to one Result: passed on, or merged by PostgreSQL's order and then cut."""
 
-import math
-from collections.abc import Callable, Sequence
-from decimal import Decimal
-from typing import Any, assert_never
+from collections.abc import Sequence
+from typing import assert_never
 
 from router.backends import ShardReply
 from router.errors import RowCountUnexpected
+from router.order import Row, sort_rows
 from router.plan import Merge, Plan, Single
-from router.query import Reply, SortKey
+from router.query import Reply
 from router.statement import Result
 
 SEPARATOR = ", \n "
 """What `json_agg` writes between two rows."""
-
-Row = tuple[Any, ...]
 
 
 def combine(plan: Plan, replies: Sequence[ShardReply], exactly: int | None = None) -> Result:
@@ -59,7 +56,9 @@ def _merged(plan: Plan, merge: Merge, replies: Sequence[ShardReply]) -> Result:
         keys = len(merge.sort)
         columns = replies[0].columns
         width = len(columns) - keys
-        rows = _cut(_sorted([r for reply in replies for r in reply.rows], merge.sort, width), merge)
+        gathered = [row for reply in replies for row in reply.rows]
+        sort_rows(gathered, merge.sort, width)
+        rows = _cut(gathered, merge)
         return Result(len(rows), columns[:width], [row[:width] for row in rows], served=served)
     total = 0
     found: list[Row] = []
@@ -70,7 +69,8 @@ def _merged(plan: Plan, merge: Merge, replies: Sequence[ShardReply]) -> Result:
             found.extend(zip(*arrays, strict=True))
         if plan.total:
             total += first[len(merge.sort) + 1]
-    rows = _cut(_sorted(found, merge.sort, 1), merge)
+    sort_rows(found, merge.sort, 1)
+    rows = _cut(found, merge)
     return Result(
         row_count=len(rows),
         body="[" + SEPARATOR.join([row[0] for row in rows]) + "]",
@@ -82,30 +82,3 @@ def _merged(plan: Plan, merge: Merge, replies: Sequence[ShardReply]) -> Result:
 def _cut(rows: list[Row], merge: Merge) -> list[Row]:
     end = None if merge.limit is None else merge.offset + merge.limit
     return rows[merge.offset : end]
-
-
-def _sorted(rows: list[Row], sort: Sequence[SortKey], first: int) -> list[Row]:
-    """Sorts by the key columns that begin at `first`: stable passes from the last key to the first.
-
-    The runs of each shard arrive in order, which the sort finds and merges in linear time.
-    """
-    for index in reversed(range(len(sort))):
-        rows.sort(key=_key(first + index, sort[index]), reverse=sort[index].descending)
-    return rows
-
-
-def _key(column: int, order: SortKey) -> Callable[[Row], tuple[Any, ...]]:
-    """Sort key of one column: NULLs by rank, NaN above every number (PostgreSQL's order)."""
-    null = (0,) if order.nulls_first != order.descending else (2,)
-
-    def key(row: Row) -> tuple[Any, ...]:
-        value = row[column]
-        if value is None:
-            return null
-        if isinstance(value, float) and math.isnan(value):
-            return (1, 1)
-        if isinstance(value, Decimal) and value.is_nan():
-            return (1, 1)
-        return (1, 0, value)
-
-    return key

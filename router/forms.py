@@ -6,11 +6,17 @@ from sqlglot import expressions as exp
 from router.backends import Access
 from router.errors import StatementNotUnderstood
 from router.parse import Parsed
-from router.query import GatherForm, Reply
-from router.rewrite.envelope import read_envelope, write_envelope
-from router.rewrite.gather import gather_json, gather_rows, gatherable
+from router.query import GatherForm, Reply, StreamForm
+from router.rewrite.envelope import (
+    capped_envelope,
+    json_rows,
+    read_envelope,
+    write_envelope,
+)
+from router.rewrite.gather import gather_json, gather_json_rows, gather_rows, gatherable
 from router.rewrite.splice import Edit, splice
 from router.scopes import Region
+from router.statement import WHOLE_ROWS
 from router.tables import Located
 
 
@@ -57,6 +63,13 @@ class Forms:
             raise StatementNotUnderstood("WITH before a write that returns JSON")
         return write_envelope(sql)
 
+    def stream(self) -> StreamForm | None:
+        """The texts for an answer in pieces from one shard; None: it is given whole."""
+        if self.access is Access.WRITE or self.counted or not self.json:
+            return None
+        sql = splice(self.parsed.body, self.edits)
+        return StreamForm(capped_envelope(sql, WHOLE_ROWS + 1), json_rows(sql))
+
     def _without_page(self) -> str | None:
         """The statement without ORDER BY, LIMIT and OFFSET, whose rows are the total."""
         if not self.counted:
@@ -90,9 +103,10 @@ class Forms:
                 source=source,
                 counted=self._without_page(),
             )
+            rows = gather_json_rows(self.parsed, region, form, self.edits, source=source)
         else:
-            sql = gather_rows(self.parsed, region, form, self.edits)
-        return GatherForm(sql, form.sort, form.limit, form.offset)
+            sql = rows = gather_rows(self.parsed, region, form, self.edits)
+        return GatherForm(sql, form.sort, form.limit, form.offset, rows)
 
 
 def _tail(region: Region) -> int:

@@ -24,12 +24,12 @@ async def gather(plan: Plan, backends: Backends, context: QueryContext) -> Seque
                 tasks.create_task(backends.run(shard, plan.query, context)) for shard in shards
             ]
     except ExceptionGroup as failures:
-        raise _first(failures) from failures
+        raise first_failure(failures) from failures
     return [task.result() for task in running]
 
 
-def _first(failures: ExceptionGroup[Exception]) -> Exception:
+def first_failure(failures: ExceptionGroup[Exception]) -> Exception:
     """The first of our own errors, else the first of any kind."""
     ours = failures.subgroup(RouterError)
     found = (ours or failures).exceptions[0]
-    return _first(found) if isinstance(found, ExceptionGroup) else found
+    return first_failure(found) if isinstance(found, ExceptionGroup) else found

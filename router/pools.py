@@ -67,6 +67,8 @@ class EndpointPool:
         self._in_use: set[HeldConnection] = set()
         self._leaving: set[HeldConnection] = set()
         """Being closed, by a task each."""
+        self.cursors = asyncio.Semaphore(max(1, self._limit // 2))
+        """Places for connections that a slow client may occupy: never all of them."""
         self._size = 0
         """Open, opening and closing ones: what the server may count."""
         self._waiting: deque[asyncio.Future[HeldConnection | None]] = deque()

@@ -5,9 +5,10 @@ from types import TracebackType
 from typing import Self
 
 from router.backend_settings import BackendSettings
-from router.backends import Access, ShardQuery, ShardReply
+from router.backends import Access, ShardQuery, ShardReply, ShardRows
 from router.connection import LoginSource
-from router.context import QueryContext
+from router.context import Deadline, QueryContext
+from router.cursors import Cursors
 from router.errors import ShardDown
 from router.faults import Faults
 from router.freshness import Floors
@@ -16,7 +17,7 @@ from router.live_map import LiveMap
 from router.observe import Observer
 from router.reads import Reads
 from router.schema import Schema
-from router.shards import ShardStatus
+from router.shards import ShardEndpoints, ShardStatus
 from router.tasks import TaskOwner
 from router.writes import Writes
 from shardmap import ShardId, ShardMap
@@ -43,6 +44,7 @@ class PostgresBackends:
         self._schema = KnownSchema(self._live, settings, self._owner, observe)
         faults = Faults(settings, observe, self._schema.refresh_later)
         self._reads = Reads(settings, floors, faults, observe)
+        self._cursors = Cursors(settings, floors, faults, observe)
         self._writes = Writes(floors, faults, observe)
 
     async def __aenter__(self) -> Self:
@@ -73,12 +75,22 @@ class PostgresBackends:
             StatementFailed: PostgreSQL refused the statement.
             RowCountUnexpected: The statement gave another number of rows than asked for.
         """
-        group = self._live.groups.get(shard)
-        if group is None:
-            raise ShardDown(shard, f"the shard map in use has no shard {shard}")
+        group = self._group(shard)
         if query.access is Access.READ:
             return await self._reads.run(group, query, context)
         return await self._writes.run(group, query, context)
+
+    async def open(
+        self, shard: ShardId, query: ShardQuery, context: QueryContext, until: Deadline
+    ) -> ShardRows:
+        """The shard's answer to a read, as rows that are fetched when they are asked for.
+
+        Raises:
+            ShardUnavailable: Nobody can answer now.
+            DeadlineExceeded: The request's time ran out.
+            StatementFailed: PostgreSQL refused the statement.
+        """
+        return await self._cursors.open(self._group(shard), query, context, until)
 
     async def adopt(self, shard_map: ShardMap) -> None:
         """Use another map from now on. Requests that run keep the endpoints they are on."""
@@ -107,3 +119,9 @@ class PostgresBackends:
             ShardDown: Nobody can be asked.
         """
         return await self._schema.refresh(now=now)
+
+    def _group(self, shard: ShardId) -> ShardEndpoints:
+        group = self._live.groups.get(shard)
+        if group is None:
+            raise ShardDown(shard, f"the shard map in use has no shard {shard}")
+        return group

@@ -109,6 +109,19 @@ class GatherForm:
     sort: tuple[SortKey, ...]
     limit: Source | None
     offset: Source | None
+    rows: str | None = None
+    """The same with each row in a row of its own: JSON text or columns, then the sort columns.
+    None: it cannot be answered in pieces."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamForm:
+    """A read of one shard that returns JSON, where its answer may be too large to be held."""
+
+    capped: str
+    """Its answer, cut to one row more than what is answered whole."""
+    rows: str
+    """The JSON text of each row, in a row of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +153,7 @@ class Query:
     gather: GatherForm | None = None
     gather_refusal: UnsupportedAcrossShards | None = None
     """What keeps the statement from running on several shards."""
+    stream: StreamForm | None = None
     total: bool = False
     """The answer carries the total number of rows."""
     reply: "Reply" = field(default_factory=lambda: Reply.ROWS)

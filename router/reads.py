@@ -1,10 +1,7 @@
 """Reads: on a replica that has reached what the session saw, elsewhere again when one fails."""
 
 import time
-from collections.abc import Callable
 from typing import Final
-
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random
 
 from router.backend_settings import BackendSettings
 from router.backends import ShardQuery, ShardReply
@@ -18,16 +15,15 @@ from router.execution import (
     read_in_transaction,
     read_plainly,
 )
-from router.failures import DRIVER_ERRORS, PlanOutdated, RecoveryConflict, TryAgain
+from router.failures import DRIVER_ERRORS, PlanOutdated, TryAgain
 from router.faults import Faults
 from router.freshness import Floors, Position
 from router.live_endpoint import LiveEndpoint
-from router.observe import Observer, ReadRetried, StatementServed
+from router.observe import Observer, StatementServed
+from router.retries import Retries
 from router.shards import ShardEndpoints
 from router.statement import Served
 from shardmap import ShardId
-
-LONGEST_RETRY_PAUSE_S: Final = 0.01
 
 INSUFFICIENT_PRIVILEGE: Final = "42501"
 """What PostgreSQL says when a policy stands before a session that has `row_security` off."""
@@ -39,11 +35,11 @@ class Reads:
     def __init__(
         self, settings: BackendSettings, floors: Floors, faults: Faults, observe: Observer
     ) -> None:
-        self._attempts = max(1, settings.read_attempts - 1)
         self._plain_from_s = settings.statement_timeout_s * PLAIN_SHARE
         self._floors = floors
         self._faults = faults
         self._observe = observe
+        self._retries = Retries(settings, observe)
 
     async def run(
         self, group: ShardEndpoints, query: ShardQuery, context: QueryContext
@@ -56,7 +52,12 @@ class Reads:
             try:
                 return await self._once(group, query, context, ())
             except TryAgain as failure:
-                return await self._again(group, query, context, failure)
+                return await self._retries.again(
+                    group,
+                    context,
+                    lambda excluded: self._once(group, query, context, excluded),
+                    failure,
+                )
         except StatementFailed as failure:
             if query.claims or failure.sqlstate != INSUFFICIENT_PRIVILEGE:
                 raise
@@ -139,49 +140,3 @@ class Reads:
             return reading
         finally:
             put_back(held)
-
-    async def _again(
-        self,
-        group: ShardEndpoints,
-        query: ShardQuery,
-        context: QueryContext,
-        first: TryAgain,
-    ) -> ShardReply:
-        """Repeat a read that left no trace, elsewhere where that helps.
-
-        An endpoint that was lost is out of traffic until a probe finds it well, so it need not be
-        excluded; one whose replay interrupted the read is well, and would do it again.
-        """
-        excluded: list[int] = []
-
-        def note(failure: TryAgain) -> None:
-            self._observe(ReadRetried(group.shard, failure.endpoint, failure.code))
-            index = group.index(failure.endpoint)
-            if isinstance(failure, RecoveryConflict) and index is not None:
-                excluded.append(index)
-
-        def before_pause(state: RetryCallState) -> None:
-            failure = state.outcome.exception() if state.outcome is not None else None
-            if isinstance(failure, TryAgain):
-                note(failure)
-
-        async def again() -> ShardReply:
-            return await self._once(group, query, context, tuple(excluded))
-
-        note(first)
-        return await AsyncRetrying(
-            retry=retry_if_exception_type(TryAgain),
-            stop=stop_after(self._attempts, context),
-            wait=wait_random(0, LONGEST_RETRY_PAUSE_S),
-            before_sleep=before_pause,
-            reraise=True,
-        )(again)
-
-
-def stop_after(attempts: int, context: QueryContext) -> Callable[[RetryCallState], bool]:
-    """Stop after so many attempts, or when the request's time has run out."""
-
-    def stop(state: RetryCallState) -> bool:
-        return state.attempt_number >= attempts or context.deadline.remaining_s() <= 0
-
-    return stop

@@ -16,6 +16,7 @@ from router.query import Query
 from router.schema import Schema
 from router.scoping import Setting
 from router.statement import Result, Statement
+from router.stream import Stream, stream
 from shardmap import ShardMap
 
 
@@ -48,6 +49,25 @@ class Router:
         route = plan(query, statement, context, shard_map)
         replies = await gather(route, self._backends, context)
         return combine(route, replies, statement.exactly)
+
+    async def stream(
+        self, statement: Statement, context: QueryContext, longest_s: float
+    ) -> Result | Stream:
+        """The statement's answer; in pieces when it is a read of more than `WHOLE_ROWS` rows.
+
+        A stream has to be closed, whatever happens. It may last `longest_s`; the context's
+        deadline is for what comes before its first piece, and as long for each piece.
+
+        Raises:
+            RouterError: As `answer`; a stream raises them between its pieces, too.
+        """
+        shard_map = self._map()
+        query = self._query(statement, context, shard_map)
+        route = plan(query, statement, context, shard_map)
+        if statement.exactly is not None:
+            replies = await gather(route, self._backends, context)
+            return combine(route, replies, statement.exactly)
+        return await stream(route, query, self._backends, context, longest_s)
 
     def plan(self, statement: Statement, context: QueryContext) -> Plan:
         """What `answer` would do, without doing it."""

@@ -3,9 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from shardmap import ShardId
+
+WHOLE_ROWS: Final = 1000
+"""An answer of so many rows is always given whole, however it is asked for.
+
+Most reads have far fewer, and one round trip answers them. It is also the largest batch of a
+stream: larger ones save nothing, and rows of a kilobyte already make a megabyte of it."""
 
 
 class Form(Enum):
@@ -64,3 +70,14 @@ class Result(NamedTuple):
     body: str = "[]"
     total: int | None = None
     served: tuple[Served, ...] = ()
+
+
+class Piece(NamedTuple):
+    """Rows of an answer that comes in pieces, in the order of the answer. Never empty.
+
+    ROWS: `rows`. JSON: `text`, the rows as they stand between the brackets of the array.
+    """
+
+    row_count: int
+    text: str = ""
+    rows: Sequence[tuple[object, ...]] = ()

@@ -29,7 +29,7 @@ from router.faults import Faults
 from router.freshness import Floors, Position
 from router.live_endpoint import LiveEndpoint
 from router.observe import CommitLost, Observer, StatementServed
-from router.reads import LONGEST_RETRY_PAUSE_S, stop_after
+from router.retries import LONGEST_RETRY_PAUSE_S, stop_after
 from router.shards import ShardEndpoints
 from router.statement import Served
 from shardmap import ShardId

@@ -17,6 +17,16 @@ def read_envelope(sql: str, counted: str | None) -> str:
     )
 
 
+def capped_envelope(sql: str, rows: int) -> str:
+    """As `read_envelope`, of the first so many rows: enough to see whether there are more."""
+    return read_envelope(f"SELECT * FROM ({sql}) AS c LIMIT {rows}", None)
+
+
+def json_rows(sql: str) -> str:
+    """Each row as the text that `json_agg` makes of it, in order."""
+    return f"SELECT to_json(r.*)::text FROM ({sql}) AS r"
+
+
 def write_envelope(sql: str) -> str:
     """One row: the JSON array of what RETURNING gives, and its number of rows."""
     return f"WITH w AS ({sql}) SELECT coalesce(json_agg(w.*), '[]')::text, count(*) FROM w"

@@ -247,12 +247,20 @@ def gather_json(  # noqa: PLR0913 - the parts of one text
     counted: str | None,
 ) -> str:
     """The text for each shard: one row of arrays. `source` is the alias a bare `*` stands for."""
+    rows = gather_json_rows(parsed, region, form, edits, source=source)
+    return gather_envelope(rows, len(form.terms), counted)
+
+
+def gather_json_rows(
+    parsed: Parsed, region: Region, form: Gatherable, edits: Iterable[Edit], *, source: str
+) -> str:
+    """The text for each shard: the JSON text of each row, with the sort keys behind it."""
     head, tail = _select_list(parsed, region)
     changes = [*edits, *_order(region, form), *_bounds(parsed, region)]
     changes.append(insertion(head, " (SELECT to_json(r.*)::text FROM (SELECT"))
     changes.extend(_stars(parsed, head, tail, source))
     changes.append(insertion(tail, f") AS r) AS j{_key_columns(form)}"))
-    return gather_envelope(splice(parsed.body, changes), len(form.terms), counted)
+    return splice(parsed.body, changes)
 
 
 def _key_columns(form: Gatherable) -> str:

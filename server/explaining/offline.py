@@ -5,11 +5,13 @@ from typing import Any, Final
 
 from router import (
     Backends,
+    Deadline,
     QueryContext,
     Router,
     ShardDown,
     ShardQuery,
     ShardReply,
+    ShardRows,
     assumed_schema,
     declared_schema,
 )
@@ -24,6 +26,20 @@ class NoServers:
 
     async def run(self, shard: ShardId, query: ShardQuery, context: QueryContext) -> ShardReply:  # noqa: ARG002 - the protocol's
         """There is no answer.
+
+        Raises:
+            ShardDown: Always.
+        """
+        raise ShardDown(shard, "nothing runs offline")
+
+    async def open(
+        self,
+        shard: ShardId,
+        query: ShardQuery,  # noqa: ARG002 - the protocol's
+        context: QueryContext,  # noqa: ARG002
+        until: Deadline,  # noqa: ARG002
+    ) -> ShardRows:
+        """There are no rows either.
 
         Raises:
             ShardDown: Always.

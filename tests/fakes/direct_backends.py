@@ -8,6 +8,7 @@ import re
 import asyncpg
 
 from router import (
+    WHOLE_ROWS,
     RowCountUnexpected,
     Served,
     ShardQuery,
@@ -39,6 +40,33 @@ class DirectBackends:
             rows = [row[:-2] for row in rows]
         columns = tuple(attribute.name for attribute in prepared.get_attributes())
         return ShardReply(rows, affected, columns, Served(shard, f"{shard}-a", replica=False))
+
+    async def open(self, shard, query: ShardQuery, context, until) -> "DirectRows":
+        return DirectRows(await self.run(shard, query, context))
+
+
+class DirectRows:
+    """A cursor that has all its rows, and gives the first `WHOLE_ROWS` + 1, then few at a time."""
+
+    FEW = 7
+
+    def __init__(self, reply):
+        self.served = reply.served
+        self.columns = reply.columns
+        self._rows = reply.rows
+        self._next = WHOLE_ROWS + 1
+
+    async def batch(self):
+        found, self._rows = self._rows[: self._next], self._rows[self._next :]
+        self._next = self.FEW
+        return found
+
+    @property
+    def ended(self):
+        return len(self._rows) < self._next
+
+    def abandon(self):
+        self._rows = []
 
 
 def _affected(status):

@@ -1,0 +1,198 @@
+"""Answers in pieces: each shard's rows fetched while those before are sent, merged block by block.
+
+However large an answer is, two batches of each shard are all of it that is held at any time.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Self
+
+from router.backends import Access, Backends, ShardQuery, ShardRows
+from router.combine import SEPARATOR, combine
+from router.context import Deadline, QueryContext
+from router.gather import first_failure, gather
+from router.merging import Merging
+from router.order import Row
+from router.plan import Merge, Plan, Single, shards_of
+from router.query import Query, Reply
+from router.statement import WHOLE_ROWS, Piece, Result
+from shardmap import ShardId
+
+
+async def stream(
+    plan: Plan, query: Query, backends: Backends, context: QueryContext, longest_s: float
+) -> "Result | Stream":
+    """The answer of a plan: whole when it is small or must be, else in pieces.
+
+    One shard that returns JSON is asked for its answer, cut behind `WHOLE_ROWS`, in one round
+    trip; only if there is more, a cursor is opened. Several shards are asked by cursors at once.
+
+    Raises:
+        RouterError: The first failure; nothing is left open.
+    """
+    asked = plan.query
+    rows: str | None
+    match plan.combine:
+        case Single():
+            merge = Merge((), None, 0)
+            rows = asked.sql if asked.access is Access.READ else None
+            form = query.stream
+            if plan.reply is Reply.ENVELOPE:
+                rows = None if form is None else form.rows
+            if plan.reply is Reply.ENVELOPE and form is not None:
+                reply = await backends.run(
+                    shards_of(plan.route)[0],
+                    ShardQuery(
+                        form.capped,
+                        asked.args,
+                        asked.access,
+                        asked.claims,
+                        asked.inline_position,
+                        None,
+                        asked.row_count_column,
+                    ),
+                    context,
+                )
+                if reply.affected <= WHOLE_ROWS:
+                    return combine(plan, (reply,))
+        case Merge() as merge:
+            rows = query.gather.rows if query.gather is not None else None
+            if merge.limit is not None and merge.limit + merge.offset <= WHOLE_ROWS:
+                rows = None
+    if rows is None or plan.total:
+        return combine(plan, await gather(plan, backends, context))
+    opened = await _opened(
+        plan._replace(query=asked._replace(sql=rows, inline_position=False)),
+        backends,
+        context,
+        Deadline.after(longest_s),
+    )
+    answer = Stream(opened, merge, plan.reply)
+    return await answer.whole() if answer.ended else answer
+
+
+async def _opened(
+    plan: Plan, backends: Backends, context: QueryContext, until: Deadline
+) -> list[ShardRows]:
+    """A cursor on each shard of the plan, in the route's order, with its first batch."""
+    shards = shards_of(plan.route)
+    if len(shards) == 1:
+        return [await backends.open(shards[0], plan.query, context, until)]
+    opened: list[ShardRows] = []
+    complete = False
+
+    async def one(shard: ShardId) -> ShardRows:
+        rows = await backends.open(shard, plan.query, context, until)
+        opened.append(rows)
+        return rows
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(one(shard)) for shard in shards]
+        complete = True
+    except ExceptionGroup as failures:
+        raise first_failure(failures) from failures
+    finally:
+        if not complete:
+            for rows in opened:
+                rows.abandon()
+    return [task.result() for task in running]
+
+
+class _Ahead:
+    """One shard's rows. While a batch is used the next one is being fetched, and no more.
+
+    Owns the task that fetches: `close` ends it.
+    """
+
+    __slots__ = ("_rows", "_task")
+
+    def __init__(self, rows: ShardRows) -> None:
+        self._rows = rows
+        self._task: asyncio.Task[Sequence[Row]] | None = None
+
+    async def batch(self) -> Sequence[Row]:
+        """The next rows; none: there are no more."""
+        if self._task is None:
+            batch = await self._rows.batch()
+        else:
+            batch = await self._task
+            self._task = None
+        if not self._rows.ended:
+            self._task = asyncio.get_running_loop().create_task(self._rows.batch())
+        return batch
+
+    async def close(self) -> None:
+        """End what runs, and give the connection back. Bounded: nothing waits for the server."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait((task,))
+            if not task.cancelled():
+                task.exception()  # of nobody's concern any more
+        self._rows.abandon()
+
+
+class Stream:
+    """An answer in pieces, to be iterated over once, and to be closed in every outcome.
+
+    A failure between two pieces is raised: what was given so far is then not the answer.
+    """
+
+    def __init__(self, opened: Sequence[ShardRows], merge: Merge, reply: Reply) -> None:
+        self._json = reply is Reply.ENVELOPE
+        columns = opened[0].columns
+        self._width = 1 if self._json else len(columns) - len(merge.sort)
+        self.columns = () if self._json else columns[: self._width]
+        self.served = tuple(rows.served for rows in opened)
+        """Who answers for each shard."""
+        self._opened = opened
+        self._ahead = [_Ahead(rows) for rows in opened]
+        self._merging = Merging(
+            len(opened), merge.sort, self._width, limit=merge.limit, offset=merge.offset
+        )
+
+    @property
+    def ended(self) -> bool:
+        """Whether all that is to come is here already."""
+        return all(rows.ended for rows in self._opened)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Piece:
+        """The next rows.
+
+        Raises:
+            RouterError: A shard failed.
+        """
+        merging = self._merging
+        while not merging.done:
+            for source in tuple(merging.wanting()):
+                merging.feed(source, await self._ahead[source].batch())
+            block = merging.take()
+            if block:
+                return self._piece(block)
+        await self.close()
+        raise StopAsyncIteration
+
+    async def whole(self) -> Result:
+        """All rows at once, for a stream that has `ended`."""
+        pieces = [piece async for piece in self]
+        return Result(
+            row_count=sum(piece.row_count for piece in pieces),
+            columns=self.columns,
+            rows=[row for piece in pieces for row in piece.rows],
+            body=f"[{SEPARATOR.join(piece.text for piece in pieces)}]",
+            served=self.served,
+        )
+
+    async def close(self) -> None:
+        """Take no more rows: statements that run are cancelled, connections given back."""
+        for ahead in self._ahead:
+            await ahead.close()
+
+    def _piece(self, block: Sequence[Row]) -> Piece:
+        if self._json:
+            return Piece(len(block), text=SEPARATOR.join([row[0] for row in block]))
+        return Piece(len(block), rows=[tuple(row)[: self._width] for row in block])

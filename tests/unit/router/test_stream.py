@@ -1,0 +1,220 @@
+import asyncio
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from router import WHOLE_ROWS, Access, Deadline, QueryContext, Result, ShardDown, ShardQuery, Stream
+from router.plan import EveryShard, Merge, OneShard, Plan, Single
+from router.query import GatherForm, Query, Reply, SortKey, StreamForm, Target, Unbounded
+from router.stream import stream
+from shardmap import ShardId
+
+_spec = importlib.util.spec_from_file_location(
+    "listed_backends", Path(__file__).parents[2] / "fakes" / "listed_backends.py"
+)
+_module = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_module)
+ListedBackends = _module.ListedBackends
+
+A, B = ShardId("a"), ShardId("b")
+UP = SortKey(descending=False, nulls_first=False)
+ASKED = ShardQuery("whole", (), Access.READ, claims=False, inline_position=True)
+WHO = QueryContext("service_role", None, "s", "{}", Deadline.after(60))
+GATHER = GatherForm("whole", (UP,), None, None, "rows")
+
+
+def query(**changes):
+    return Query(
+        **{
+            "access": Access.READ,
+            "target": Target.SHARDED,
+            "sql": "whole",
+            "inline_position": True,
+            "claims": False,
+            "scope": Unbounded(),
+            "gather": GATHER,
+            "stream": StreamForm("capped", "rows"),
+            **changes,
+        }
+    )
+
+
+async def ask(backends, *, limit=None, offset=0, reply=Reply.ROWS, **changes):
+    merge = Merge((UP,), limit, offset)
+    plan = Plan(EveryShard((A, B)), ASKED, merge, reply, total=False)
+    return await stream(plan, query(**changes), backends, WHO, 60)
+
+
+def rows(*keys):
+    return [(f"v{key}", key) for key in keys]
+
+
+async def test_pieces_of_several_shards_make_up_one_order():
+    backends = ListedBackends({A: rows(1, 3, 5, 7), B: rows(2, 4, 6, 8)})
+
+    answer = await ask(backends)
+    found = [row async for piece in answer for row in piece.rows]
+
+    assert isinstance(answer, Stream)
+    assert found == [(f"v{n}",) for n in range(1, 9)]
+    assert answer.columns == ("value",)
+    assert [one.shard for one in answer.served] == [A, B]
+    assert {one[1].sql for one in backends.queries} == {"rows"}
+    assert not any(one[1].inline_position for one in backends.queries)
+
+
+async def test_json_comes_as_the_text_between_the_brackets():
+    backends = ListedBackends({A: rows(1, 3, 5, 7), B: rows(2, 4, 6, 8)})
+
+    answer = await ask(backends, reply=Reply.ENVELOPE)
+    pieces = [piece async for piece in answer]
+
+    assert ", \n ".join(piece.text for piece in pieces) == ", \n ".join(
+        f"v{n}" for n in range(1, 9)
+    )
+    assert sum(piece.row_count for piece in pieces) == 8
+
+
+@pytest.mark.parametrize("reply", [Reply.ROWS, Reply.ENVELOPE])
+async def test_an_answer_that_is_there_with_the_first_batches_is_given_whole(reply):
+    backends = ListedBackends({A: rows(1), B: rows(2)})
+
+    answer = await ask(backends, reply=reply)
+
+    assert isinstance(answer, Result)
+    assert answer.row_count == 2
+    if reply is Reply.ROWS:
+        assert (answer.columns, answer.rows) == (("value",), [("v1",), ("v2",)])
+    else:
+        assert answer.body == "[v1, \n v2]"
+
+
+async def test_an_empty_answer_is_an_empty_array():
+    answer = await ask(ListedBackends({A: [], B: []}), reply=Reply.ENVELOPE)
+
+    assert (answer.row_count, answer.body) == (0, "[]")
+
+
+async def test_a_limit_that_is_reached_frees_all_connections():
+    backends = ListedBackends({A: rows(*range(0, 4000, 2)), B: rows(*range(1, 4000, 2))})
+
+    answer = await ask(backends, limit=WHOLE_ROWS, offset=2)
+    found = [row async for piece in answer for row in piece.rows]
+
+    assert found == [(f"v{n}",) for n in range(2, WHOLE_ROWS + 2)]
+    assert all(one.abandoned for one in backends.opened.values())
+    assert all(one.fetched < 700 for one in backends.opened.values())
+
+
+async def test_no_more_than_one_batch_is_fetched_ahead():
+    backends = ListedBackends({A: rows(*range(100)), B: rows(*range(100))}, batch=5)
+
+    answer = await ask(backends)
+    await anext(answer)
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+    assert {one.fetched for one in backends.opened.values()} == {10}
+    await answer.close()
+
+
+async def test_a_failure_between_pieces_is_raised_and_not_taken_for_the_end():
+    backends = ListedBackends({A: [*rows(1, 3, 5), ShardDown(A, "gone")], B: rows(2, 4, 6, 8)})
+    answer = await ask(backends)
+    found = []
+
+    async def take():
+        async for piece in answer:
+            found.extend(piece.rows)
+
+    with pytest.raises(ShardDown):
+        await take()
+
+    assert len(found) < 7
+    await answer.close()
+    assert all(one.abandoned for one in backends.opened.values())
+
+
+async def test_a_shard_that_cannot_be_opened_fails_the_answer_and_frees_the_others():
+    backends = ListedBackends({A: rows(1), B: ShardDown(B, "gone")})
+
+    with pytest.raises(ShardDown) as caught:
+        await ask(backends)
+
+    assert caught.value.shard == B
+    assert backends.opened[A].abandoned
+
+
+async def test_a_caller_that_leaves_while_shards_are_opened_leaves_nothing_open():
+    backends = ListedBackends({A: rows(1), B: "never"})
+    call = asyncio.create_task(ask(backends))
+    await backends.stuck.wait()
+
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    assert backends.opened[A].abandoned
+
+
+async def test_closing_ends_what_is_fetched_ahead():
+    backends = ListedBackends({A: rows(*range(9)), B: rows(*range(9))})
+    backends.hold = asyncio.Event()
+    answer = await ask(backends)
+    await anext(answer)
+    await asyncio.sleep(0)
+
+    await answer.close()
+
+    assert all(one.cancelled for one in backends.opened.values())
+    assert all(one.abandoned for one in backends.opened.values())
+
+
+def single(reply, *, total=False, access=Access.READ):
+    asked = ASKED._replace(access=access, row_count_column=1)
+    return Plan(OneShard(A), asked, Single(), reply, total)
+
+
+async def test_a_small_json_answer_of_one_shard_takes_one_round_trip():
+    backends = ListedBackends({})
+    backends.reply = [("[{}]", WHOLE_ROWS)]
+
+    answer = await stream(single(Reply.ENVELOPE), query(), backends, WHO, 60)
+
+    assert (answer.row_count, answer.body) == (WHOLE_ROWS, "[{}]")
+    assert [one[1].sql for one in backends.queries] == ["capped"]
+
+
+async def test_a_large_json_answer_of_one_shard_is_asked_for_again_in_pieces():
+    backends = ListedBackends({A: [("{}",)] * 5}, columns=("to_json",))
+    backends.reply = [("[{}]", WHOLE_ROWS + 1)]
+
+    answer = await stream(single(Reply.ENVELOPE), query(), backends, WHO, 60)
+    pieces = [piece async for piece in answer]
+
+    assert [one[1].sql for one in backends.queries] == ["capped", "rows"]
+    assert [piece.row_count for piece in pieces] == [2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("plan", "changes"),
+    [
+        (single(Reply.ENVELOPE, total=True), {"stream": None}),
+        (single(Reply.ENVELOPE, access=Access.WRITE), {"stream": None}),
+        (Plan(EveryShard((A, B)), ASKED, Merge((UP,), 500, 500), Reply.ROWS, total=False), {}),
+        (
+            Plan(EveryShard((A, B)), ASKED, Merge((UP,), None, 0), Reply.ROWS, total=False),
+            {"gather": None},
+        ),
+    ],
+    ids=["counted", "write", "small limit", "no form for it"],
+)
+async def test_what_cannot_come_in_pieces_or_need_not_is_answered_whole(plan, changes):
+    backends = ListedBackends({})
+    backends.reply = [("[]", 0, 0)]
+
+    answer = await stream(plan, query(**changes), backends, WHO, 60)
+
+    assert isinstance(answer, Result)
+    assert {one[1].sql for one in backends.queries} == {"whole"}
