@@ -1,0 +1,530 @@
+"""Typed expressions over the columns in scope, valid for PostgreSQL and the same in every run.
+
+Nothing here can fail for some rows only (a division by zero, an integer out of range): whether
+PostgreSQL meets such a row depends on its plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from random import Random
+
+from . import data
+from .tree import Part, Piece, Seq, Value, piece
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column in scope. `plain`: equal values of it are spelled the same."""
+
+    name: str
+    kind: str
+    plain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What stands in FROM. `key`: columns that tell its rows apart. `table`: a sharded one's name."""
+
+    alias: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] | None
+    table: str | None = None
+    tenant: bool = False
+    """It has the tenant column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expr:
+    part: Part
+    kind: str
+    plain: bool = True
+
+
+Scope = tuple[Source, ...]
+
+_C = Column
+TABLES: dict[str, tuple[str, tuple[Column, ...], tuple[str, ...] | None]] = {
+    "accounts": ("public", (
+        _C("tenant_id", "int"), _C("id", "big"), _C("name", "text"), _C("email", "text"),
+        _C("plan", "text"), _C("balance", "num"), _C("active", "bool"), _C("created_at", "ts"),
+        _C("parent_id", "big"), _C("ref", "uuid"), _C("settings", "json"), _C("tags", "texts"),
+    ), ("tenant_id", "id")),
+    "orders": ("public", (
+        _C("tenant_id", "int"), _C("id", "big"), _C("account_id", "big"), _C("status", "text"),
+        _C("total", "num"), _C("discount", "float"), _C("placed_on", "date"),
+        _C("ends_on", "xdate"), _C("shipped_at", "ts"), _C("country", "text"), _C("note", "text"),
+        _C("data", "json"),
+    ), ("tenant_id", "id")),
+    "items": ("public", (
+        _C("tenant_id", "int"), _C("order_id", "big"), _C("line", "int"), _C("sku", "varchar"),
+        _C("qty", "int"), _C("price", "num"), _C("Gift Note", "text"),
+    ), ("tenant_id", "order_id", "line")),
+    "events": ("app", (
+        _C("tenant_id", "int"), _C("id", "big"), _C("kind", "text"), _C("at", "ts"),
+        _C("weight", "real"), _C("payload", "json"), _C("nums", "ints"), _C("from", "int"),
+    ), ("tenant_id", "id")),
+    "logs": ("public", (
+        _C("tenant_id", "int"), _C("level", "int"), _C("message", "text"), _C("at", "date"),
+    ), None),
+    "countries": ("public", (
+        _C("code", "text"), _C("name", "text"), _C("continent", "text"), _C("population", "big"),
+        _C("currency", "text"),
+    ), ("code",)),
+    "plans": ("public", (
+        _C("name", "text"), _C("price", "num"), _C("quota", "int"),
+    ), ("name",)),
+    "flags": ("public", (
+        _C("key", "text"), _C("value", "text"), _C("on_by_default", "bool"),
+    ), ("key",)),
+}  # fmt: skip
+SHARDED = ("accounts", "orders", "items", "events", "logs")
+REFERENCE = ("countries", "plans")
+
+CASTS = {
+    "int": "int", "big": "bigint", "num": "numeric", "float": "float8", "real": "real",
+    "text": "text", "varchar": "varchar", "bool": "boolean", "date": "date", "xdate": "date",
+    "ts": "timestamptz", "json": "jsonb", "ints": "int[]", "texts": "text[]", "uuid": "uuid",
+}  # fmt: skip
+FAMILY = {"big": "int", "varchar": "text", "real": "float"}
+SORTABLE = frozenset({"int", "big", "num", "float", "real", "text", "varchar", "bool", "date",
+                      "xdate", "ts", "uuid"})  # fmt: skip
+COMPARED = """
+    int int text text num date xdate ts bool json ints texts float uuid
+""".split()
+"""Kinds of columns in conditions, by weight."""
+COLLATIONS = ['"C"', '"POSIX"', '"C"']
+
+
+def family(kind: str) -> str:
+    return FAMILY.get(kind, kind)
+
+
+def name_of(column: str) -> str:
+    if column.islower() and column.replace("_", "a").isalnum() and column != "from":
+        return column
+    return f'"{column}"'
+
+
+def cast_to(kind: str) -> str:
+    return "::" + CASTS[kind]
+
+
+class Expressions:
+    """Makes expressions; what `select` adds are sub-queries."""
+
+    def __init__(self, random: Random, *, bound: bool) -> None:
+        self.random = random
+        self.bound = bound
+        """Constants are arguments more often than literals."""
+        self.tenant = 1
+        self.bare = False
+        """Columns need no qualifier: one source is in scope."""
+
+    def chance(self, share: float) -> bool:
+        return self.random.random() < share
+
+    def one_of(self, *choices):
+        return self.random.choice(choices)
+
+    # Constants
+
+    def value(self, kind: str, *, cast: bool = False, literal: bool = False) -> Value:
+        """A constant that occurs in the data, or nearly; its type is evident where it stands."""
+        pick = self.random.choice
+        text: object
+        argument: object
+        match family(kind):
+            case "int":
+                argument = text = pick([0, 1, 2, 3, 5, 7, 12])
+                return self._value(str(text), argument, kind, cast=cast, literal=literal)
+            case "num":
+                text = pick(["0", "12.50", "-1.5", "7", "100", "0.01"])
+                return self._value(text, Decimal(text), kind, cast=cast, literal=literal)
+            case "float":
+                text = pick(["0.5", "1.5", "-0.25", "2"])
+                return self._value(text, float(text), kind, cast=cast, literal=literal)
+            case "bool":
+                text = pick(["true", "false"])
+                return self._value(text, text == "true", kind, cast=cast, literal=literal)
+            case "text":
+                text = pick(
+                    [*data.NOTES[1:], *data.STATUSES[:4], *data.NAMES[:6], "at", "A-1", "%a%"]
+                )
+                return self._value(data.quoted(text), text, kind, cast=cast, literal=literal)
+            case "date":
+                text = pick(data.DATES[:-1])
+                return self._timed(str(text), kind, cast=cast, literal=literal)
+            case "xdate":
+                return Value(f"DATE '{pick(['2024-03-01', 'infinity', '2024-12-31'])}'")
+            case "ts":
+                text = pick(data.TIMES[:-1])
+                return self._timed(str(text), kind, cast=cast, literal=literal)
+            case "uuid":
+                return Value(f"'00000000-0000-4000-8000-0000000000{pick('012'):0>2}'::uuid")
+            case "json":
+                return Value(data.quoted(pick(data.JSONS[:3])) + "::jsonb")
+            case "ints":
+                return Value(data.quoted(pick(data.ARRAYS[:2] + data.ARRAYS[3:])) + "::int[]")
+            case "texts":
+                return Value(data.quoted(pick(data.TAGS[:2] + data.TAGS[3:])) + "::text[]")
+        raise AssertionError(kind)
+
+    def _value(self, text: str, argument: object, kind: str, *, cast: bool, literal: bool) -> Value:
+        bound = not literal and self.chance(0.7 if self.bound else 0.0)
+        suffix = cast_to(kind) if cast or bound else ""
+        if text.startswith("-") and suffix and not bound:
+            text = f"({text})"
+        return Value(text if bound and not cast else text + suffix, argument, suffix, bound)
+
+    def _timed(self, text: str, kind: str, *, cast: bool, literal: bool) -> Value:
+        argument: object
+        if kind == "date":
+            argument, word = date.fromisoformat(text), "DATE"
+        else:
+            argument, word = datetime.fromisoformat(text), "TIMESTAMPTZ"
+        bound = not literal and self.chance(0.7 if self.bound else 0.0)
+        spelled = self.one_of(f"{word} '{text}'", f"'{text}'{cast_to(kind)}")
+        return Value(spelled, argument, cast_to(kind), bound)
+
+    def null(self, kind: str) -> str:
+        return f"NULL{cast_to(kind)}"
+
+    # Columns
+
+    def columns(
+        self, scope: Scope, kind: str, *, plain: bool = False
+    ) -> list[tuple[Source, Column]]:
+        return [
+            (source, column)
+            for source in scope
+            for column in source.columns
+            if family(column.kind) == family(kind) and (column.plain or not plain)
+        ]
+
+    def ref(self, source: Source, column: Column | str) -> str:
+        name = name_of(column if isinstance(column, str) else column.name)
+        if self.bare:
+            return name
+        alias = name_of(source.alias)
+        return (
+            f"{alias.upper()}.{name}"
+            if alias.islower() and self.chance(0.03)
+            else f"{alias}.{name}"
+        )
+
+    def column(self, scope: Scope, kind: str, *, plain: bool = False) -> Expr | None:
+        found = self.columns(scope, kind, plain=plain)
+        if not found:
+            return None
+        source, column = self.random.choice(found)
+        return Expr(self.ref(source, column), column.kind, column.plain)
+
+    # Expressions
+
+    def expr(self, kind: str, scope: Scope, depth: int) -> Expr:
+        """An expression of that kind, at most `depth` calls deep."""
+        kind = family(kind)
+        if depth <= 0 or self.chance(0.35):
+            found = self.column(scope, kind) if self.chance(0.85) else None
+            return found or Expr(self.value(kind, cast=True), kind)
+        made = getattr(self, f"_{kind}")(scope, depth - 1)
+        return made if isinstance(made, Expr) else Expr(made, kind)
+
+    def part(self, kind: str, scope: Scope, depth: int) -> Part:
+        return self.expr(kind, scope, depth).part
+
+    def _shared(self, kind: str, scope: Scope, depth: int) -> Expr:
+        """What can be done with values of every kind."""
+        a = self.expr(kind, scope, depth)
+        b = self.expr(kind, scope, depth)
+        plain = a.plain and b.plain
+        match self.one_of("coalesce", "case", "nullif", "paren"):
+            case "coalesce":
+                part = piece("coalesce(", a.part, ", ", b.part, ")", smaller=(a.part,))
+            case "case":
+                test = self.condition(scope, depth - 1)
+                other = piece(" ELSE ", b.part, smaller=("",))
+                part = piece("CASE WHEN ", test, " THEN ", a.part, other, " END", smaller=(a.part,))
+            case "nullif":
+                part = piece("nullif(", a.part, ", ", b.part, ")", smaller=(a.part,))
+            case _:
+                part = piece("(", a.part, ")", smaller=(a.part,))
+        return Expr(part, kind, plain)
+
+    def _int(self, scope: Scope, depth: int) -> Expr | Part:
+        a = self.part("int", scope, depth)
+        match self.random.randrange(13):
+            case 0:
+                return piece(
+                    "(", a, self.one_of(" + ", " - "), self.value("int"), ")", smaller=(a,)
+                )
+            case 1:
+                return piece("(", a, " * ", self.value("int", literal=True), ")", smaller=(a,))
+            case 2:
+                return piece("(", a, " % 7)", smaller=(a,))
+            case 3:
+                b = self.part("int", scope, depth)
+                return piece("(", a, " / nullif(", b, ", 0))", smaller=(a,))
+            case 4:
+                return piece("abs(", a, ")", smaller=(a,))
+            case 5:
+                word = self.one_of("length", "char_length", "octet_length", "ascii", "bit_length")
+                return piece(f"{word}(", self.part("text", scope, depth), ")", smaller=(a,))
+            case 6:
+                return piece("strpos(", self.part("text", scope, depth), ", 'a')", smaller=(a,))
+            case 7:
+                return piece("cardinality(", self.part("ints", scope, depth), ")", smaller=(a,))
+            case 8:
+                day = self.part("date", scope, depth)
+                return piece("(", day, " - DATE '2024-01-01')", smaller=(a,))
+            case 9:
+                b = self.part("int", scope, depth)
+                return piece(self.one_of("greatest(", "least("), a, ", ", b, ")", smaller=(a,))
+            case 10:
+                field = self.one_of("year", "month", "dow", "doy")
+                day = self.part("date", scope, depth)
+                return piece(f"extract({field} from ", day, ")::int", smaller=(a,))
+            case _:
+                return self._shared("int", scope, depth)
+
+    def _num(self, scope: Scope, depth: int) -> Expr | Part:
+        a = self.expr("num", scope, depth)
+        match self.random.randrange(9):
+            case 0 | 1:
+                b = self.part("num", scope, depth)
+                word = self.one_of(" + ", " - ", " * ")
+                return Expr(piece("(", a.part, word, b, ")", smaller=(a.part,)), "num", plain=False)
+            case 2:
+                b = self.part("num", scope, depth)
+                part = piece("(", a.part, " / nullif(", b, ", 0))", smaller=(a.part,))
+                return Expr(part, "num", plain=False)
+            case 3:
+                return piece("round(", a.part, ", 1)", smaller=(a.part,))
+            case 4:
+                word = self.one_of("abs", "floor", "ceil", "trunc", "-")
+                return Expr(piece(f"{word}(", a.part, ")", smaller=(a.part,)), "num", a.plain)
+            case 5:
+                b = self.part("int", scope, depth)
+                return Expr(piece("(", b, ")::numeric", smaller=(a.part,)), "num")
+            case 6:
+                b = self.part("int", scope, depth)
+                part = piece("(", b, " * 1.10)", smaller=(a.part,))
+                return Expr(part, "num", plain=False)
+            case _:
+                return self._shared("num", scope, depth)
+
+    def _float(self, scope: Scope, depth: int) -> Expr | Part:
+        a = self.expr("float", scope, depth)
+        match self.random.randrange(5):
+            case 0:
+                part = piece("(", a.part, " * 0.5::float8)", smaller=(a.part,))
+            case 1:
+                part = piece("abs(", a.part, ")", smaller=(a.part,))
+            case 2:
+                part = piece("(", self.part("int", scope, depth), ")::float8", smaller=(a.part,))
+            case _:
+                return replace(self._shared("float", scope, depth), plain=False)
+        return Expr(part, "float", plain=False)
+
+    def _text(self, scope: Scope, depth: int) -> Expr | Part:
+        a = self.part("text", scope, depth)
+        match self.random.randrange(19):
+            case 0 | 1:
+                b = self.part(self.one_of("text", "text", "int"), scope, depth)
+                return piece("(", a, " || ", b, ")", smaller=(a,))
+            case 2 | 3:
+                word = self.one_of(
+                    "upper", "lower", "initcap", "trim", "reverse", "md5", "btrim", "quote_literal"
+                )
+                return piece(f"{word}(", a, ")", smaller=(a,))
+            case 4:
+                return piece("substr(", a, ", 1, 2)", smaller=(a,))
+            case 5:
+                word = self.one_of("left", "right", "repeat")
+                return piece(f"{word}(", a, ", 2)", smaller=(a,))
+            case 6:
+                return piece("replace(", a, ", 'a', 'ä')", smaller=(a,))
+            case 7:
+                b = self.part("text", scope, depth)
+                return piece("concat_ws('-', ", a, ", ", b, ")", smaller=(a,))
+            case 8:
+                return piece("(", self.part("int", scope, depth), ")::text", smaller=(a,))
+            case 9:
+                return piece("(", self.part("json", scope, depth), " ->> 'tag')", smaller=(a,))
+            case 10:
+                day = self.part("date", scope, depth)
+                return piece("to_char(", day, ", 'YYYY-MM')", smaller=(a,))
+            case 11:
+                return piece("regexp_replace(", a, ", '[ab]+', '<\\&>', 'g')", smaller=(a,))
+            case 12:
+                return piece("split_part(", a, ", ' ', 1)", smaller=(a,))
+            case 13:
+                return piece(
+                    "format('%s/%s', ", a, ", ", self.part("int", scope, depth), ")", smaller=(a,)
+                )
+            case 14:
+                return piece(
+                    "array_to_string(",
+                    self.part("texts", scope, depth),
+                    ", ',', '*')",
+                    smaller=(a,),
+                )
+            case 15:
+                word = self.one_of("substring(", "overlay(")
+                tail = " from 2 for 1)" if word == "substring(" else " placing '#' from 1 for 1)"
+                return piece(word, a, tail, smaller=(a,))
+            case 16:
+                return piece("lpad(", a, ", 3, '.')", smaller=(a,))
+            case _:
+                return self._shared("text", scope, depth)
+
+    def _bool(self, scope: Scope, depth: int) -> Part:
+        return self.condition(scope, depth)
+
+    def _date(self, scope: Scope, depth: int) -> Expr | Part:
+        a = self.part("date", scope, depth)
+        match self.random.randrange(5):
+            case 0:
+                return piece(
+                    "(", a, self.one_of(" + ", " - "), self.one_of("1", "30"), ")", smaller=(a,)
+                )
+            case 1:
+                word = self.one_of("month", "year", "week")
+                return piece(f"date_trunc('{word}', ", a, ")::date", smaller=(a,))
+            case 2:
+                return piece("(", self.part("ts", scope, depth), ")::date", smaller=(a,))
+            case _:
+                return self._shared("date", scope, depth)
+
+    def _xdate(self, scope: Scope, depth: int) -> Expr:
+        return self._shared("xdate", scope, depth)
+
+    def _ts(self, scope: Scope, depth: int) -> Expr | Part:
+        a = self.part("ts", scope, depth)
+        match self.random.randrange(5):
+            case 0:
+                word = self.one_of("1 day", "2 hours", "1 month")
+                return piece("(", a, f" + interval '{word}')", smaller=(a,))
+            case 1:
+                word = self.one_of("day", "hour", "month")
+                return piece(f"date_trunc('{word}', ", a, ")", smaller=(a,))
+            case _:
+                return self._shared("ts", scope, depth)
+
+    def _uuid(self, scope: Scope, depth: int) -> Expr:
+        return self._shared("uuid", scope, depth)
+
+    def _json(self, scope: Scope, depth: int) -> Expr | Part:
+        a = self.part("json", scope, depth)
+        match self.random.randrange(6):
+            case 0:
+                return piece("(", a, " -> ", self.one_of("'n'", "'in'"), ")", smaller=(a,))
+            case 1:
+                b = self.part(self.one_of("int", "text"), scope, depth)
+                return piece("jsonb_build_object('k', ", b, ")", smaller=(a,))
+            case 2:
+                return piece("to_jsonb(", self.part("text", scope, depth), ")", smaller=(a,))
+            case 3:
+                return piece("(", a, " #> '{in,a}')", smaller=(a,))
+            case _:
+                return self._shared("json", scope, depth)
+
+    def _ints(self, scope: Scope, depth: int) -> Expr | Part:
+        a = self.part("ints", scope, depth)
+        match self.random.randrange(5):
+            case 0:
+                return piece(
+                    "array_append(", a, ", ", self.value("int", literal=True), ")", smaller=(a,)
+                )
+            case 1:
+                number = piece("(", self.part("int", scope, depth), ")::int")
+                return piece("ARRAY[", number, ", 3]", smaller=(a,))
+            case 2:
+                return piece("(", a, " || '{9}'::int[])", smaller=(a,))
+            case _:
+                return self._shared("ints", scope, depth)
+
+    def _texts(self, scope: Scope, depth: int) -> Expr | Part:
+        a = self.part("texts", scope, depth)
+        match self.random.randrange(4):
+            case 0:
+                return piece(
+                    "string_to_array(", self.part("text", scope, depth), ", ' ')", smaller=(a,)
+                )
+            case 1:
+                return piece("ARRAY[", self.part("text", scope, depth), "]", smaller=(a,))
+            case _:
+                return self._shared("texts", scope, depth)
+
+    # Conditions
+
+    def condition(self, scope: Scope, depth: int) -> Part:
+        """A condition without sub-queries."""
+        if depth > 0 and self.chance(0.3):
+            a, b = self.condition(scope, depth - 1), self.condition(scope, depth - 1)
+            word = self.one_of(" AND ", " AND ", " OR ")
+            if self.chance(0.15):
+                return piece("NOT (", a, ")", smaller=(a,))
+            return piece("(", a, word, b, ")", smaller=(a, b))
+        kinds = [kind for kind in COMPARED if self.columns(scope, kind)]
+        kind = self.random.choice(kinds or ["int"])
+        return self._compared(kind, scope, depth)
+
+    def _compared(self, kind: str, scope: Scope, depth: int) -> Part:
+        a = self.part(kind, scope, min(depth, 1) if self.chance(0.2) else 0)
+        shape = self.random.randrange(20)
+        if shape == 0:
+            return piece(a, self.one_of(" IS NULL", " IS NOT NULL"))
+        if kind == "bool":
+            return piece(
+                "(", a, ")", self.one_of("", " IS TRUE", " IS NOT TRUE", " = true", " IS UNKNOWN")
+            )
+        if kind == "json":
+            word = self.one_of(
+                " @> '{\"n\": 1}'", " ? 'tag'", " ->> 'tag' = 'x'", " <> '{}'", " ?| array['n','z']"
+            )
+            return piece("(", a, word, ")")
+        if kind in {"ints", "texts"}:
+            same = self.value(kind)
+            return piece("(", a, self.one_of(" @> ", " && ", " = ", " <@ "), same, ")")
+        if kind == "text" and shape < 8:
+            word = self.one_of(" LIKE ", " NOT LIKE ", " ILIKE ", " ~ ", " ~* ", " !~ ")
+            pattern = (
+                self.one_of("'a%'", "'%a%'", "'_'")
+                if "LIKE" in word
+                else self.one_of("'^[a-z]'", "'b'")
+            )
+            return piece(a, word, pattern)
+        if shape in {8, 9}:
+            items = tuple(self.value(kind) for _ in range(self.random.randint(1, 3)))
+            return piece(a, self.one_of(" IN (", " IN (", " NOT IN ("), Seq(items), ")")
+        if shape == 10:
+            return piece(a, " BETWEEN ", self.value(kind), " AND ", self.value(kind))
+        if shape == 11:
+            b = self.part(kind, scope, 0)
+            return piece(a, self.one_of(" IS DISTINCT FROM ", " IS NOT DISTINCT FROM "), b)
+        if shape == 12 and kind in {"int", "text"}:
+            items = tuple(self.value(kind, literal=True) for _ in range(2))
+            return piece(a, " = ANY (ARRAY[", Seq(items), "])")
+        if shape == 13 and kind == "text":
+            return piece(a, self.one_of(" < ", " >= "), self.value(kind), ' COLLATE "C"')
+        if shape == 14:
+            return piece(a, self.one_of(" = ", " < "), self.part(kind, scope, 0))
+        word = self.one_of(" = ", " = ", " = ", " <> ", " < ", " >= ", " > ", " <= ")
+        return piece(a, word, self.value(kind))
+
+
+__all__ = [
+    "REFERENCE",
+    "SHARDED",
+    "TABLES",
+    "Column",
+    "Expr",
+    "Expressions",
+    "Piece",
+    "Scope",
+    "Source",
+]

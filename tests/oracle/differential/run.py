@@ -1,0 +1,70 @@
+"""Runs a range of statements in one process, with databases of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import uvloop
+
+from .compare import judge
+from .report import Report, described
+from .shrink import kind_of, smallest
+from .statements import case as case_of
+from .tree import render
+from .world import Worlds, open_worlds
+
+MINIMISED = 60
+"""Differences of one run that are made small; the others are written as they were made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one process does. `url` holds the word DATABASE."""
+
+    seed: str
+    numbers: range
+    counts: tuple[int, ...]
+    url: str
+    prefix: str
+    modes: tuple[str, ...] = ()
+
+
+def run_part(task: Task) -> Report:
+    return uvloop.run(_run(task))
+
+
+async def _run(task: Task) -> Report:
+    async with AsyncExitStack() as stack:
+
+        def url(database: str) -> str:
+            return task.url.replace("DATABASE", database)
+
+        worlds = await open_worlds(stack, url, task.prefix, task.counts)
+        return await run_statements(worlds, task.seed, task.numbers, task.modes)
+
+
+async def run_statements(
+    worlds: Worlds, seed: str, numbers: Iterable[int], modes: Sequence[str] = ()
+) -> Report:
+    """Run the statements of these numbers; differences are minimised as they are met."""
+    report = Report(seed)
+    seen: dict[str, int] = {}
+    for number in numbers:
+        case = case_of(seed, number)
+        if modes and case.mode.value not in modes:
+            continue
+        text = render(case.part)
+        verdict = await judge(worlds, case, text)
+        report.add(case, verdict)
+        if verdict.difference:
+            kind = f"{case.mode} {kind_of(verdict)}"
+            seen[kind] = seen.get(kind, 0) + 1
+            if len(report.differences) < MINIMISED and seen[kind] <= MINIMISED // 3:
+                case, verdict = await smallest(worlds, case, verdict)
+            report.differences.append(described(case, verdict, text.sql))
+    return report
+
+
+__all__ = ["Callable", "Task", "run_part", "run_statements"]

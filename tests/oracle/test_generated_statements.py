@@ -1,0 +1,32 @@
+"""A short run of the differential oracle; the long one is `python -m tests.oracle.differential`."""
+
+import secrets
+import sys
+from contextlib import AsyncExitStack
+
+from tests.oracle.differential.run import run_statements
+from tests.oracle.differential.world import open_worlds
+
+STATEMENTS = 200
+FIXED_SEED = "short"
+
+
+async def _report(cluster, seed, count):
+    async with AsyncExitStack() as stack:
+        worlds = await open_worlds(
+            stack,
+            lambda database: cluster.url("catalog-a", database),
+            f"oracle_{secrets.token_hex(4)}",
+            (1, 2, 4),
+        )
+        return await run_statements(worlds, seed, range(count))
+
+
+async def test_generated_statements_are_answered_as_by_one_postgresql(cluster):
+    for seed in (FIXED_SEED, secrets.token_hex(4)):
+        report = await _report(cluster, seed, STATEMENTS)
+        sys.stdout.write(report.text())
+
+        assert report.differences == [], f"seed {seed}\n" + "\n".join(report.differences)
+        assert report.tallies["single-tenant"].outcomes["answered"] > STATEMENTS // 4
+        assert report.tallies["attacks"].outcomes["answered"] > 0
