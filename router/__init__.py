@@ -3,13 +3,15 @@
 from router.analyses import Counts
 from router.assumed import assumed_schema
 from router.backend_settings import BackendSettings
-from router.backends import Access, Backends, ShardQuery, ShardReply, ShardRows
+from router.backends import Access, Backends, Part, ShardQuery, ShardReply, ShardRows, Together
 from router.bootstrap import by_hand, prepare_cluster, prepare_database
 from router.budget import ServerBudget, connection_budget
 from router.context import SERVICE_ROLE, Deadline, QueryContext
 from router.declared import declared_schema
 from router.errors import (
     AccessRefused,
+    CommitOvertaken,
+    CommitUnfinished,
     CommitUnknown,
     ConnectionBudgetExceeded,
     DatabaseNotPrepared,
@@ -20,6 +22,7 @@ from router.errors import (
     IdentityMismatch,
     OtherTenant,
     PoolTimeout,
+    PreparedTransactionsOff,
     PrimaryAway,
     QueryRefused,
     QuorumLost,
@@ -51,9 +54,13 @@ from router.observe import (
     Observation,
     Observer,
     ReadRetried,
+    RecoveryDelayed,
     SchemaAdopted,
     StatementErred,
     StatementServed,
+    Step,
+    StepReached,
+    TransactionRecovered,
 )
 from router.plan import Plan
 from router.postgres import PostgresBackends
@@ -80,6 +87,8 @@ __all__ = [
     "Backends",
     "Column",
     "CommitLost",
+    "CommitOvertaken",
+    "CommitUnfinished",
     "CommitUnknown",
     "ConnectionBudgetExceeded",
     "Counts",
@@ -102,16 +111,19 @@ __all__ = [
     "Observation",
     "Observer",
     "OtherTenant",
+    "Part",
     "Piece",
     "Plan",
     "PoolTimeout",
     "Position",
     "PostgresBackends",
+    "PreparedTransactionsOff",
     "PrimaryAway",
     "QueryContext",
     "QueryRefused",
     "QuorumLost",
     "ReadRetried",
+    "RecoveryDelayed",
     "Result",
     "Router",
     "RouterError",
@@ -136,6 +148,8 @@ __all__ = [
     "StatementFailed",
     "StatementNotUnderstood",
     "StatementServed",
+    "Step",
+    "StepReached",
     "Stream",
     "Table",
     "TableNotPlaced",
@@ -144,6 +158,8 @@ __all__ = [
     "TenantKeyMissing",
     "TenantKeyNull",
     "TenantRequired",
+    "Together",
+    "TransactionRecovered",
     "UnsupportedAcrossShards",
     "assumed_schema",
     "by_hand",

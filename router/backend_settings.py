@@ -45,6 +45,11 @@ class BackendSettings:
     """How long a write waits for a primary to appear before it is refused."""
     read_attempts: int = 4
 
+    recovery_age_s: float = 5.0
+    """A transaction that is prepared for so long was left behind: recovery ends it. Longer than a
+    living process takes from PREPARE to its decision, whatever its statements take before that."""
+    recovery_interval_s: float = 1.0
+
     exposed_schemas: tuple[str, ...] = ("public",)
     """The schemas that clients may use, the first is the default; also the `search_path`."""
     schema_refresh_s: float = 30.0

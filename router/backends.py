@@ -38,6 +38,31 @@ class ShardQuery(NamedTuple):
     """Where the single row of a JSON envelope holds its number of rows; None: count the rows."""
 
 
+class Part(NamedTuple):
+    """What one shard runs of a write on several."""
+
+    shard: ShardId
+    query: ShardQuery
+
+
+class Together(NamedTuple):
+    """One write on several shards: the parts commit together or not at all.
+
+    The parts are in order of shards; the first one's commit is the decision for all.
+    """
+
+    parts: tuple[Part, ...]
+    exactly: int | None = None
+    """Fail, rolling back, when all parts together gave another number of rows."""
+    copied: str | None = None
+    """The table whose rows the others take over from the first part, which runs before them.
+
+    The last column of what it gives is the rows for them. Each row is the text of a JSON array; in
+    a JSON envelope all of them are one such text. The others take them as one argument, a JSON
+    array of arrays; without a row they are left out. Writers of one table take turns.
+    """
+
+
 class ShardReply(NamedTuple):
     """Rows of one shard, with who answered. `columns` is filled when rows came back."""
 
@@ -93,5 +118,12 @@ class Backends(Protocol):
 
         The first batch is there: it holds up to `WHOLE_ROWS` + 1 rows, and until then the read is
         repeated like any other. The context's time is for each batch, `until` for all of them.
+        """
+        ...
+
+    async def run_together(self, write: Together, context: QueryContext) -> Sequence[ShardReply]:
+        """The replies of the parts, in their order, once all of them are committed.
+
+        Of a copied write only the first part's reply, without the column of copies.
         """
         ...

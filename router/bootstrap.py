@@ -10,12 +10,13 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from router.backend_settings import BackendSettings
 from router.connection import LoginSource, log_in
-from router.errors import DatabaseNotPrepared, ShardDown
+from router.errors import DatabaseNotPrepared, PreparedTransactionsOff, ShardDown
 from router.failures import EndpointLost
 from router.preamble import quote_literal
 from shardmap import CATALOG, Endpoint, ShardId, ShardMap
 
 ROLES_SQL: Final = files("router").joinpath("roles.sql").read_text()
+TWO_PHASE_SQL: Final = files("router").joinpath("two_phase.sql").read_text()
 AUTH_SQL: Final = files("router").joinpath("auth.sql").read_text()
 GRANTS_SQL: Final = files("router").joinpath("grants.sql").read_text()
 
@@ -28,6 +29,7 @@ ATTEMPTS: Final = 5
 _INSTALLED: Final = (
     "SELECT pg_catalog.obj_description(pg_catalog.to_regnamespace('auth'), 'pg_namespace')"
 )
+_DECISIONS: Final = "SELECT pg_catalog.to_regclass('fluxshard.decision')"
 _RACES: Final = (
     asyncpg.InternalServerError,  # XX000 "tuple concurrently updated"
     asyncpg.SerializationError,
@@ -74,6 +76,7 @@ def by_hand(exposed: Sequence[str], login: str) -> str:
             f"SET fluxshard.exposed = {quote_literal(json.dumps(list(exposed)))};",
             ROLES_SQL,
             AUTH_SQL,
+            TWO_PHASE_SQL,
             GRANTS_SQL,
         )
     )
@@ -88,20 +91,40 @@ async def prepare_cluster(
 
     Raises:
         DatabaseNotPrepared: The login role lacks the right to.
+        PreparedTransactionsOff: A primary of several shards allows no prepared transactions.
         ShardDown: Nobody of a shard answers, or only a replica that was never prepared.
     """
     seen: set[tuple[str, int, str]] = set()
+    several = len(shard_map.shards) > 1
     for shard in shard_map.shards.values():
-        await _prepare_one_of(shard.id, shard.endpoints, login, settings)
+        await _prepare_one_of(shard.id, shard.endpoints, login, settings, several=several)
         seen.update(endpoint.address for endpoint in shard.endpoints)
     catalog = (shard_map.catalog, *shard_map.catalog_replicas)
     if shard_map.catalog.address not in seen:
         await _prepare_one_of(CATALOG, catalog, login, settings)
 
 
-async def _prepare_one_of(
-    shard: ShardId, endpoints: Sequence[Endpoint], login: LoginSource, settings: BackendSettings
+async def check_prepared_transactions(
+    connection: "asyncpg.Connection[asyncpg.Record]", server: str
 ) -> None:
+    """Make sure that the server can take part in commits on several shards.
+
+    Raises:
+        PreparedTransactionsOff: It cannot: its `max_prepared_transactions` is 0.
+    """
+    if int(await connection.fetchval("SHOW max_prepared_transactions")) == 0:
+        raise PreparedTransactionsOff(server)
+
+
+async def _prepare_one_of(
+    shard: ShardId,
+    endpoints: Sequence[Endpoint],
+    login: LoginSource,
+    settings: BackendSettings,
+    *,
+    several: bool = False,
+) -> None:
+    """`several`: there are more shards, so that this one must be able to prepare transactions."""
     reasons: list[str] = []
     prepared = False
     for endpoint in endpoints:
@@ -109,6 +132,10 @@ async def _prepare_one_of(
             async with log_in(shard, endpoint, login, settings) as session:
                 if not await session.fetchval("SELECT pg_catalog.pg_is_in_recovery()"):
                     host, port, database = endpoint.address
+                    if several:
+                        await check_prepared_transactions(
+                            session, f"{endpoint.name} ({host}:{port})"
+                        )
                     await prepare_database(
                         session,
                         exposed=settings.exposed_schemas,
@@ -139,4 +166,6 @@ async def _prepare(
         await connection.execute(ROLES_SQL)
         if await connection.fetchval(_INSTALLED) != EDITION:
             await connection.execute(AUTH_SQL)
+        if await connection.fetchval(_DECISIONS) is None:
+            await connection.execute(TWO_PHASE_SQL)
         await connection.execute(GRANTS_SQL)

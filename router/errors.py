@@ -23,13 +23,16 @@ RouterError
 │   ├── ShardDown                 P202
 │   ├── PrimaryAway               P203
 │   ├── QuorumLost                P204
-│   └── IdentityMismatch          P205
+│   ├── IdentityMismatch          P205
+│   └── CommitOvertaken           P206
 ├── DeadlineExceeded              504  P301  the caller's time ran out         reads: repeat; ask for more time
 ├── SetupRefused                       the operator must change something        the server does not start
 │   ├── DatabaseNotPrepared       P501
-│   └── ConnectionBudgetExceeded  P502
+│   ├── ConnectionBudgetExceeded  P502
+│   └── PreparedTransactionsOff   P503
 ├── DeclarationNotUnderstood      P520  the operator must change the SQL of a schema   nothing was run
 ├── CommitUnknown                 500  P302  the outcome is not known          look before repeating
+├── CommitUnfinished              500  P303  written, not visible everywhere   do not repeat
 └── StatementFailed               PostgreSQL said no: its SQLSTATE, message, detail and hint pass through
 
 Codes are public, documented in docs/errors.md and never reused.
@@ -114,7 +117,7 @@ class FunctionRefused(QueryRefused):
 
 
 class SeveralShardsWritten(QueryRefused):
-    """The write concerns several shards, which needs two-phase commit."""
+    """The write concerns several shards in a form that cannot be run on them together."""
 
     code = "P107"
     hint = "Write one tenant's rows per request."
@@ -213,6 +216,12 @@ class IdentityMismatch(ShardUnavailable):
     code = "P205"
 
 
+class CommitOvertaken(ShardUnavailable):
+    """A commit on several shards took so long that recovery rolled it back everywhere."""
+
+    code = "P206"
+
+
 class DeadlineExceeded(RouterError):
     """The request's time ran out. A read changed nothing; a write was rolled back."""
 
@@ -224,6 +233,13 @@ class CommitUnknown(RouterError):
 
     code = "P302"
     hint = "Look whether the write is there before repeating it."
+
+
+class CommitUnfinished(RouterError):
+    """The write is committed on every shard, and one of them does not show it yet."""
+
+    code = "P303"
+    hint = "Do not repeat it: it appears there by itself."
 
 
 class SetupRefused(RouterError):
@@ -264,6 +280,19 @@ class DeclarationNotUnderstood(RouterError):
     """The SQL text that should say which tables there are cannot be read."""
 
     code = "P520"
+
+
+class PreparedTransactionsOff(SetupRefused):
+    """A server of a cluster with several shards cannot take part in a two-phase commit."""
+
+    code = "P503"
+
+    def __init__(self, servers: str) -> None:
+        super().__init__(
+            f"prepared transactions are off at {servers}: writes to several shards need them",
+            hint="Set max_prepared_transactions there to the value of max_connections, on the"
+            " replicas first, and restart.",
+        )
 
 
 class StatementFailed(RouterError):

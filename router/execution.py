@@ -63,10 +63,10 @@ async def read_in_transaction(
 ) -> Reading:
     """Run a read with role, claims and time limit of its own, and leave a clean session."""
     deadline = context.deadline
-    await held.execute(begin(context, write=False, timeout_ms=_left_ms(deadline)), _left(deadline))
+    await held.execute(begin(context, write=False, timeout_ms=left_ms(deadline)), left_s(deadline))
     reading = await read_plainly(held, query, deadline)
     end = commit_and_clean(held.role) if query.claims else COMMIT
-    await held.execute(end, _left(deadline))
+    await held.execute(end, left_s(deadline))
     return reading
 
 
@@ -93,17 +93,16 @@ class Write:
         """
         deadline = context.deadline
         await held.execute(
-            begin(context, write=True, timeout_ms=_left_ms(deadline)), _left(deadline)
+            begin(context, write=True, timeout_ms=left_ms(deadline)), left_s(deadline)
         )
         self.stage = Stage.RUN
-        records, prepared = await held.fetch(query.sql, query.args, _left(deadline))
-        rows = _rows(records, prepared, query)
+        rows = await run_statement(held, query, deadline)
         if query.exactly is not None and rows.affected != query.exactly:
             raise RowCountUnexpected(query.exactly, rows.affected)
-        left_s = _left(deadline)
+        remaining_s = left_s(deadline)
         self.stage = Stage.COMMIT
         held.abandonable = False
-        await _commit(held, left_s)
+        await run_to_its_end(held, commit_and_clean(held.role), remaining_s)
         self.stage = Stage.POSITION
         position = await held.written_position(deadline.remaining_s())
         held.abandonable = True
@@ -111,8 +110,8 @@ class Write:
         return rows, position
 
 
-async def _commit(held: HeldConnection, left_s: float) -> None:
-    """COMMIT, without ever cancelling it.
+async def run_to_its_end(held: HeldConnection, message: str, timeout_s: float) -> None:
+    """Send a message that commits (or prepares), without ever cancelling it.
 
     PostgreSQL answers a cancel of a commit that waits for its standby with success and a warning.
     So when time runs out, or the caller leaves, the connection is dropped instead: the driver
@@ -120,20 +119,32 @@ async def _commit(held: HeldConnection, left_s: float) -> None:
 
     Raises:
         CommitUnknown: Time ran out.
+        Exception: What the driver raises.
     """
-    committing = asyncio.ensure_future(held.execute(commit_and_clean(held.role), None))
+    committing = asyncio.ensure_future(held.execute(message, None))
     committing.add_done_callback(_taken_note_of)
     ended = False
     try:
-        await asyncio.wait((committing,), timeout=left_s)
+        await asyncio.wait((committing,), timeout=timeout_s)
         ended = committing.done()
     finally:
         if not ended:
             held.drop()  # which ends the task at once
             await asyncio.wait((committing,))
     if not ended:
-        raise CommitUnknown("the server did not answer COMMIT in time")
+        raise CommitUnknown("the server did not answer in time while it committed")
     committing.result()
+
+
+async def run_statement(held: HeldConnection, query: ShardQuery, deadline: Deadline) -> Rows:
+    """Run the statement in the transaction that is open.
+
+    Raises:
+        DeadlineExceeded: No time was left.
+        Exception: What the driver raises.
+    """
+    records, prepared = await held.fetch(query.sql, query.args, left_s(deadline))
+    return _rows(records, prepared, query)
 
 
 def _taken_note_of(task: "asyncio.Future[None]") -> None:
@@ -175,18 +186,18 @@ def _number(value: object) -> int:
     return value
 
 
-def _left(deadline: Deadline) -> float:
+def left_s(deadline: Deadline) -> float:
     """Seconds left.
 
     Raises:
         DeadlineExceeded: None.
     """
-    left_s = deadline.remaining_s()
-    if left_s <= 0:
+    remaining_s = deadline.remaining_s()
+    if remaining_s <= 0:
         raise DeadlineExceeded("the request's time ran out")
-    return left_s
+    return remaining_s
 
 
-def _left_ms(deadline: Deadline) -> int:
+def left_ms(deadline: Deadline) -> int:
     """Milliseconds left, rounded up and one more: our own clock is to ring first."""
-    return int(_left(deadline) * 1000) + 2
+    return int(left_s(deadline) * 1000) + 2

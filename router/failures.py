@@ -187,6 +187,11 @@ def proves_rollback(error: Exception) -> bool:
     return error.sqlstate[:2] not in _OUR_ROLLBACK
 
 
+def says_ended(error: Exception) -> bool:
+    """Whether COMMIT or ROLLBACK PREPARED found nothing of that name: it has ended before."""
+    return isinstance(error, asyncpg.UndefinedObjectError)
+
+
 def unprepared(error: Exception) -> bool:
     """Whether the database lacks what the bootstrap makes: the identity table or the roles."""
     return isinstance(

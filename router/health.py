@@ -35,6 +35,8 @@ class Health:
     """What they have confirmed; None: unknown."""
     sync_hidden: bool
     """The login role may not see the standbys (it lacks pg_monitor)."""
+    prepared: tuple[tuple[str, float], ...]
+    """Names and ages in seconds of our transactions that are prepared on a primary."""
 
 
 def read_health(row: asyncpg.Record) -> Health:
@@ -51,6 +53,7 @@ def read_health(row: asyncpg.Record) -> Health:
         if synchronous
         else None,
         sync_hidden=HIDDEN in states,
+        prepared=tuple(zip(row["prepared_names"] or (), row["prepared_ages"] or (), strict=True)),
     )
 
 
@@ -69,6 +72,8 @@ class Monitor:
         self._asking: list[asyncio.Future[None]] = []
         self.standing = standing
         self.quorum = Quorum()
+        self.prepared: tuple[tuple[str, float], ...] = ()
+        """Names and ages in seconds of our transactions that the last good probe found prepared."""
         self.detail = "not probed yet"
         """Why it is down, or empty."""
         self.impostor = False
@@ -166,6 +171,7 @@ class Monitor:
         standing.timeline = health.timeline if anew else max(standing.timeline, health.timeline)
         standing.in_recovery = health.in_recovery
         standing.lag_s = health.lag_s
+        self.prepared = health.prepared
         if began > self._suspected_at:  # else it may have answered just before it fell
             standing.proved_at = began
             standing.alive = True

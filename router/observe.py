@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from shardmap import ShardId
@@ -76,6 +77,51 @@ class SchemaAdopted:
     tables: int
 
 
+class Step(StrEnum):
+    """How far a commit on several shards has come."""
+
+    RAN = "ran"
+    """All statements ran; their transactions are open."""
+    PREPARING = "preparing"
+    PREPARED = "prepared"
+    """One participant is prepared."""
+    DECIDING = "deciding"
+    """All of them are."""
+    DECIDED = "decided"
+    COMMITTED = "committed"
+    """One participant has committed what was prepared."""
+    FINISHED = "finished"
+    """All have, and the client is about to be told."""
+    UNDONE = "undone"
+    """Rolled back everywhere, before a decision."""
+
+
+class StepReached(NamedTuple):
+    """A commit on several shards has come so far."""
+
+    transaction: str
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRecovered:
+    """What a process left prepared on this shard was committed or rolled back, as decided."""
+
+    shard: ShardId
+    transaction: str
+    committed: bool
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryDelayed:
+    """A transaction that was left prepared on this shard cannot be ended yet."""
+
+    shard: ShardId
+    transaction: str
+    reason: str
+
+
 Observation = (
     StatementServed
     | StatementErred
@@ -85,6 +131,9 @@ Observation = (
     | CommitLost
     | MapAdopted
     | SchemaAdopted
+    | StepReached
+    | TransactionRecovered
+    | RecoveryDelayed
 )
 
 Observer = Callable[[Observation], None]

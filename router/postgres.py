@@ -1,14 +1,16 @@
 """The backends on real PostgreSQL: everything that waits, opened and closed as one thing."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
 from router.backend_settings import BackendSettings
-from router.backends import Access, ShardQuery, ShardReply, ShardRows
+from router.backends import Access, ShardQuery, ShardReply, ShardRows, Together
 from router.connection import LoginSource
 from router.context import Deadline, QueryContext
 from router.cursors import Cursors
+from router.decisions import Decisions
 from router.errors import ShardDown
 from router.faults import Faults
 from router.freshness import Floors
@@ -16,9 +18,11 @@ from router.known_schema import KnownSchema
 from router.live_map import LiveMap
 from router.observe import Observer
 from router.reads import Reads
+from router.recovery import Recovery
 from router.schema import Schema
 from router.shards import ShardEndpoints, ShardStatus
 from router.tasks import TaskOwner
+from router.two_phase import TwoPhase
 from router.writes import Writes
 from shardmap import ShardId, ShardMap
 
@@ -46,6 +50,11 @@ class PostgresBackends:
         self._reads = Reads(settings, floors, faults, observe)
         self._cursors = Cursors(settings, floors, faults, observe)
         self._writes = Writes(floors, faults, observe)
+        decisions = Decisions(lambda: self._live.groups)
+        self._recovery = Recovery(self._live, decisions, settings, observe)
+        self._two_phase = TwoPhase(
+            self._live, floors, faults, observe, self._owner, decisions, self._recovery
+        )
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
@@ -54,6 +63,7 @@ class PostgresBackends:
             self._live.open()
             await self._live.probed()
             await self._schema.open()
+            self._owner.start(self._recovery.keep(), name="recover transactions")
             self._exit = opening.pop_all()
         return self
 
@@ -91,6 +101,19 @@ class PostgresBackends:
             StatementFailed: PostgreSQL refused the statement.
         """
         return await self._cursors.open(self._group(shard), query, context, until)
+
+    async def run_together(self, write: Together, context: QueryContext) -> Sequence[ShardReply]:
+        """The parts' replies, all of them committed. Sent once.
+
+        Raises:
+            ShardUnavailable: Some shard cannot take part now; nothing was written anywhere.
+            DeadlineExceeded: The request's time ran out; everything was rolled back.
+            CommitUnknown: Whether all or nothing is written cannot be known yet.
+            CommitUnfinished: All of it is written, and some shard does not show it yet.
+            StatementFailed: A shard's PostgreSQL refused its part.
+            RowCountUnexpected: The parts together gave another number of rows than asked for.
+        """
+        return await self._two_phase.run(write, context)
 
     async def adopt(self, shard_map: ShardMap) -> None:
         """Use another map from now on. Requests that run keep the endpoints they are on."""

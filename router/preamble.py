@@ -5,6 +5,7 @@ its own before the statement is what PostgreSQL enforces: role and claims set in
 itself come too late for it.
 """
 
+import hashlib
 from typing import Final
 
 from router.context import QueryContext
@@ -89,6 +90,29 @@ def begin(context: QueryContext, *, write: bool, timeout_ms: int) -> str:
         f" pg_catalog.set_config('request.jwt.claims', {quote_literal(context.claims)}, true),"
         f" pg_catalog.set_config('fluxshard.tenant', {tenant}, true)"
     )
+
+
+def as_login() -> str:
+    """For the rest of the transaction: run as the login role, which owns Fluxshard's own tables."""
+    return "SET LOCAL ROLE NONE"
+
+
+def as_role(role: str) -> str:
+    """For the rest of the transaction: run as one of our roles again (deferred triggers do).
+
+    Raises:
+        StatementFailed: 22023, when it is none of `ROLES`.
+    """
+    return set_role(role).replace("SET", "SET LOCAL", 1)
+
+
+def taking_turns(name: str) -> str:
+    """Wait until no other transaction of the database holds this name; ours does until its end.
+
+    A prepared transaction goes on holding it, also over a crash.
+    """
+    digest = hashlib.blake2b(name.encode(), digest_size=8, person=b"fluxshard").digest()
+    return f"SELECT pg_catalog.pg_advisory_xact_lock({int.from_bytes(digest, signed=True)})"
 
 
 def clean(role: str) -> str:

@@ -1,5 +1,11 @@
 -- What one endpoint says of itself. Runs on primaries and replicas, several times a second.
 -- Columns that the login role may not see are null, and then count as unknown.
+WITH prepared AS MATERIALIZED (
+    SELECT gid, extract(epoch FROM pg_catalog.clock_timestamp() - prepared)::float8 AS age_s
+    FROM pg_catalog.pg_prepared_xact()
+    WHERE gid LIKE 'fluxshard:%' AND dbid = (
+        SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+)
 SELECT
     recovering,
     CASE WHEN recovering THEN pg_catalog.pg_last_wal_replay_lsn()
@@ -26,5 +32,8 @@ SELECT
          END AS sync_states,
     CASE WHEN NOT recovering THEN ARRAY(
              SELECT flush_lsn FROM pg_catalog.pg_stat_replication ORDER BY pid)
-         END AS flush_lsns
+         END AS flush_lsns,
+    -- Transactions on several shards that are prepared here: recovery ends what is left of them.
+    CASE WHEN NOT recovering THEN ARRAY(SELECT gid FROM prepared ORDER BY gid) END AS prepared_names,
+    CASE WHEN NOT recovering THEN ARRAY(SELECT age_s FROM prepared ORDER BY gid) END AS prepared_ages
 FROM (SELECT pg_catalog.pg_is_in_recovery() AS recovering) AS now

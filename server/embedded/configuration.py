@@ -18,7 +18,7 @@ HOST: Final = "127.0.0.1"
 SETTINGS: Final = {
     # equal on primary and replicas: a replica does not start with less than its primary has
     "max_connections": "200",
-    "max_prepared_transactions": "64",
+    "max_prepared_transactions": "200",  # each connection may have one in a commit on several shards
     "max_worker_processes": "16",
     "max_wal_senders": "32",
     "max_replication_slots": "32",

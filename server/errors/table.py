@@ -7,6 +7,7 @@ from typing import Final
 
 from router import (
     AccessRefused,
+    CommitUnfinished,
     CommitUnknown,
     DeadlineExceeded,
     DeclarationNotUnderstood,
@@ -69,6 +70,7 @@ TABLE: Final[Mapping[type[Exception], Row]] = MappingProxyType(
         ShardUnavailable: Row(503, retry=True),
         DeadlineExceeded: Row(504),
         CommitUnknown: Row(500, code="COMMIT_UNKNOWN", postgrest_code="COMMIT_UNKNOWN"),
+        CommitUnfinished: Row(500, code="COMMIT_UNFINISHED", postgrest_code="COMMIT_UNFINISHED"),
         SetupRefused: Row(500),
         DeclarationNotUnderstood: Row(400),
         InvalidTenantKey: Row(400, code="INVALID_INPUT", postgrest_code="22P02"),

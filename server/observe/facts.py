@@ -10,9 +10,12 @@ from router import (
     FreshnessMissed,
     MapAdopted,
     ReadRetried,
+    RecoveryDelayed,
     SchemaAdopted,
     StatementErred,
     StatementServed,
+    StepReached,
+    TransactionRecovered,
 )
 from server.mapwatch import WatchReport
 
@@ -56,7 +59,9 @@ RareFact = (
     | RequestCrashed
 )
 
-Fact = RequestAnswered | StatementServed | RareFact
+TwoPhaseFact = StepReached | TransactionRecovered | RecoveryDelayed
+
+Fact = RequestAnswered | StatementServed | TwoPhaseFact | RareFact
 
 FactObserver = Callable[[Fact], None]
 """Called on the event loop for every fact; must not wait and must not raise."""

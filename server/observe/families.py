@@ -32,6 +32,17 @@ COUNTERS: Final = (
     Family("fluxshard_freshness_missed", "Reads that no replica was fresh enough for", ("shard",)),
     Family("fluxshard_endpoint_changes", "Changes of an endpoint's state", (*_ENDPOINT, "state")),
     Family("fluxshard_commits_unknown", "Commits whose outcome is not known", _ENDPOINT),
+    Family("fluxshard_two_phase_steps", "Steps of commits on several shards", ("step",)),
+    Family(
+        "fluxshard_transactions_recovered",
+        "Prepared transactions of dead processes that were ended",
+        ("shard", "outcome"),
+    ),
+    Family(
+        "fluxshard_recoveries_delayed",
+        "Prepared transactions that could not be ended at once",
+        ("shard",),
+    ),
     Family("fluxshard_requests_crashed", "Requests that met a mistake in this program", ("path",)),
     Family("fluxshard_analyses", "Statements by how their analysis was found", ("found",)),
     Family("fluxshard_maps_adopted", "Shard maps taken into use"),

@@ -12,9 +12,12 @@ from router import (
     MapAdopted,
     Observation,
     ReadRetried,
+    RecoveryDelayed,
     SchemaAdopted,
     StatementErred,
     StatementServed,
+    StepReached,
+    TransactionRecovered,
 )
 from server.mapwatch import (
     CatalogFound,
@@ -24,7 +27,7 @@ from server.mapwatch import (
     WatchFailed,
     WatchReport,
 )
-from server.observe.facts import Fact, RequestAnswered, RequestCrashed
+from server.observe.facts import Fact, RequestAnswered, RequestCrashed, TwoPhaseFact
 
 
 class Level(IntEnum):
@@ -87,6 +90,24 @@ def _of_the_router(fact: Observation) -> Line:
             return Line(Level.INFO, "map_adopted", {"epoch": epoch})
         case SchemaAdopted(version, tables):
             return Line(Level.INFO, "schema_adopted", {"version": version, "tables": tables})
+        case StepReached() | TransactionRecovered() | RecoveryDelayed():
+            return _of_two_phase(fact)
+        case _:
+            assert_never(fact)
+
+
+def _of_two_phase(fact: TwoPhaseFact) -> Line:
+    match fact:
+        case StepReached(transaction, step):
+            what = {"transaction": transaction, "step": step.value}
+            return Line(Level.DEBUG, "two_phase_step", what)
+        case TransactionRecovered(shard, transaction, committed, age_s):
+            how = {"outcome": "committed" if committed else "rolled back", "age_s": round(age_s, 3)}
+            where = {"shard": shard, "transaction": transaction}
+            return Line(Level.WARN, "transaction_recovered", {**where, **how})
+        case RecoveryDelayed(shard, transaction, reason):
+            delayed = {"shard": shard, "transaction": transaction, "reason": reason}
+            return Line(Level.ERROR, "recovery_delayed", delayed)
         case _:
             assert_never(fact)
 

@@ -8,12 +8,15 @@ from router import (
     FreshnessMissed,
     MapAdopted,
     ReadRetried,
+    RecoveryDelayed,
     SchemaAdopted,
     StatementErred,
     StatementServed,
+    StepReached,
+    TransactionRecovered,
 )
 from server.mapwatch import CatalogFound, CatalogLost, CopyFailed, MapUnusable, WatchFailed
-from server.observe.facts import Fact, RareFact, RequestAnswered, RequestCrashed
+from server.observe.facts import Fact, RareFact, RequestAnswered, RequestCrashed, TwoPhaseFact
 from server.observe.tally import Tally
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "-"})
@@ -39,6 +42,8 @@ class Meter:
         elif isinstance(fact, StatementServed):
             labels = ("write" if fact.write else "read", fact.shard, fact.endpoint)
             self._tally.statement(labels).observe(fact.seconds)
+        elif isinstance(fact, StepReached | TransactionRecovered | RecoveryDelayed):
+            self._two_phase(fact)
         else:
             self._rare(fact)
 
@@ -63,6 +68,18 @@ class Meter:
                 tally.count("fluxshard_catalog_lost")
             case CatalogFound() | CopyFailed() | MapUnusable() | WatchFailed() | SchemaAdopted():
                 pass
+            case _:
+                assert_never(fact)
+
+    def _two_phase(self, fact: TwoPhaseFact) -> None:
+        match fact:
+            case StepReached(_, step):
+                self._tally.count("fluxshard_two_phase_steps", step.value)
+            case TransactionRecovered(shard, _, committed, _):
+                outcome = "committed" if committed else "rolled_back"
+                self._tally.count("fluxshard_transactions_recovered", shard, outcome)
+            case RecoveryDelayed(shard, _, _):
+                self._tally.count("fluxshard_recoveries_delayed", shard)
             case _:
                 assert_never(fact)
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import signal
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import (
     AsyncExitStack,
@@ -31,6 +32,8 @@ from router import (
     ShardQuery,
     ShardReply,
     SharedFloors,
+    Step,
+    StepReached,
     by_hand,
     prepare_database,
 )
@@ -110,6 +113,17 @@ async def _until(condition: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
             await asyncio.sleep(0.005)
 
 
+def _meanwhile(work: Awaitable[None]) -> None:
+    """Run the coroutine in a thread while the event loop of the test stands still."""
+
+    async def run() -> None:
+        await work
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    thread.join()
+
+
 @dataclass(slots=True)
 class World:
     """One cluster, prepared, with its backends."""
@@ -119,6 +133,7 @@ class World:
     shard_map: ShardMap
     backends: PostgresBackends
     seen: list[Observation] = field(default_factory=list)
+    acts: dict[Step, Callable[[str], Awaitable[None]]] = field(default_factory=dict)
 
     PRIMARY = "shard_0-a"
     REPLICAS = ("shard_0-b", "shard_0-c")
@@ -195,6 +210,10 @@ class World:
             for server in self.REPLICAS:
                 stack.enter_context(self.frozen(server, "walreceiver"))
             yield
+
+    def when(self, step: Step, act: Callable[[str], Awaitable[None]]) -> None:
+        """When a commit on several shards reaches the step, do this and let the world stand still."""
+        self.acts[step] = act
 
     def observed(self, kind: type) -> list[Any]:
         return [one for one in self.seen if isinstance(one, kind)]
@@ -285,15 +304,22 @@ async def open_world():
                 shard_map = map_of(cluster.endpoints(database), f"c-{database}")
             await prepare(cluster, database, shard_map)
             seen: list[Observation] = []
+            acts: dict[Step, Callable[[str], Awaitable[None]]] = {}
+
+            def observe(fact: Observation) -> None:
+                seen.append(fact)
+                if isinstance(fact, StepReached) and (act := acts.get(fact.step)) is not None:
+                    _meanwhile(act(fact.transaction))
+
             backends = PostgresBackends(
                 shard_map,
                 BackendSettings(**{"min_connections": 0, **settings}),
                 LOGIN,
                 floors or stack.enter_context(SharedFloors(None)),
-                seen.append,
+                observe,
             )
             await stack.enter_async_context(backends)
-            world = World(cluster, database, shard_map, backends, seen)
+            world = World(cluster, database, shard_map, backends, seen, acts)
             if all_up:
                 await _until(
                     lambda: all(
