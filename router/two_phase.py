@@ -38,8 +38,8 @@ from router.live_map import LiveMap
 from router.observe import CommitLost, Observer, StatementServed, Step, StepReached
 from router.participant import Participant
 from router.prepared import GlobalId
-from router.reads import LONGEST_RETRY_PAUSE_S, stop_after
 from router.recovery import Recovery
+from router.retries import LONGEST_RETRY_PAUSE_S, stop_after
 from router.statement import Served
 from router.tasks import TaskOwner
 from router.writes import ATTEMPTS

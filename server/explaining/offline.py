@@ -1,6 +1,7 @@
 """A router without servers: a planned map, and the tables as SQL says, or as they are assumed."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from router import (
@@ -12,6 +13,7 @@ from router import (
     ShardQuery,
     ShardReply,
     ShardRows,
+    Together,
     assumed_schema,
     declared_schema,
 )
@@ -45,6 +47,14 @@ class NoServers:
             ShardDown: Always.
         """
         raise ShardDown(shard, "nothing runs offline")
+
+    async def run_together(self, write: Together, context: QueryContext) -> Sequence[ShardReply]:  # noqa: ARG002 - the protocol's
+        """Nothing is written.
+
+        Raises:
+            ShardDown: Always.
+        """
+        raise ShardDown(write.parts[0].shard, "nothing runs offline")
 
 
 def map_of(shards: int, tables: str, key_type: KeyType) -> ShardMap:

@@ -4,6 +4,7 @@ For tests of what the router decides and combines, against real PostgreSQL serve
 """
 
 import re
+from contextlib import AsyncExitStack
 
 import asyncpg
 
@@ -15,6 +16,8 @@ from router import (
     ShardReply,
     StatementFailed,
 )
+from router.copies import copied_rows
+from router.execution import Rows
 
 
 class DirectBackends:
@@ -24,18 +27,49 @@ class DirectBackends:
         self.connections = connections
 
     async def run(self, shard, query: ShardQuery, context) -> ShardReply:
-        connection = self.connections[shard]
         try:
-            async with connection.transaction():
-                prepared = await connection.prepare(query.sql)
-                rows = [tuple(record) for record in await prepared.fetch(*query.args)]
-                affected = _affected(prepared.get_statusmsg())
-                if query.row_count_column is not None:
-                    affected = rows[0][query.row_count_column]
-                if query.exactly is not None and affected != query.exactly:
-                    raise RowCountUnexpected(query.exactly, affected)
+            async with self.connections[shard].transaction():
+                return await self._run(shard, query)
         except asyncpg.PostgresError as error:
             raise StatementFailed(error.sqlstate, str(error)) from error
+
+    async def run_together(self, write, context):
+        try:
+            async with AsyncExitStack() as transactions:
+                for part in write.parts:
+                    connection = self.connections[part.shard]
+                    await transactions.enter_async_context(connection.transaction())
+                return await self._run_together(write)
+        except asyncpg.PostgresError as error:
+            raise StatementFailed(error.sqlstate, str(error)) from error
+
+    async def _run_together(self, write):
+        replies, copies = [], None
+        for part in write.parts:
+            query = part.query if copies is None else part.query._replace(args=(copies,))
+            reply = await self._run(part.shard, query)
+            replies.append(reply)
+            if write.copied is not None and copies is None:
+                kept, copies = copied_rows(Rows(reply.rows, reply.affected, reply.columns), query)
+                replies = [ShardReply(*kept, reply.served)]
+                if copies is None:
+                    break
+        if write.copied is not None:
+            replies = replies[:1]
+        found = sum(reply.affected for reply in replies)
+        if write.exactly is not None and found != write.exactly:
+            raise RowCountUnexpected(write.exactly, found)
+        return replies
+
+    async def _run(self, shard, query):
+        connection = self.connections[shard]
+        prepared = await connection.prepare(query.sql)
+        rows = [tuple(record) for record in await prepared.fetch(*query.args)]
+        affected = _affected(prepared.get_statusmsg())
+        if query.row_count_column is not None:
+            affected = rows[0][query.row_count_column]
+        if query.exactly is not None and affected != query.exactly:
+            raise RowCountUnexpected(query.exactly, affected)
         if query.inline_position:
             rows = [row[:-2] for row in rows]
         columns = tuple(attribute.name for attribute in prepared.get_attributes())
