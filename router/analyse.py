@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlglot import expressions as exp
 
 from router.backends import Access
+from router.calls import calls_of
 from router.errors import (
     FunctionRefused,
     ServiceOnly,
@@ -17,7 +18,7 @@ from router.errors import (
     UnsupportedAcrossShards,
 )
 from router.forms import Forms
-from router.functions import HARMLESS, forbidden, functions_of
+from router.functions import judge
 from router.parse import Parsed, parse
 from router.query import (
     GatherForm,
@@ -76,7 +77,9 @@ class _Analysis:
             table_uses(self.parsed, self.regions), setting.schema, setting.placements
         )
         self.sharded = tuple(t for t in self.tables if t.tenant_column is not None)
-        self.functions = functions_of(self.tree)
+        self.functions = judge(
+            calls_of(self.parsed), setting.schema.functions, setting.schema.exposed
+        )
         self.access = self._access()
         self.target = self._target()
         self.param = _parameters(self.parsed)
@@ -137,7 +140,7 @@ class _Analysis:
             any(located.use.use is not Use.READ for located in self.tables)
             or self.tree.find(exp.Insert, exp.Update, exp.Delete, exp.Merge) is not None
             or self.tree.find(exp.Lock, exp.Into) is not None
-            or bool(self._unknown_functions())
+            or self.functions.volatile
         )
         return Access.WRITE if writes else Access.READ
 
@@ -153,23 +156,13 @@ class _Analysis:
             return Target.SHARDED
         return Target.REFERENCE if Reference in kinds else Target.UNSHARDED
 
-    def _unknown_functions(self) -> frozenset[str]:
-        unknown = self.functions - HARMLESS
-        for node in self.tree.find_all(exp.Func):
-            if isinstance(node.parent, exp.Dot):  # schema-qualified: not PostgreSQL's own
-                unknown |= functions_of(node)
-        return frozenset(unknown)
-
     def _refuse_functions(self) -> None:
-        for name in sorted(self.functions):
-            if forbidden(name):
-                raise FunctionRefused(f"the function {name} may not be called")
-        if not self.caller.service:
-            for name in sorted(self._unknown_functions()):
-                raise FunctionRefused(
-                    f"the function {name} is not known to be harmless",
-                    hint="Only PostgreSQL's immutable and stable functions can be called here.",
-                )
+        refused = self.functions.refused
+        if refused is not None and not self.caller.service:
+            raise FunctionRefused(
+                f"the function {refused} is not known to be harmless",
+                hint="Only PostgreSQL's immutable and stable functions can be called here.",
+            )
         if self.access is Access.WRITE and self.tree.find(exp.Into) is not None:
             raise StatementNotUnderstood("SELECT INTO is not routed")
 
@@ -186,7 +179,7 @@ class _Analysis:
 
     def _claims(self) -> bool:
         """Whether policies, triggers, defaults, views or functions may read the claims."""
-        if self._unknown_functions():
+        if self.functions.foreign:
             return True
         for located in self.tables:
             table = located.table

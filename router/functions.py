@@ -1,12 +1,50 @@
-"""What is known of functions without asking the database: harmless, volatile, or forbidden.
+"""What is known of the functions that a statement calls, and who may call them.
 
-Unknown functions are volatile: a statement that calls one goes to the primary, as a write. The
+The schema says it, as read from `pg_proc`; without a database PostgreSQL's own table does. A name
+stands for all functions of that name that the call could mean: the worst of them counts. A
+function of which nothing is known is volatile: its statement goes to the primary, as a write. The
 forbidden ones could step outside the session, the tenant or the database.
 """
 
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from sqlglot import expressions as exp
+
+from router.builtins import HARMLESS, VOLATILE
+from router.calls import Call
+from router.errors import FunctionRefused
+
+CATALOG_SCHEMA: Final = "pg_catalog"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """All functions of one name in one schema, taken together."""
+
+    schema: str
+    name: str
+    volatile: bool
+    """One of them is VOLATILE."""
+    immutable: bool
+    """All of them are IMMUTABLE."""
+    known: bool
+    """All of them do what their declaration says, and nothing to other rows than their arguments:
+    PostgreSQL's own, immutable ones in C or of an extension, and those whose owner says so."""
+
+
+Functions = Mapping[tuple[str, str], Function]
+"""By schema and name."""
+
+BUILT_IN: Final[Functions] = {
+    (CATALOG_SCHEMA, name): Function(
+        CATALOG_SCHEMA, name, volatile=name in VOLATILE, immutable=False, known=True
+    )
+    for name in HARMLESS | VOLATILE
+}
+"""What is there without a database to ask."""
 
 STRUCTURE: Final = (
     exp.And,
@@ -37,40 +75,6 @@ STRUCTURE: Final = (
 )
 """Syntax that sqlglot models as functions: CASE, ALL, `@> <@ && @@ -> ->> #> #>> ? ~ ~*` …"""
 
-HARMLESS: Final = frozenset(
-    """
-    abs array_agg array_append array_cat array_length array_lower array_position array_positions
-    array_prepend array_remove array_replace array_to_json array_to_string array_upper ascii avg
-    bit_and bit_length bit_or bit_xor bool_and bool_or btrim cardinality cbrt ceil ceiling char_length
-    character_length chr coalesce concat concat_ws corr cos count cume_dist current_date
-    current_time current_timestamp date_part date_trunc degrees dense_rank div encode decode every
-    exp extract first_value floor format generate_series generate_subscripts greatest initcap
-    isfinite json_agg json_array_elements json_array_elements_text json_array_length
-    json_build_array json_build_object json_each json_each_text json_extract_path
-    json_extract_path_text json_object json_object_agg json_object_keys json_populate_record
-    json_populate_recordset json_strip_nulls json_to_record json_to_recordset json_typeof
-    jsonb_agg jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array
-    jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text
-    jsonb_object jsonb_object_agg jsonb_object_keys jsonb_path_exists jsonb_path_match
-    jsonb_path_query jsonb_path_query_array jsonb_path_query_first jsonb_populate_record
-    jsonb_populate_recordset jsonb_pretty jsonb_set jsonb_strip_nulls jsonb_to_record
-    jsonb_to_recordset jsonb_typeof justify_days justify_hours justify_interval lag last_value
-    lead least left length ln localtime localtimestamp log log10 lower lower_inc lower_inf lpad
-    ltrim make_date make_interval make_time make_timestamp make_timestamptz max md5 min mod mode
-    now nth_value ntile nullif numnode octet_length overlay percent_rank percentile_cont
-    percentile_disc phraseto_tsquery pi plainto_tsquery position power radians range_merge rank
-    regexp_count regexp_like regexp_match regexp_matches regexp_replace regexp_split_to_array
-    regexp_split_to_table regexp_substr repeat replace reverse right round row_number
-    row_to_json rpad rtrim sha224 sha256 sha384 sha512 sign sin split_part sqrt starts_with
-    stddev stddev_pop stddev_samp string_agg string_to_array strip strpos substr substring sum tan
-    to_char to_date to_hex to_json to_jsonb to_number to_timestamp to_tsquery to_tsvector
-    transaction_timestamp translate trim trunc ts_headline ts_rank ts_rank_cd unnest upper
-    upper_inc upper_inf var_pop var_samp variance websearch_to_tsquery width_bucket age any_value
-    array_ndims array_dims array_fill isempty justify querytree ts_delete setweight
-    """.split()
-)
-"""Immutable and stable functions and aggregates of PostgreSQL (`pg_proc.provolatile` i and s)."""
-
 AGGREGATES: Final = frozenset(
     """
     any_value array_agg avg bit_and bit_or bit_xor bool_and bool_or corr count covar_pop covar_samp
@@ -96,30 +100,91 @@ ROWS_MAKING: Final = frozenset(
 
 FORBIDDEN: Final = frozenset(
     """
-    set_config current_setting pg_sleep pg_sleep_for pg_sleep_until pg_terminate_backend
-    pg_cancel_backend pg_reload_conf pg_rotate_logfile pg_read_file pg_read_binary_file pg_ls_dir
-    pg_stat_file pg_switch_wal pg_promote pg_logical_emit_message pg_notify query_to_xml
-    query_to_xmlschema query_to_xml_and_xmlschema table_to_xml schema_to_xml database_to_xml
-    cursor_to_xml ts_stat currtid2 txid_current pg_current_xact_id
+    currtid2 currval lastval loread lowrite pg_current_logfile pg_current_xact_id pg_export_snapshot
+    pg_extension_config_dump pg_get_multixact_members pg_hba_file_rules pg_ident_file_mappings
+    pg_nextoid pg_notify pg_promote pg_reload_conf pg_sleep pg_sleep_for pg_sleep_until
+    pg_stat_file pg_show_all_file_settings set_config current_setting setseed ts_rewrite ts_stat
+    txid_current
     """.split()
 )
+"""Besides those of the patterns below: what one session leaves for the next on its connection, and
+what runs SQL that it is given as text."""
 
-FORBIDDEN_PREFIXES: Final = (
-    "pg_advisory",
-    "pg_try_advisory",
-    "dblink",
-    "lo_",
-    "lowrite",
-    "loread",
-    "pg_create_",
-    "pg_drop_",
-    "pg_replication_",
-    "pg_wal_",
-    "pg_logical_",
-    "pg_backup_",
-    "pg_export_",
-    "postgres_fdw",
+_FORBIDDEN_KINDS: Final = re.compile(
+    r"pg_(?:try_)?advisory_|pg_(?:backup|copy|create|drop|import|log|logical|ls|read|replication"
+    r"|rotate|stat_clear|stat_force|stat_reset|start|stop|switch|terminate|cancel|wal_replay)_"
+    r"|pg_rotate_logfile|pg_switch_wal|pg_read_file|dblink|postgres_fdw"
+    r"|lo_(?:close|creat|create|export|from_bytea|get|import|lseek|lseek64|open|put|tell|tell64"
+    r"|truncate|truncate64|unlink)$"
+    r"|binary_upgrade_|(?:query|cursor|table|schema|database)_to_xml"
 )
+
+_FOR_TENANTS: Final = HARMLESS | frozenset(
+    """
+    array_sample array_shuffle clock_timestamp gen_random_uuid nextval random random_normal
+    timeofday uuidv4 uuidv7
+    """.split()
+)
+"""PostgreSQL's own that a tenant may call: they tell nothing of the server or of other sessions."""
+
+SAFE_MARK: Final = "fluxshard.tenant_safe"
+"""`ALTER FUNCTION f SET fluxshard.tenant_safe = on`: the owner says that it keeps to its arguments
+and to the rows that its caller may see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the functions of one statement mean for it."""
+
+    volatile: bool
+    """One of them is, or may be."""
+    foreign: bool
+    """One of them is not PostgreSQL's own: it may read the claims."""
+    opaque: str | None
+    """One whose body may read or write rows that the statement does not name."""
+    refused: str | None
+    """One that tenants may not call."""
+
+
+def judge(calls: Iterable[Call], functions: Functions, schemas: tuple[str, ...]) -> Judgement:
+    """What the called functions do together. `schemas` are those that bare names mean, in order.
+
+    Raises:
+        FunctionRefused: Nobody may call one of them.
+    """
+    volatile = foreign = False
+    opaque = refused = None
+    for call in sorted(calls, key=lambda call: (call.name, call.schema or "")):
+        found = _meant(call, functions, schemas)
+        if not found and (call.syntax or call.attribute):
+            if call.attribute and forbidden(call.name):
+                raise FunctionRefused(f"the function {call.name} may not be called")
+            continue
+        if forbidden(call.name):
+            raise FunctionRefused(f"the function {call.name} may not be called")
+        volatile = volatile or not found or any(each.volatile for each in found)
+        foreign = foreign or not found or any(each.schema != CATALOG_SCHEMA for each in found)
+        if not found or not all(each.known for each in found):
+            opaque = opaque or call.name
+        if not found or not all(map(_for_tenants, found)):
+            refused = refused or call.name
+    return Judgement(volatile, foreign, opaque, refused)
+
+
+def _meant(call: Call, functions: Functions, schemas: tuple[str, ...]) -> tuple[Function, ...]:
+    """The functions that a call can mean: PostgreSQL chooses among them by the arguments."""
+    if call.schema is not None:
+        function = functions.get((call.schema, call.name))
+        return (function,) if function is not None else ()
+    where = schemas if call.syntax else (CATALOG_SCHEMA, *schemas)
+    found = (functions.get((schema, call.name)) for schema in where)
+    return tuple(function for function in found if function is not None)
+
+
+def _for_tenants(function: Function) -> bool:
+    if function.schema == CATALOG_SCHEMA:
+        return function.name in _FOR_TENANTS or function.immutable
+    return function.known
 
 
 def functions_of(tree: exp.Expr) -> frozenset[str]:
@@ -145,4 +210,4 @@ def _is_all(node: exp.Expr) -> bool:
 
 def forbidden(name: str) -> bool:
     """Whether no statement of a client may call this function."""
-    return name in FORBIDDEN or name.startswith(FORBIDDEN_PREFIXES)
+    return name in FORBIDDEN or _FORBIDDEN_KINDS.match(name) is not None

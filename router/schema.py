@@ -1,10 +1,11 @@
 """What PostgreSQL's catalogs say about tables, frozen for one schema version."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from router.errors import ShardDown
+from router.functions import BUILT_IN, Functions
 from shardmap import CATALOG, TableName
 
 
@@ -73,6 +74,7 @@ class Schema:
     """Names of the schemas that clients may use; the first is the default."""
     unread: frozenset[TableName] = frozenset()
     """Tables that the catalog should have, which was away ever since this process began."""
+    functions: Functions = field(default_factory=lambda: BUILT_IN)
 
     def table(self, name: TableName) -> Table | None:
         """The table of that full name, or None.

@@ -92,6 +92,13 @@ def folded(identifier: exp.Expr | None) -> str:
     name = str(identifier.this)
     if identifier.args.get("quoted"):
         return name
+    return ascii_lower(name)
+
+
+def ascii_lower(name: str) -> str:
+    """The name in lower case as PostgreSQL folds it: letters beyond ASCII stay as they are."""
+    if name.isascii():
+        return name.lower()
     return "".join(char.lower() if char.isascii() else char for char in name)
 
 
