@@ -121,6 +121,7 @@ class _Analysis:
             gather=gather,
             gather_refusal=refusal,
             stream=forms.stream(),
+            opaque=self.functions.opaque,
             total=self.ask.counted,
             reply=reply,
         )
@@ -128,6 +129,10 @@ class _Analysis:
     def _gather(self, forms: Forms) -> tuple[GatherForm | None, UnsupportedAcrossShards | None]:
         if self.target is not Target.SHARDED or self.access is Access.WRITE or self.caller.scoped:
             return None, None
+        if self.functions.opaque is not None:
+            return None, UnsupportedAcrossShards(
+                f"the function {self.functions.opaque}, whose body is not known,"
+            )
         try:
             return forms.several(), None
         except UnsupportedAcrossShards as refusal:

@@ -73,9 +73,9 @@ def _call(tokens: tuple[Token, ...], at: int) -> Call | None:
         return None
     if at > 0 and tokens[at - 1].token_type is TokenType.DOT:
         schema = _name(tokens[at - 2]) if at > 1 else None
-        if at > 2 and tokens[at - 3].token_type in _TYPED_BEHIND:  # noqa: PLR2004 - schema, dot, name
+        if at > 2 and tokens[at - 3].token_type in _TYPED_BEHIND:
             return None
-        if schema is None or (at > 2 and tokens[at - 3].token_type is TokenType.DOT):  # noqa: PLR2004
+        if schema is None or (at > 2 and tokens[at - 3].token_type is TokenType.DOT):
             raise StatementNotUnderstood(f"the call of {name} is not understood")
         return Call(schema, name)
     if at > 0 and tokens[at - 1].token_type in _TYPED_BEHIND:

@@ -9,7 +9,7 @@ forbidden ones could step outside the session, the tenant or the database.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlglot import expressions as exp
 
@@ -20,8 +20,7 @@ from router.errors import FunctionRefused
 CATALOG_SCHEMA: Final = "pg_catalog"
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(NamedTuple):
     """All functions of one name in one schema, taken together."""
 
     schema: str

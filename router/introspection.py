@@ -1,4 +1,4 @@
-"""PostgreSQL's catalogs as a `Schema`: the rows of `introspection.sql`, read into values."""
+"""PostgreSQL's catalogs as a `Schema`: the rows of the two `.sql` files, read into values."""
 
 import hashlib
 import json
@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
+from router.functions import BUILT_IN, Function, Functions
 from router.schema import Column, Kind, Schema, Table
 from shardmap import Global, ShardMap, TableName
 
 INTROSPECTION: Final = files("router").joinpath("introspection.sql").read_text()
 """Takes the names of the schemas as `$1`, and gives one row for each table or view."""
+
+FUNCTIONS: Final = files("router").joinpath("functions.sql").read_text()
+"""Takes `functions.SAFE_MARK` as `$1`, and gives one row for each schema and name of a function."""
 
 
 def read_tables(rows: Iterable[Mapping[str, Any]]) -> tuple[Table, ...]:
@@ -18,11 +22,35 @@ def read_tables(rows: Iterable[Mapping[str, Any]]) -> tuple[Table, ...]:
     return tuple(_table(row) for row in rows)
 
 
+def read_functions(rows: Iterable[Mapping[str, Any]]) -> tuple[Function, ...]:
+    """The functions of one database, in order of schema and name."""
+    return tuple(
+        Function(row["schema"], row["name"], row["volatile"], row["immutable"], row["known"])
+        for row in rows
+    )
+
+
+def worst(functions: Iterable[Function]) -> Functions:
+    """By schema and name; of one that several databases have, the worst that any of them has."""
+    found: dict[tuple[str, str], Function] = {}
+    for function in functions:
+        key = (function.schema, function.name)
+        other = found.get(key, function)
+        found[key] = Function(
+            *key,
+            volatile=function.volatile or other.volatile,
+            immutable=function.immutable and other.immutable,
+            known=function.known and other.known,
+        )
+    return found
+
+
 def merged(
     shard: Sequence[Table],
     catalog: Sequence[Table] | None,
     shard_map: ShardMap,
     exposed: tuple[str, ...],
+    functions: Functions = BUILT_IN,
 ) -> Schema:
     """One schema of a shard's tables and the catalog's: global tables are the catalog's.
 
@@ -36,8 +64,8 @@ def merged(
     found |= {table.name: table for table in catalog or () if is_global(table.name)}
     ordered = dict(sorted(found.items()))
     unread = frozenset(filter(is_global, shard_map.tables)) if catalog is None else frozenset()
-    version = _version(ordered.values(), exposed, unread)
-    return Schema(version=version, tables=ordered, exposed=exposed, unread=unread)
+    version = _version(ordered.values(), exposed, unread, functions)
+    return Schema(version, ordered, exposed, unread, functions)
 
 
 def _table(row: Mapping[str, Any]) -> Table:
@@ -69,8 +97,11 @@ def _table(row: Mapping[str, Any]) -> Table:
 
 
 def _version(
-    tables: Iterable[Table], exposed: tuple[str, ...], unread: frozenset[TableName]
+    tables: Iterable[Table],
+    exposed: tuple[str, ...],
+    unread: frozenset[TableName],
+    functions: Functions,
 ) -> str:
     """A hash of the content: the same in every process that sees the same tables."""
-    text = repr((exposed, tuple(tables), sorted(unread)))
+    text = repr((exposed, tuple(tables), sorted(unread), sorted(functions.items())))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -4,13 +4,21 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 from router.backend_settings import BackendSettings
 from router.context import Deadline
 from router.errors import RouterError, ShardDown, ShardUnavailable
 from router.failures import DRIVER_ERRORS, Scene, translated
-from router.introspection import INTROSPECTION, merged, read_tables
+from router.functions import SAFE_MARK, Function
+from router.introspection import (
+    FUNCTIONS,
+    INTROSPECTION,
+    merged,
+    read_functions,
+    read_tables,
+    worst,
+)
 from router.live_map import LiveMap
 from router.observe import Observer, SchemaAdopted
 from router.preamble import ROLES
@@ -30,6 +38,13 @@ READER: Final = ROLES[-1]
 """Any role may read the catalogs; this one exists in every pool anyway."""
 
 
+class Holdings(NamedTuple):
+    """What one database holds."""
+
+    tables: tuple[Table, ...]
+    functions: tuple[Function, ...]
+
+
 class KnownSchema:
     """Keeps the schema current: on a timer, and on demand when a statement met an unknown name."""
 
@@ -41,8 +56,8 @@ class KnownSchema:
         self._owner = owner
         self._observe = observe
         self._schema: Schema | None = None
-        self._catalog: tuple[Table, ...] | None = None
-        """The catalog's tables as last read: with the catalog away they stay what they were."""
+        self._catalog: Holdings | None = None
+        """The catalog's tables and functions as last read: with the catalog away they stay what they were."""
         self._began_at = float("-inf")
         self._awaited: asyncio.Future[None] | None = None
         """Done after the next reading that begins."""
@@ -122,24 +137,28 @@ class KnownSchema:
         same = not {*catalog_group.members}.isdisjoint(answering.members)
         if not same:
             with suppress(RouterError):  # tenants need no catalog; its own tables are refused
-                self._catalog = await self._tables(catalog_group)
+                self._catalog = await self._holdings(catalog_group)
         catalog = shard if same else self._catalog
-        schema = merged(shard, catalog, shard_map, self._settings.exposed_schemas)
+        schema = merged(
+            shard.tables,
+            catalog.tables if catalog is not None else None,
+            shard_map,
+            self._settings.exposed_schemas,
+            worst((*shard.functions, *(catalog.functions if catalog is not None else ()))),
+        )
         if self._schema is None or schema.version != self._schema.version:
             self._schema = schema
             self._observe(SchemaAdopted(schema.version, len(schema.tables)))
 
-    async def _any_of(
-        self, groups: Sequence[ShardEndpoints]
-    ) -> tuple[ShardEndpoints, tuple[Table, ...]]:
-        """A shard and its tables: all shards have the same, so the first that answers will do."""
+    async def _any_of(self, groups: Sequence[ShardEndpoints]) -> tuple[ShardEndpoints, Holdings]:
+        """A shard and what it holds: all shards have the same, so the first that answers will do."""
         for group in groups[:-1]:
             with suppress(ShardUnavailable):
-                return group, await self._tables(group)
-        return groups[-1], await self._tables(groups[-1])
+                return group, await self._holdings(group)
+        return groups[-1], await self._holdings(groups[-1])
 
-    async def _tables(self, group: ShardEndpoints) -> tuple[Table, ...]:
-        """The tables as the primary has them; without one, as a replica does."""
+    async def _holdings(self, group: ShardEndpoints) -> Holdings:
+        """Tables and functions as the primary has them; without one, as a replica does."""
         deadline = Deadline.after(READ_TIMEOUT_S)
         live = group.primary() or await group.reader(None, deadline)
         timeout_s = min(self._settings.acquire_timeout_s, READ_TIMEOUT_S)
@@ -147,9 +166,10 @@ class KnownSchema:
         put_back = live.pool.discard
         try:
             exposed = list(self._settings.exposed_schemas)
-            rows, _ = await held.fetch(INTROSPECTION, (exposed,), deadline.remaining_s())
+            tables, _ = await held.fetch(INTROSPECTION, (exposed,), deadline.remaining_s())
+            functions, _ = await held.fetch(FUNCTIONS, (SAFE_MARK,), deadline.remaining_s())
             put_back = live.pool.give_back
-            return read_tables(dict(row) for row in rows)
+            return Holdings(read_tables(map(dict, tables)), read_functions(map(dict, functions)))
         except DRIVER_ERRORS as error:
             scene = Scene(group.shard, live.name, read=True, closed=held.closed, expired=False)
             raise translated(error, scene) from error

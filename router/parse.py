@@ -11,6 +11,7 @@ from sqlglot.errors import SqlglotError
 
 from router.errors import SeveralStatements, StatementNotUnderstood
 from router.grammar import check_tokens, check_tree
+from router.verbs import hint_for
 
 _POSTGRES: Final = Dialect.get_or_raise("postgres")
 
@@ -23,7 +24,7 @@ MAX_STATEMENT_CHARS: Final = 256 * 1024
 MAX_NESTING: Final = 64
 """Parentheses deeper than this recurse too far in the parser; no human writes them."""
 
-ROOTS: Final = (exp.Select, exp.SetOperation, exp.Insert, exp.Update, exp.Delete)
+ROOTS: Final = (exp.Select, exp.SetOperation, exp.Values, exp.Insert, exp.Update, exp.Delete)
 """The statements that are routed. Whatever else parses is refused."""
 
 
@@ -57,8 +58,10 @@ def parse(sql: str) -> Parsed:
     if "\0" in sql:
         raise StatementNotUnderstood("the statement holds a NUL character")
     spaced = _spaced(sql)
-    tokens, trees = _read(spaced)
-    statements = [tree for tree in trees if tree is not None]
+    spaced, tokens, trees = _read(spaced)
+    statements = [
+        tree for tree in trees if tree is not None and not isinstance(tree, exp.Semicolon)
+    ]
     if len(statements) > 1:
         raise SeveralStatements("the text holds more than one statement")
     if not statements:
@@ -74,13 +77,18 @@ def parse(sql: str) -> Parsed:
 _END: Final = TokenType.SEMICOLON
 
 
-def _read(sql: str) -> tuple[list[Token], list[exp.Expr | None]]:
+def _read(sql: str) -> tuple[str, list[Token], list[exp.Expr | None]]:
+    """The text with TABLE spelled out, its tokens, and what the parser makes of them."""
     try:
         tokens = _POSTGRES.tokenize(sql)
+        _refuse_verb(tokens)
+        if any(token.token_type is TokenType.TABLE for token in tokens):
+            sql = _without_table(sql, tokens)
+            tokens = _POSTGRES.tokenize(sql)
         _bound_nesting(tokens)
         _refuse_unicode_escapes(tokens)
         check_tokens(sql, tokens)
-        return tokens, _POSTGRES.parser().parse(tokens, sql)
+        return sql, tokens, _POSTGRES.parser().parse(tokens, sql)
     except StatementNotUnderstood:
         raise
     except SqlglotError as error:
@@ -130,6 +138,29 @@ _LEXEME: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+
+
+def _refuse_verb(tokens: list[Token]) -> None:
+    """Before anything else, since the parser reads some of these statements and some not."""
+    if tokens and tokens[0].token_type is not TokenType.IDENTIFIER:
+        verb = tokens[0].text.split(maxsplit=1)[0]
+        if (hint := hint_for(verb)) is not None:
+            raise StatementNotUnderstood(f"{verb.upper()} statements are not routed", hint=hint)
+
+
+def _without_table(sql: str, tokens: list[Token]) -> str:
+    """The text with `SELECT * FROM t` for `TABLE t`, which is a reserved word but behind AS."""
+    pieces: list[str] = []
+    at = 0
+    before = None
+    for token in tokens:
+        label = before in {TokenType.ALIAS, TokenType.DOT}
+        if token.token_type is TokenType.TABLE and not label:
+            pieces += [sql[at : token.start], "SELECT * FROM"]
+            at = token.end + 1
+        before = token.token_type
+    pieces.append(sql[at:])
+    return "".join(pieces)
 
 
 def _bound_nesting(tokens: list[Token]) -> None:

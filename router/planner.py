@@ -13,6 +13,7 @@ from router.backends import Access, ShardQuery
 from router.context import QueryContext
 from router.errors import (
     FilterRequired,
+    FunctionRefused,
     OtherTenant,
     QueryRefused,
     SeveralShardsWritten,
@@ -23,6 +24,7 @@ from router.errors import (
     TenantKeyMissing,
     TenantKeyNull,
 )
+from router.functions import SAFE_MARK
 from router.plan import AnyShard, EveryShard, Merge, OneShard, Plan, Route, Single, SomeShards
 from router.query import (
     Both,
@@ -80,11 +82,22 @@ def _whole(query: Query, context: QueryContext, shard_map: ShardMap) -> Route:
                 )
             return OneShard(shards[0])
         case Target.REFERENCE | Target.NOTHING:
+            _check_opaque(query, context, shard_map)
             return AnyShard(_any(context, shard_map))
         case Target.SHARDED:
             raise AssertionError("sharded targets are routed by tenant")
         case _:
             assert_never(query.target)
+
+
+def _check_opaque(query: Query, context: QueryContext, shard_map: ShardMap) -> None:
+    """A function of whose body nothing is known is answered by the one shard of a tenant, or of all."""
+    if query.opaque is not None and context.tenant is None and len(shard_map.homes) > 1:
+        raise FunctionRefused(
+            f"the function {query.opaque} may read rows of several shards",
+            hint="Name the tenant; or, if it reads its arguments only, let its owner say so with"
+            f" ALTER FUNCTION {query.opaque} SET {SAFE_MARK} = on.",
+        )
 
 
 def _any(context: QueryContext, shard_map: ShardMap) -> ShardId:

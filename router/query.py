@@ -154,6 +154,8 @@ class Query:
     gather_refusal: UnsupportedAcrossShards | None = None
     """What keeps the statement from running on several shards."""
     stream: StreamForm | None = None
+    opaque: str | None = None
+    """A function that it calls, which may read or write rows that the statement does not name."""
     total: bool = False
     """The answer carries the total number of rows."""
     reply: "Reply" = field(default_factory=lambda: Reply.ROWS)

@@ -210,3 +210,31 @@ DELETE FROM orders USING items AS i(x, tenant_id) WHERE i.x = orders.id
 INSERT INTO orders (id, tenant_id, note) SELECT v.*, 1 FROM (VALUES (500, 3)) v(a, b)
 WITH x AS (INSERT INTO items (tenant_id, id) VALUES (3, 500) RETURNING id) INSERT INTO orders (tenant_id, id) SELECT 1, id FROM x
 SELECT count(*) FROM orders o WHERE tenant_id = @1
+SELECT (5::bigint).pg_advisory_lock FROM orders
+SELECT (id::text).upper FROM orders
+SELECT ('orders'::regclass).pg_relation_size
+TABLE orders
+TABLE ONLY orders
+SELECT (TABLE orders ORDER BY id LIMIT 1).id
+SELECT count(*) FROM (TABLE items) i, (TABLE orders) o
+WITH x AS (TABLE orders) SELECT count(*) FROM x
+INSERT INTO items (id) SELECT id + 500 FROM (TABLE orders) o
+VALUES (1) UNION SELECT id FROM orders
+SELECT count(*) FROM (VALUES (1) UNION ALL SELECT tenant_id FROM orders) v
+SELECT id FROM orders UNION ALL VALUES (99)
+SELECT id FROM orders UNION ALL VALUES ((SELECT count(*) FROM items))
+SELECT floor(1, 2, (SELECT max(id) FROM items)), (VALUES (1) UNION SELECT 2)
+SELECT floor(1, 2, (TABLE items)), (VALUES (1) UNION SELECT 2)
+SELECT bool_and(tenant_id = 1), string_agg(note, ',' ORDER BY id), json_agg(o ORDER BY id) FROM orders o
+SELECT date_trunc('year', created_at), count(*) FROM orders WHERE isfinite(created_at) GROUP BY 1
+SELECT grouping(note), count(*) FROM orders GROUP BY CUBE (note)
+SELECT g.n, count(o.id) FROM generate_series(0, 20) AS g(n) LEFT JOIN orders o ON o.id = g.n GROUP BY 1
+SELECT lpad(note, 3, 'x'), strpos(note, 'a'), array_length(ARRAY[id], 1) FROM orders
+SELECT query_to_xml('SELECT * FROM orders', true, true, '')
+SELECT table_to_xml('orders', true, true, '')
+SELECT * FROM ts_stat('SELECT to_tsvector(note) FROM orders')
+SELECT id FROM orders; -- WHERE
+SELECT id FROM orders;; /* x */ ;
+SELECT unnest(array_agg(id ORDER BY id)) FROM orders
+SELECT row(o.*), row(1, o.note) FROM orders o
+SELECT id FROM orders GROUP BY (id) ORDER BY (id)
