@@ -140,7 +140,8 @@ class Judgement:
     foreign: bool
     """One of them is not PostgreSQL's own: it may read the claims."""
     opaque: str | None
-    """One whose body may read or write rows that the statement does not name."""
+    """One whose body may read or write rows that the statement does not name. Without a database
+    nobody can say: an application's functions are then taken at their word."""
     refused: str | None
     """One that tenants may not call."""
 
@@ -163,7 +164,8 @@ def judge(calls: Iterable[Call], functions: Functions, schemas: tuple[str, ...])
             raise FunctionRefused(f"the function {call.name} may not be called")
         volatile = volatile or not found or any(each.volatile for each in found)
         foreign = foreign or not found or any(each.schema != CATALOG_SCHEMA for each in found)
-        if not found or not all(each.known for each in found):
+        read = functions is not BUILT_IN
+        if (not found and read) or not all(each.known for each in found):
             opaque = opaque or call.name
         if not found or not all(map(_for_tenants, found)):
             refused = refused or call.name
