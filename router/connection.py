@@ -15,6 +15,7 @@ from router.backend_settings import BackendSettings
 from router.errors import IdentityMismatch, PoolTimeout, StatementFailed
 from router.failures import DRIVER_ERRORS, EndpointLost, refuses_connections, unprepared
 from router.freshness import Position
+from router.one_sync import OneSync
 from router.preamble import quote_identifier, set_role
 from shardmap import IDENTITY, CredentialsUnavailable, Endpoint, Identity, Login, ShardId
 
@@ -62,6 +63,7 @@ class HeldConnection:
         "expires_at",
         "generation",
         "idle_since",
+        "one_sync",
         "raw",
         "role",
         "serial",
@@ -76,6 +78,7 @@ class HeldConnection:
         cache_size: int,
     ) -> None:
         self.raw = raw
+        self.one_sync = OneSync(raw)
         self.role = role
         self.serial = next(_serial)
         self.expires_at = expires_at
@@ -145,6 +148,7 @@ class HeldConnection:
     def forget_statements(self) -> None:
         """Drop the prepared statements: the schema they were made for has changed."""
         self._statements.clear()
+        self.one_sync.forget()
 
     async def set_role(self, role: str, timeout_s: float) -> None:
         """Run as another of our roles from now on."""
@@ -154,6 +158,8 @@ class HeldConnection:
     async def close(self) -> None:
         """End the session; a statement still running is cancelled first. Bounded, never raises."""
         self._statements.clear()
+        if self.one_sync.stray:
+            await self.one_sync.cancel()
         try:
             await self.raw.close(timeout=CLOSE_TIMEOUT_S)
         except DRIVER_ERRORS:

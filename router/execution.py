@@ -14,8 +14,15 @@ import asyncpg
 from router.backends import ShardQuery
 from router.connection import HeldConnection, Prepared
 from router.context import Deadline, QueryContext
-from router.errors import CommitUnknown, DeadlineExceeded, RowCountUnexpected
+from router.errors import (
+    CommitUnknown,
+    DeadlineExceeded,
+    RowCountUnexpected,
+    StatementFailed,
+)
 from router.freshness import Position
+from router.messages import Unsendable, position
+from router.one_sync import claims_message
 from router.preamble import COMMIT, begin, commit_and_clean
 
 PLAIN_SHARE: Final = 0.9
@@ -68,6 +75,30 @@ async def read_in_transaction(
     end = commit_and_clean(held.role) if query.claims else COMMIT
     await held.execute(end, left_s(deadline))
     return reading
+
+
+async def read_in_one_sync(
+    held: HeldConnection, query: ShardQuery, context: QueryContext, timeout_s: float
+) -> Reading | None:
+    """Run a read that gives one envelope, with role and claims, in one round trip.
+
+    None: it, or an argument of it, cannot travel so; nothing was sent.
+    """
+    if query.row_count_column is None:
+        return None
+    try:
+        claims = claims_message(context.role, context.claims, context.tenant or "")
+        ((body, count, *total, in_recovery, lsn),) = await held.one_sync.ask(
+            query.sql, query.args, claims, held.role, timeout_s
+        )
+    except Unsendable:
+        return None
+    except UnicodeEncodeError as error:
+        raise StatementFailed("22021", "text for PostgreSQL cannot contain surrogates") from error
+    if body is None or count is None:
+        raise AssertionError("an envelope holds JSON and its number of rows")
+    counts = (int(count), *(None if one is None else int(one) for one in total))
+    return Reading(Rows(((body.decode(), *counts),), int(count), ()), *position(in_recovery, lsn))
 
 
 class Write:

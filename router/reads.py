@@ -12,6 +12,7 @@ from router.execution import (
     PLAIN_SHARE,
     Reading,
     inline_reading,
+    read_in_one_sync,
     read_in_transaction,
     read_plainly,
 )
@@ -117,6 +118,8 @@ class Reads:
         put_back = live.pool.discard
         left_s = context.deadline.remaining_s()
         plain = not query.claims and left_s >= self._plain_from_s
+        # the answer is one envelope, and the session's own limit will do
+        alone = query.claims and query.inline_position and left_s >= self._plain_from_s
         try:
             if plain:
                 prepared = held.cached(query.sql)
@@ -126,11 +129,15 @@ class Reads:
                 else:
                     reading = await read_plainly(held, query, context.deadline)
             else:
-                reading = await read_in_transaction(held, query, context)
+                found = None
+                if alone:
+                    found = await read_in_one_sync(held, query, context, left_s)
+                    alone = found is not None
+                reading = found or await read_in_transaction(held, query, context)
         except DRIVER_ERRORS as error:
             failure = self._faults.noted(error, shard, live, held, context, read=True)
             if isinstance(failure, StatementFailed | PlanOutdated):
-                put_back = live.pool.give_back if plain else live.pool.tidy
+                put_back = live.pool.give_back if plain or alone else live.pool.tidy
             raise failure from error
         except StatementFailed:  # before the statement was sent
             put_back = live.pool.tidy

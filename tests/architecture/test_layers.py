@@ -25,6 +25,7 @@ PURE_ROUTER = {
     "introspection",
     "merging",
     "literals",
+    "messages",
     "observe",
     "order",
     "parse",
