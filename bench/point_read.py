@@ -1,7 +1,8 @@
 """A warm point read through REST against `pgbench` of the same query, in the same run.
 
 Rounds alternate between the two, so that a noisy machine harms both; figures are medians. Row level
-security is off on the table. The ratio is requests per second through one worker, over tps of
+security is off on the table unless `--rls` is given: then `pgbench` sends what a careful client
+would, one by one. The ratio is requests per second through one worker, over tps of
 `pgbench -M prepared` with as many connections. Below it: what each step of the pipeline costs.
 """
 
@@ -23,6 +24,12 @@ from server.embedded import DATABASE
 
 QUERY = "SELECT id, name, amount, at FROM points WHERE tenant_id = 7 AND id = :id"
 JSON_QUERY = f"SELECT coalesce(json_agg(r), '[]')::text, count(*) FROM ({QUERY}) AS r"
+IN_TRANSACTION = """BEGIN;
+SELECT set_config('role', 'authenticated', true),
+    set_config('request.jwt.claims', '{{"role":"authenticated","tenant_id":7}}', true);
+{};
+COMMIT;
+"""
 PATH = "/rest/v1/points?select=id,name,amount,at&id=eq.{id}"
 
 
@@ -45,9 +52,14 @@ async def main() -> None:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--replicas", type=int, default=0)
+    parser.add_argument(
+        "--rls",
+        action="store_true",
+        help="row level security on; pgbench sends BEGIN, set_config, the query and COMMIT",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    async with open_stand(options.workers, options.replicas) as stand:
+    async with open_stand(options.workers, options.replicas, rls=options.rls) as stand:
         rounds = [await _round(stand, options) for _ in range(options.rounds)]
     figures = _figures(rounds, options)
     figures["steps_us"] = steps()
@@ -67,7 +79,8 @@ async def _round(stand: Stand, options: argparse.Namespace) -> Round:
 
 async def _pgbench(stand: Stand, query: str, options: argparse.Namespace) -> float:
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
-        script.write(f"\\set id random(1, {POINTS_PER_TENANT})\n{query};\n")
+        script.write(f"\\set id random(1, {POINTS_PER_TENANT})\n")
+        script.write(IN_TRANSACTION.format(query) if options.rls else f"{query};\n")
         script.flush()
         process = await asyncio.create_subprocess_exec(
             _program("pgbench"),

@@ -50,6 +50,13 @@ GRANT ALL ON points TO authenticated, service_role;
 VACUUM (ANALYZE) points;
 """
 
+POLICY = """
+ALTER TABLE points ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON points USING (
+    tenant_id = (current_setting('request.jwt.claims', true)::json ->> 'tenant_id')::int
+);
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Stand:
@@ -69,8 +76,11 @@ class Stand:
 
 
 @asynccontextmanager
-async def open_stand(workers: int, replicas: int = 0) -> AsyncIterator[Stand]:
-    """One shard (and a catalog) in memory, and `fluxshard serve` with that many workers."""
+async def open_stand(workers: int, replicas: int = 0, *, rls: bool = False) -> AsyncIterator[Stand]:
+    """One shard (and a catalog) in memory, and `fluxshard serve` with that many workers.
+
+    `rls`: row level security holds tenants to their points.
+    """
     parent = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
     directory = parent / f"fluxshard-bench-{os.getpid()}"
     directory.mkdir(mode=0o711)
@@ -80,7 +90,7 @@ async def open_stand(workers: int, replicas: int = 0) -> AsyncIterator[Stand]:
     cluster = EmbeddedCluster(spec)
     try:
         await cluster.up()
-        await _load(cluster)
+        await _load(cluster, rls=rls)
         secret = secrets.token_urlsafe(48)
         port = _free_port()
         environment = {
@@ -111,7 +121,7 @@ async def open_stand(workers: int, replicas: int = 0) -> AsyncIterator[Stand]:
         shutil.rmtree(directory)
 
 
-async def _load(cluster: EmbeddedCluster) -> None:
+async def _load(cluster: EmbeddedCluster, *, rls: bool) -> None:
     endpoints = cluster.endpoints()
     shard_map = ShardMap(
         cluster_id=str(uuid.uuid4()),
@@ -133,6 +143,8 @@ async def _load(cluster: EmbeddedCluster) -> None:
         else:
             for statement in TABLE.strip().split(";\n"):
                 await connection.execute(statement)
+            if rls:
+                await connection.execute(POLICY)
         await claim_identity(connection, identity.cluster_id, identity.shard_id)
         await connection.close()
 
