@@ -95,13 +95,21 @@ async def test_role_claims_and_tenant_are_those_of_the_caller_and_gone_afterward
 async def test_what_code_of_users_leaves_in_a_session_is_cleaned(world, ask):
     await policies(world)
 
-    (found,) = await ask("SELECT mine() AS sub", claims='{"sub":"ada"}')
-    left = await world.read(
-        "SELECT current_setting('app.left_behind', true), current_user::text", session="other"
-    )
+    dirtied = {
+        (await ask("SELECT pg_backend_pid() AS pid, mine()", claims='{"sub":"ada"}'))[0]["pid"]
+        for _ in range(8)
+    }
+    met = set()
+    for _ in range(16):
+        left = await world.read(
+            "SELECT pg_backend_pid(), current_setting('app.left_behind', true), current_user::text",
+            session="other",
+        )
+        pid, setting, role = left.rows[0]
+        met.add(pid)
+        assert (setting or "", role) == ("", "authenticated")
 
-    assert found == {"sub": "ada"}
-    assert left.rows[0] in {(None, "authenticated"), ("", "authenticated")}
+    assert met & dirtied
 
 
 async def test_an_error_is_postgresqls_own_and_the_connection_goes_on(world, ask):
@@ -238,8 +246,8 @@ async def test_a_session_that_ends_in_the_middle_is_tried_elsewhere(world, ask, 
 
 async def test_many_statements_are_closed_on_the_server_again(world, ask, monkeypatch):
     monkeypatch.setattr("router.one_sync.MAX_PREPARED", 3)
-    for number in range(12):
+    for number in range(40):
         assert await ask(f"SELECT {number} AS v") == [{"v": number}]
     shown = "SELECT count(*) AS n FROM pg_prepared_statements WHERE name ~ '^fluxshard_[0-9]'"
 
-    assert (await ask(shown))[0]["n"] <= 5
+    assert max([(await ask(shown))[0]["n"] for _ in range(8)]) <= 5
