@@ -121,6 +121,21 @@ class DatabaseSettings:
         "30s",
         "how often the tables are looked up anew; an unknown name makes it sooner",
     )
+    admin_user: str = setting(
+        "FLUXBASE_DATABASE_ADMIN_USER",
+        TEXT,
+        "",
+        "who `fluxshard migrate` logs in as, on every database; empty: as the server does",
+    )
+    admin_password: str = setting(
+        "FLUXBASE_DATABASE_ADMIN_PASSWORD", secret(), "", "the password of that role"
+    )
+    migrations_path: str = setting(
+        "FLUXBASE_DATABASE_USER_MIGRATIONS_PATH",
+        TEXT,
+        "/migrations/user",
+        "the directory of `fluxshard migrate`; see docs/migrations.md",
+    )
     url_name: str = ""
     """The variable that holds the primary's credentials."""
     shards: tuple[ShardSettings, ...] = ()

@@ -6,7 +6,16 @@ from typing import Final
 
 import click
 
-COMMANDS: Final = ("serve", "config", "token", "map", "explain", "cluster", "demo")
+COMMANDS: Final = (
+    "serve",
+    "config",
+    "token",
+    "map",
+    "migrate",
+    "explain",
+    "cluster",
+    "demo",
+)
 """Each is a module of this package that calls its click command `command`. It is imported when it
 is asked for, so that `fluxshard cluster` does not pay for the server, nor fail with it."""
 

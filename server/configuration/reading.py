@@ -93,7 +93,7 @@ def read_settings(given: Sources) -> tuple[Settings, Notices]:
 
 
 def load_cluster_settings(environ: Mapping[str, str], file: Path | None) -> Settings:
-    """Settings of which only the databases and the type of tenant keys count.
+    """Settings of which only databases, exposed schemas and the type of tenant keys count.
 
     For commands that change a cluster's map: what a server needs besides may be missing or wrong.
 
@@ -106,12 +106,16 @@ def load_cluster_settings(environ: Mapping[str, str], file: Path | None) -> Sett
     database = _database(database, given.values, problems)
     of_the_server: list[Problem] = []
     auth = _section(AuthSettings, given.values, of_the_server)
-    name = dict(declarations(AuthSettings))["tenant_key_type"].name
-    problems += [problem for problem in of_the_server if problem.path.startswith(name)]
+    api = _section(ApiSettings, given.values, of_the_server)
+    names = (
+        dict(declarations(AuthSettings))["tenant_key_type"].name,
+        dict(declarations(ApiSettings))["exposed_schemas"].name,
+    )
+    problems += [problem for problem in of_the_server if problem.path.startswith(names)]
     if problems:
         raise SettingsInvalid(problems)
     values = {name: value.text for name, value in given.values.items()}
-    return Settings(database=database, auth=auth, environ=values)
+    return Settings(database=database, api=api, auth=auth, environ=values)
 
 
 def load_auth_settings(environ: Mapping[str, str], file: Path | None) -> AuthSettings:
