@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from .compare import Answer, Failed, Refused, Verdict
-from .selects import Mode
 from .statements import Case
+from .tenancy import Mode
 from .tree import render
 
 EXAMPLES = 3

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
+from .columns import Column, Source
 from .data import ASKED
-from .expressions import Column, Expressions, Source
-from .selects import From, Mode, Select
+from .expressions import Expressions
+from .sources import From, Select
+from .tenancy import Mode
 from .tree import Part, Seq, optional, piece
 from .writes import Writes
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from .expressions import TABLES, Expressions, Source, cast_to, name_of
-from .selects import From, Mode, Selects
+from .columns import TABLES, Source, cast_to, name_of
+from .expressions import Expressions
+from .selects import Selects
+from .sources import From
+from .tenancy import Mode
 from .tree import Part, Seq, Value, optional, piece
 
 WRITTEN = {
