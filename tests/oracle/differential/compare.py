@@ -142,7 +142,10 @@ async def ask_router(routed: Routed, case: Case, text: Rendered, *, json: bool) 
         deadline=Deadline.after(TIME_LIMIT_S),
     )
     try:
-        result = await routed.router.answer(statement, context)
+        if routed.streams and not case.writes:
+            result = await streamed(routed, statement, context)
+        else:
+            result = await routed.router.answer(statement, context)
     except StatementFailed as failure:
         return Failed(failure.sqlstate, failure.message)
     except RouterError as refusal:
@@ -155,6 +158,23 @@ async def ask_router(routed: Routed, case: Case, text: Rendered, *, json: bool) 
         return Crashed(repr(error))
     contents = await routed.contents(scoped) if case.writes else None
     return _answer(routed, result, contents, json=json)
+
+
+async def streamed(routed: Routed, statement: Statement, context: QueryContext) -> Result:
+    """The answer in pieces, put together."""
+    answer = await routed.router.stream(statement, context, TIME_LIMIT_S)
+    if isinstance(answer, Result):
+        return answer
+    try:
+        pieces = [piece async for piece in answer]
+    finally:
+        await answer.close()
+    return Result(
+        row_count=sum(piece.row_count for piece in pieces),
+        columns=answer.columns,
+        rows=[row for piece in pieces for row in piece.rows],
+        body=f"[{SEPARATOR.join(piece.text for piece in pieces)}]",
+    )
 
 
 def _answer(routed: Routed, result: Result, contents: Contents | None, *, json: bool) -> Answer:

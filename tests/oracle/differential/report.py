@@ -12,6 +12,8 @@ from .tenancy import Mode
 from .tree import render
 
 EXAMPLES = 3
+LONGEST = 600
+"""Characters of an answer in the description of a difference."""
 
 
 @dataclass(slots=True)
@@ -129,7 +131,7 @@ def described(case: Case, verdict: Verdict, original: str) -> str:
     form = "JSON" if case.json else "rows"
     return "\n".join(
         [
-            f"-- statement {case.number}, {caller}, {form}: {verdict.difference}",
+            f"-- statement {case.number}, {caller}, {form}: {verdict.difference[:LONGEST]}",
             text.sql,
             f"-- arguments: {text.args!r}",
             f"-- wanted: {_short(verdict.wanted)}",
@@ -142,5 +144,7 @@ def described(case: Case, verdict: Verdict, original: str) -> str:
 
 def _short(outcome: object) -> str:
     if isinstance(outcome, Answer):
-        return f"{outcome.count} rows of {outcome.columns}: {outcome.rows[:8]}"
-    return repr(outcome)
+        text = f"{outcome.count} rows of {outcome.columns}: {outcome.rows[:8]}"
+    else:
+        text = repr(outcome)
+    return text if len(text) < LONGEST else text[:LONGEST] + " …"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import uvloop
 
 from .compare import judge
 from .report import Report, described
 from .shrink import kind_of, smallest
+from .statements import Case
 from .statements import case as case_of
-from .tree import render
+from .tree import render, varied
 from .world import Worlds, open_worlds
 
 MINIMISED = 60
@@ -52,19 +53,32 @@ async def run_statements(
     report = Report(seed)
     seen: dict[str, int] = {}
     for number in numbers:
-        case = case_of(seed, number)
-        if modes and case.mode.value not in modes:
-            continue
-        text = render(case.part)
-        verdict = await judge(worlds, case, text)
-        report.add(case, verdict)
-        if verdict.difference:
-            kind = f"{case.mode} {kind_of(verdict)}"
-            seen[kind] = seen.get(kind, 0) + 1
-            if len(report.differences) < MINIMISED and seen[kind] <= MINIMISED // 3:
-                case, verdict = await smallest(worlds, case, verdict)
-            report.differences.append(described(case, verdict, text.sql))
+        made = case_of(seed, number)
+        if not modes or made.mode.value in modes:
+            for each in versions(made):
+                await _one(worlds, each, report, seen)
     return report
 
 
-__all__ = ["Callable", "Task", "run_part", "run_statements"]
+def versions(case: Case) -> Iterator[Case]:
+    """The statement, and for some of them the same with other literals, again and again."""
+    yield case
+    if case.number % 12 == 0:
+        for _ in range(3):
+            case = replace(case, part=varied(case.part))
+            yield case
+
+
+async def _one(worlds: Worlds, case: Case, report: Report, seen: dict[str, int]) -> None:
+    text = render(case.part)
+    verdict = await judge(worlds, case, text)
+    report.add(case, verdict)
+    if verdict.difference:
+        kind = f"{case.mode} {kind_of(verdict)}"
+        seen[kind] = seen.get(kind, 0) + 1
+        if len(report.differences) < MINIMISED and seen[kind] <= MINIMISED // 3:
+            case, verdict = await smallest(worlds, case, verdict)
+        report.differences.append(described(case, verdict, text.sql))
+
+
+__all__ = ["Task", "run_part", "run_statements"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -84,6 +85,31 @@ def _render(
                 if number:
                     text.append(part.separator)
                 _render(each, text, args, marks)
+
+
+def varied(part: Part) -> Part:
+    """The same statement with other literals."""
+    match part:
+        case Value(bound=False):
+            return Value(_other(part.literal))
+        case Piece():
+            return Piece(tuple(map(varied, part.parts)), part.smaller, part.marks)
+        case Seq():
+            return Seq(tuple(map(varied, part.items)), part.separator, part.least)
+        case _:
+            return part
+
+
+def _other(literal: str) -> str:
+    """Another whole number, or another text, of the same type."""
+    if (number := re.fullmatch(r"(\d+)(::\w+)?", literal)) is not None:
+        return f"{(int(number[1]) + 4) % 13}{number[2] or ''}"
+    if (text := re.fullmatch(r"'((?:[^']|'')*)'(::text)?", literal)) is not None:
+        return f"'{OTHERS.get(text[1], 'paid')}'{text[2] or ''}"
+    return literal
+
+
+OTHERS = {"paid": "a", "a": "A", "A": "it''s", "it''s": "new", "new": "", "": "ä", "done": "br"}
 
 
 def shrinks(part: Part) -> Iterator[Part]:

@@ -6,8 +6,20 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+import router.forms
+import router.stream
 from router import Access, Router, RowCountUnexpected, Served, ShardReply, StatementFailed
-from router.introspection import INTROSPECTION, merged, read_tables
+from router.copies import copied_rows
+from router.execution import Rows
+from router.functions import SAFE_MARK
+from router.introspection import (
+    FUNCTIONS,
+    INTROSPECTION,
+    merged,
+    read_functions,
+    read_tables,
+    worst,
+)
 from shardmap import (
     CATALOG,
     Endpoint,
@@ -26,6 +38,8 @@ from shardmap import (
 from .data import ASKED, GLOBAL, GLOBAL_ROWS, REFERENCE_ROWS, SHARDED, TENANTS, rows_of
 
 EXPOSED = ("public", "app")
+FEW = 4
+"""How many rows are given whole while these worlds are open: most answers come in pieces."""
 SHARDED_TABLES = ("public.accounts", "public.orders", "public.items", "app.events", "public.logs")
 REFERENCE_TABLES = ("public.countries", "public.plans")
 GLOBAL_TABLES = ("public.flags",)
@@ -97,15 +111,47 @@ class RememberedBackends:
         self.calls = 0
 
     async def run(self, shard, query, context) -> ShardReply:
-        session = self.sessions[shard]
-        self.calls += 1
         if query.access is Access.WRITE:
-            await session.write()
+            await self.sessions[shard].write()
         try:
-            prepared = await session.connection.prepare(query.sql)
-            rows = [tuple(record) for record in await prepared.fetch(*query.args)]
+            return await self._run(shard, query)
         except asyncpg.PostgresError as error:
             raise StatementFailed(error.sqlstate, str(error)) from error
+
+    async def open(self, shard, query, context, until) -> "FewRows":
+        rows = query._replace(row_count_column=None)  # a cursor's rows are counted
+        return FewRows(await self.run(shard, rows, context))
+
+    async def run_together(self, write, context):
+        for part in write.parts:
+            await self.sessions[part.shard].write()
+        try:
+            return await self._run_together(write)
+        except asyncpg.PostgresError as error:
+            raise StatementFailed(error.sqlstate, str(error)) from error
+
+    async def _run_together(self, write):
+        replies, copies = [], None
+        for part in write.parts:
+            query = part.query if copies is None else part.query._replace(args=(copies,))
+            reply = await self._run(part.shard, query)
+            replies.append(reply)
+            if write.copied is not None and copies is None:
+                kept, copies = copied_rows(Rows(reply.rows, reply.affected, reply.columns), query)
+                replies = [ShardReply(*kept, reply.served)]
+                if copies is None:
+                    break
+        if write.copied is not None:
+            replies = replies[:1]
+        found = sum(reply.affected for reply in replies)
+        if write.exactly is not None and found != write.exactly:
+            raise RowCountUnexpected(write.exactly, found)
+        return replies
+
+    async def _run(self, shard, query) -> ShardReply:
+        self.calls += 1
+        prepared = await self.sessions[shard].connection.prepare(query.sql)
+        rows = [tuple(record) for record in await prepared.fetch(*query.args)]
         affected = affected_by(prepared.get_statusmsg())
         if query.row_count_column is not None:
             affected = rows[0][query.row_count_column]
@@ -119,6 +165,28 @@ class RememberedBackends:
         return ShardReply(rows, affected, names, Served(shard, str(shard), replica=False))
 
 
+class FewRows:
+    """A cursor that gives the first `FEW` + 1 rows, then two at a time."""
+
+    def __init__(self, reply: ShardReply) -> None:
+        self.served = reply.served
+        self.columns = reply.columns
+        self._rows = reply.rows
+        self._next = FEW + 1
+
+    async def batch(self):
+        found, self._rows = self._rows[: self._next], self._rows[self._next :]
+        self._next = 2
+        return found
+
+    @property
+    def ended(self) -> bool:
+        return len(self._rows) < self._next
+
+    def abandon(self) -> None:
+        self._rows = []
+
+
 def affected_by(tag: str | None) -> int:
     """The number at the end of a command tag."""
     last = (tag or "").rpartition(" ")[2]
@@ -127,10 +195,11 @@ def affected_by(tag: str | None) -> int:
 
 @dataclass(slots=True)
 class Routed:
-    """A router over some number of shards."""
+    """A router over some number of shards. `streams`: it is asked for reads in pieces."""
 
     name: str
     router: Router
+    streams: bool
     backends: RememberedBackends
 
     async def contents(self, tenant: int | None) -> Contents:
@@ -200,6 +269,9 @@ async def open_worlds(
 
     `url` gives the address of a database of that server.
     """
+    for module in (router.stream, router.forms):
+        stack.callback(setattr, module, "WHOLE_ROWS", module.WHOLE_ROWS)
+        module.WHOLE_ROWS = FEW
     admin = await asyncpg.connect(url("postgres"))
     stack.push_async_callback(admin.close)
 
@@ -246,13 +318,18 @@ async def open_worlds(
     return worlds
 
 
+async def _holdings(session: Session):
+    fetch = session.connection.fetch
+    tables = read_tables(dict(row) for row in await fetch(INTROSPECTION, list(EXPOSED)))
+    return tables, read_functions(dict(row) for row in await fetch(FUNCTIONS, SAFE_MARK))
+
+
 async def _routed(
     name: str, placed: ShardMap, sessions: dict[ShardId, Session], catalog: Session
 ) -> Routed:
-    first = next(iter(sessions.values()))
-    exposed = list(EXPOSED)
-    tables = read_tables(dict(row) for row in await first.connection.fetch(INTROSPECTION, exposed))
-    own = read_tables(dict(row) for row in await catalog.connection.fetch(INTROSPECTION, exposed))
-    schema = merged(tables, own, placed, EXPOSED)
+    tables, functions = await _holdings(next(iter(sessions.values())))
+    own, _ = await _holdings(catalog)
+    schema = merged(tables, own, placed, EXPOSED, worst(functions))
     backends = RememberedBackends({**sessions, CATALOG: catalog})
-    return Routed(name, Router(backends, lambda: placed, lambda: schema), backends)
+    routed = Router(backends, lambda: placed, lambda: schema)
+    return Routed(name, routed, len(placed.shards) == 4, backends)
