@@ -5,7 +5,7 @@ However large an answer is, two batches of each shard are all of it that is held
 
 import asyncio
 from collections.abc import Sequence
-from typing import Self
+from typing import Final, Self
 
 from router.backends import Access, Backends, ShardQuery, ShardRows
 from router.combine import SEPARATOR, combine
@@ -17,6 +17,8 @@ from router.plan import Merge, Plan, Single, shards_of
 from router.query import Query, Reply
 from router.statement import WHOLE_ROWS, Piece, Result
 from shardmap import ShardId
+
+_WHOLE: Final = Merge((), None, 0)
 
 
 async def stream(
@@ -30,45 +32,42 @@ async def stream(
     Raises:
         RouterError: The first failure; nothing is left open.
     """
-    asked = plan.query
-    rows: str | None
-    match plan.combine:
-        case Single():
-            merge = Merge((), None, 0)
-            rows = asked.sql if asked.access is Access.READ else None
-            form = query.stream
-            if plan.reply is Reply.ENVELOPE:
-                rows = None if form is None else form.rows
-            if plan.reply is Reply.ENVELOPE and form is not None:
-                reply = await backends.run(
-                    shards_of(plan.route)[0],
-                    ShardQuery(
-                        form.capped,
-                        asked.args,
-                        asked.access,
-                        asked.claims,
-                        asked.inline_position,
-                        None,
-                        asked.row_count_column,
-                    ),
-                    context,
-                )
-                if reply.affected <= WHOLE_ROWS:
-                    return combine(plan, (reply,))
-        case Merge() as merge:
-            rows = query.gather.rows if query.gather is not None else None
-            if merge.limit is not None and merge.limit + merge.offset <= WHOLE_ROWS:
-                rows = None
+    asked, form = plan.query, query.stream
+    if form is not None and type(plan.combine) is Single:
+        capped = ShardQuery(
+            form.capped,
+            asked.args,
+            asked.access,
+            asked.claims,
+            asked.inline_position,
+            None,
+            asked.row_count_column,
+        )
+        reply = await backends.run(shards_of(plan.route)[0], capped, context)
+        if reply.affected <= WHOLE_ROWS:
+            return combine(plan, (reply,))
+    rows, merge = _rows_of(plan, query)
     if rows is None or plan.total:
         return combine(plan, await gather(plan, backends, context))
-    opened = await _opened(
-        plan._replace(query=asked._replace(sql=rows, inline_position=False)),
-        backends,
-        context,
-        Deadline.after(longest_s),
-    )
+    each = asked._replace(sql=rows, inline_position=False, row_count_column=None)
+    opened = await _opened(plan._replace(query=each), backends, context, Deadline.after(longest_s))
     answer = Stream(opened, merge, plan.reply)
-    return await answer.whole() if answer.ended else answer
+    few = merge.limit is not None and merge.limit <= WHOLE_ROWS
+    return await answer.whole() if few or answer.ended else answer
+
+
+def _rows_of(plan: Plan, query: Query) -> tuple[str | None, Merge]:
+    """The text that gives row after row, and how they are merged; None: it is answered whole."""
+    match plan.combine:
+        case Merge() as merge:
+            small = merge.limit is not None and merge.limit + merge.offset <= WHOLE_ROWS
+            return None if small or query.gather is None else query.gather.rows, merge
+        case Single():
+            if plan.query.access is Access.WRITE:
+                return None, _WHOLE
+            if plan.reply is Reply.ENVELOPE:
+                return None if query.stream is None else query.stream.rows, _WHOLE
+            return plan.query.sql, _WHOLE
 
 
 async def _opened(
@@ -102,7 +101,7 @@ async def _opened(
 class _Ahead:
     """One shard's rows. While a batch is used the next one is being fetched, and no more.
 
-    Owns the task that fetches: `close` ends it.
+    Owns the task that fetches: `leave` ends it.
     """
 
     __slots__ = ("_rows", "_task")
@@ -122,15 +121,20 @@ class _Ahead:
             self._task = asyncio.get_running_loop().create_task(self._rows.batch())
         return batch
 
-    async def close(self) -> None:
-        """End what runs, and give the connection back. Bounded: nothing waits for the server."""
+    def leave(self) -> "asyncio.Task[Sequence[Row]] | None":
+        """Give the connection back at once; the task that was cancelled, to be waited for."""
         task, self._task = self._task, None
         if task is not None:
+            task.add_done_callback(_taken_note_of)
             task.cancel()
-            await asyncio.wait((task,))
-            if not task.cancelled():
-                task.exception()  # of nobody's concern any more
         self._rows.abandon()
+        return task
+
+
+def _taken_note_of(task: "asyncio.Task[Sequence[Row]]") -> None:
+    """Retrieve the failure of a task that nobody is concerned with any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 class Stream:
@@ -177,8 +181,11 @@ class Stream:
         raise StopAsyncIteration
 
     async def whole(self) -> Result:
-        """All rows at once, for a stream that has `ended`."""
-        pieces = [piece async for piece in self]
+        """All rows at once, for a stream that has `ended` or has few rows to give."""
+        try:
+            pieces = [piece async for piece in self]
+        finally:
+            await self.close()
         return Result(
             row_count=sum(piece.row_count for piece in pieces),
             columns=self.columns,
@@ -188,9 +195,13 @@ class Stream:
         )
 
     async def close(self) -> None:
-        """Take no more rows: statements that run are cancelled, connections given back."""
-        for ahead in self._ahead:
-            await ahead.close()
+        """Take no more rows: statements that run are cancelled, connections given back.
+
+        That is done at once; waited for is only that the tasks have ended, for no server.
+        """
+        ending = [task for ahead in self._ahead if (task := ahead.leave()) is not None]
+        if ending:
+            await asyncio.wait(ending)
 
     def _piece(self, block: Sequence[Row]) -> Piece:
         if self._json:

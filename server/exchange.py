@@ -1,9 +1,9 @@
 """One HTTP exchange as values: features turn a Request into a Reply and never see a socket."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from router import SERVICE_ROLE, Deadline
 from shardmap import TenantId
@@ -50,6 +50,19 @@ class Request(NamedTuple):
     """Percent-decoded variables of the route's template."""
 
 
+class Pieces(Protocol):
+    """A body that comes in pieces. Whoever sends it closes it, in every outcome.
+
+    When the iteration raises, what came so far is not the body.
+    """
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def close(self) -> None:
+        """Free what the rest of the body holds."""
+        ...
+
+
 class Reply(NamedTuple):
     """A whole response. Content-Length, Date and X-Request-ID are added when it is written."""
 
@@ -57,3 +70,5 @@ class Reply(NamedTuple):
     body: bytes = b""
     content_type: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    pieces: Pieces | None = None
+    """The body, in place of `body`, when it is too large to be held: its length is not known."""

@@ -89,6 +89,12 @@ class HttpSettings:
         "30s",
         "time of one request; what is left of it is the statement_timeout of its statements",
     )
+    stream_timeout_s: float = setting(
+        "FLUXSHARD_STREAM_TIMEOUT",
+        positive_duration(),
+        "300s",
+        "longest time of an answer that is sent in pieces; FLUXSHARD_REQUEST_TIMEOUT is for each",
+    )
     drain_delay_s: float = setting(
         "FLUXSHARD_DRAIN_DELAY",
         DURATION,

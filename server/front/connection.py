@@ -1,6 +1,9 @@
 """Our side of aiohttp's HTTP server: no task and no object per request, responses in one write."""
 
 import asyncio
+import os
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -22,6 +25,9 @@ JOINED_BYTES: Final = 64 * 1024
 
 LINGER_S: Final = 2.0
 """How long the rest of a refused body is read and dropped, so that the client sees the answer."""
+
+RESET: Final = struct.pack("ii", 1, 0)
+"""`struct linger`: closing drops what was not sent, and tells the other side so."""
 
 _KINDS: Final = (
     (http_exceptions.LineTooLong, 431, "REQUEST_TOO_LONG"),
@@ -59,10 +65,10 @@ class Incoming:
 class Outgoing:
     """One response, encoded. `keep_alive` says whether another request may follow."""
 
-    __slots__ = ("_body", "_head", "keep_alive")
+    __slots__ = ("_body", "head", "keep_alive")
 
     def __init__(self, head: bytes, body: bytes, *, keep_alive: bool) -> None:
-        self._head = head
+        self.head = head
         self._body = body
         self.keep_alive = keep_alive
 
@@ -81,9 +87,9 @@ class Outgoing:
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has left")
         if len(self._body) <= JOINED_BYTES:
-            transport.write(self._head + self._body)
+            transport.write(self.head + self._body)
         else:
-            transport.write(self._head)
+            transport.write(self.head)
             transport.write(self._body)
 
     async def prepare(self, request: Incoming) -> None:
@@ -194,10 +200,38 @@ class Connection(web.RequestHandler):
             _, lost = await self.finish_response(request, outgoing, None)  # type: ignore[arg-type]
             if lost:
                 raise ConnectionResetError("the client has left")
-        else:
+        elif type(outgoing) is Outgoing:
             outgoing.write(self)
             if self.writing_paused:
                 await self.taken()
+        else:
+            await outgoing.prepare(request)
+
+    def put(self, *parts: bytes) -> None:
+        """Write parts of a response.
+
+        Raises:
+            ConnectionResetError: The client has left.
+        """
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has left")
+        transport.writelines(parts)
+
+    def break_off(self) -> None:
+        """End the connection in the middle of a response, so that nobody takes it for whole.
+
+        With a reset where there is one: the end of the connection is how a response to HTTP/1.0
+        ends well.
+        """
+        transport = self.transport
+        if transport is None:
+            return
+        descriptor = transport.get_extra_info("socket")
+        if descriptor is not None and descriptor.family in {socket.AF_INET, socket.AF_INET6}:
+            with socket.socket(fileno=os.dup(descriptor.fileno())) as same:
+                same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        transport.abort()
 
     async def taken(self) -> None:
         """Wait until a slow client has taken enough; cut it off when it does not.

@@ -36,7 +36,8 @@ def encode(  # noqa: PLR0913 - what differs from one response to the next
 
     `minor` is the request's HTTP/1 minor version, which is answered in kind. Statuses that have
     no body (204, 304) and answers to HEAD are sent without one, and without its length, because
-    the length that a GET would have had is not always known.
+    the length that a GET would have had is not always known. A body in pieces is sent in chunks,
+    and to clients of HTTP/1.0 until the connection ends.
 
     Raises:
         ValueError: A header of the reply holds a control character.
@@ -49,8 +50,10 @@ def encode(  # noqa: PLR0913 - what differs from one response to the next
         fields.append(f"Content-Type: {reply.content_type}\r\n")
     if head or status in {204, 304}:
         body = b""
-    else:
+    elif reply.pieces is None:
         fields.append(f"Content-Length: {len(body)}\r\n")
+    elif minor:
+        fields.append("Transfer-Encoding: chunked\r\n")
     for name, value in reply.headers:
         if not value.isprintable() and _FORBIDDEN.search(value):
             raise ValueError(f"the header {name} holds a control character")

@@ -18,12 +18,13 @@ from server.exchange import Reply, Request
 from server.front.body import limits, read_body
 from server.front.connection import HttpServer, Incoming, Outgoing
 from server.front.encode import encode, http_date
+from server.front.pieces import OutgoingPieces
 from server.front.target import dialect_of, target
 from server.lifecycle import Lifecycle
 from server.middleware.cors import Cors
 from server.middleware.entry import Doorkeeper
 from server.middleware.request_id import RequestIds
-from server.observe.facts import FactObserver, RequestAnswered, RequestCrashed
+from server.observe.facts import AnswerBroken, FactObserver, RequestAnswered, RequestCrashed
 from server.routes import Routes
 from server.settings import HttpSettings
 
@@ -90,31 +91,60 @@ class Front:
         begun = time.perf_counter()
         message, lifecycle = incoming.message, self._lifecycle
         exchange = _Exchange(self._request_ids.of(message.headers.get("X-Request-ID")))
-        status, sent_bytes = CLIENT_LEFT, 0
+        status, sent_bytes, going_on = CLIENT_LEFT, 0, False
         lifecycle.begin()
         try:
             try:
                 reply = await self._answer(exchange, incoming)
-                response = self._response(exchange, incoming, reply)
+                if reply.pieces is None:
+                    response = self._response(exchange, incoming, reply)
+                else:
+                    response = await self._in_pieces(exchange, incoming, reply, begun)
+                    going_on = type(response) is OutgoingPieces
             except Exception as error:  # noqa: BLE001 - the one catch-all: whatever it is, answer
                 reply = self._failed(exchange, message, error)
                 response = self._response(exchange, incoming, reply)
             status, sent_bytes = reply.status, response.body_bytes
             return response
         finally:
-            lifecycle.end()
-            self._observe(
-                RequestAnswered(
-                    message.method,
-                    exchange.route,
-                    status,
-                    time.perf_counter() - begun,
-                    exchange.received_bytes,
-                    sent_bytes,
-                    exchange.request_id,
-                    exchange.code,
+            if not going_on:
+                self._ended(exchange, message, status, sent_bytes, begun)
+
+    async def _in_pieces(
+        self, exchange: _Exchange, incoming: Incoming, reply: Reply, begun: float
+    ) -> Outgoing:
+        """The response of a reply in pieces: the exchange goes on until the last has been sent."""
+        message, pieces = incoming.message, reply.pieces
+        if pieces is None:
+            raise AssertionError("a reply that is whole")
+
+        def ended(sent_bytes: int, whole: bool, failure: Exception | None) -> None:  # noqa: FBT001 - as declared
+            status = reply.status if whole or failure is not None else CLIENT_LEFT
+            if failure is not None:
+                dialect = exchange.dialect or Dialect.NATIVE
+                exchange.code = failure_of(failure, dialect, role=exchange.role).code
+                self._observe(
+                    AnswerBroken(exchange.route, exchange.request_id, exchange.code, sent_bytes)
                 )
+                if not foreseen(failure):
+                    self._observe(
+                        RequestCrashed(message.method, exchange.route, exchange.request_id, failure)
+                    )
+            self._ended(exchange, message, status, sent_bytes, begun)
+
+        chunked = message.version >= (1, 1)
+        handed_on = False
+        try:
+            whole = self._response(exchange, incoming, reply, closes=not chunked)
+            if message.method == "HEAD":
+                return whole
+            handed_on = True
+            return OutgoingPieces(
+                whole.head, pieces, chunked=chunked, keep_alive=whole.keep_alive, ended=ended
             )
+        finally:
+            if not handed_on:
+                await pieces.close()
 
     async def _answer(self, exchange: _Exchange, incoming: Incoming) -> Reply:
         message = incoming.message
@@ -157,6 +187,28 @@ class Front:
             )
         )
 
+    def _ended(
+        self,
+        exchange: _Exchange,
+        message: RawRequestMessage,
+        status: int,
+        sent_bytes: int,
+        begun: float,
+    ) -> None:
+        self._lifecycle.end()
+        self._observe(
+            RequestAnswered(
+                message.method,
+                exchange.route,
+                status,
+                time.perf_counter() - begun,
+                exchange.received_bytes,
+                sent_bytes,
+                exchange.request_id,
+                exchange.code,
+            )
+        )
+
     def _failed(self, exchange: _Exchange, message: RawRequestMessage, error: Exception) -> Reply:
         if not foreseen(error):
             self._observe(
@@ -167,11 +219,19 @@ class Front:
         exchange.code = failure.code
         return failure_reply(failure, dialect, exchange.request_id)
 
-    def _response(self, exchange: _Exchange, incoming: Incoming, reply: Reply) -> Outgoing:
-        """The reply, encoded. A connection with an unread body behind it is not kept."""
+    def _response(
+        self, exchange: _Exchange, incoming: Incoming, reply: Reply, *, closes: bool = False
+    ) -> Outgoing:
+        """The reply, encoded. A connection with an unread body behind it is not kept.
+
+        `closes`: the end of the connection is the end of the body.
+        """
         message = incoming.message
         keep_alive = not (
-            message.should_close or self._lifecycle.draining or not incoming.payload.is_eof()
+            message.should_close
+            or self._lifecycle.draining
+            or not incoming.payload.is_eof()
+            or closes
         )
         head, body = encode(
             reply,

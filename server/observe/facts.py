@@ -47,6 +47,16 @@ class RequestCrashed:
     error: Exception
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerBroken:
+    """An answer in pieces failed after its first: its client sees a body without its end."""
+
+    route: str
+    request_id: str
+    code: str
+    sent_bytes: int
+
+
 RareFact = (
     StatementErred
     | ReadRetried
@@ -57,6 +67,7 @@ RareFact = (
     | SchemaAdopted
     | WatchReport
     | RequestCrashed
+    | AnswerBroken
 )
 
 TwoPhaseFact = StepReached | TransactionRecovered | RecoveryDelayed

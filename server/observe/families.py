@@ -45,6 +45,9 @@ COUNTERS: Final = (
     ),
     Family("fluxshard_requests_crashed", "Requests that met a mistake in this program", ("path",)),
     Family("fluxshard_analyses", "Statements by how their analysis was found", ("found",)),
+    Family(
+        "fluxshard_answers_broken", "Answers in pieces that failed on the way", ("path", "code")
+    ),
     Family("fluxshard_maps_adopted", "Shard maps taken into use"),
     Family("fluxshard_catalog_lost", "Times that the catalog went away"),
 )

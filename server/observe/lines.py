@@ -27,7 +27,7 @@ from server.mapwatch import (
     WatchFailed,
     WatchReport,
 )
-from server.observe.facts import Fact, RequestAnswered, RequestCrashed, TwoPhaseFact
+from server.observe.facts import AnswerBroken, Fact, RequestAnswered, RequestCrashed, TwoPhaseFact
 
 
 class Level(IntEnum):
@@ -62,6 +62,9 @@ def line_of(fact: Fact, slow_request_s: float) -> Line:
         case RequestCrashed(method, route, request_id, error):
             where = {"method": method, "route": route, "request_id": request_id}
             return Line(Level.ERROR, "request_crashed", where, error)
+        case AnswerBroken(route, request_id, code, sent_bytes):
+            what = {"route": route, "request_id": request_id, "code": code, "sent": sent_bytes}
+            return Line(Level.WARN, "answer_broken", what)
         case CatalogLost() | CatalogFound() | MapUnusable() | CopyFailed() | WatchFailed():
             return _of_the_watch(fact)
         case _:

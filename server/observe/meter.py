@@ -16,7 +16,14 @@ from router import (
     TransactionRecovered,
 )
 from server.mapwatch import CatalogFound, CatalogLost, CopyFailed, MapUnusable, WatchFailed
-from server.observe.facts import Fact, RareFact, RequestAnswered, RequestCrashed, TwoPhaseFact
+from server.observe.facts import (
+    AnswerBroken,
+    Fact,
+    RareFact,
+    RequestAnswered,
+    RequestCrashed,
+    TwoPhaseFact,
+)
 from server.observe.tally import Tally
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "-"})
@@ -47,7 +54,7 @@ class Meter:
         else:
             self._rare(fact)
 
-    def _rare(self, fact: RareFact) -> None:
+    def _rare(self, fact: RareFact) -> None:  # noqa: C901 - one case for each fact
         tally = self._tally
         match fact:
             case StatementErred(shard, endpoint, code):
@@ -62,6 +69,8 @@ class Meter:
                 tally.count("fluxshard_commits_unknown", shard, endpoint)
             case RequestCrashed(_, route, _, _):
                 tally.count("fluxshard_requests_crashed", route)
+            case AnswerBroken(route, _, code, _):
+                tally.count("fluxshard_answers_broken", route, _bounded(code))
             case MapAdopted():
                 tally.count("fluxshard_maps_adopted")
             case CatalogLost():

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from router import QueryContext, Result, Schema, Statement, Table
+from router import QueryContext, Result, Schema, Statement, Stream, Table
 from server.exchange import Request
 from server.rest.catalogue import Catalogue
-from server.rest.page import Limits
+from server.rest.page import Limits, may_be_large
 from server.rest.request import WHOLE, Page, TableRequest
 from server.rest.template import Template
 from shardmap import TableName
@@ -21,6 +21,16 @@ class Answers(Protocol):
 
     async def answer(self, statement: Statement, context: QueryContext) -> Result:
         """The statement's result.
+
+        Raises:
+            RouterError: There is none.
+        """
+        ...
+
+    async def stream(
+        self, statement: Statement, context: QueryContext, longest_s: float
+    ) -> Result | Stream:
+        """The statement's result, in pieces when it is large: then it has to be closed.
 
         Raises:
             RouterError: There is none.
@@ -71,3 +81,19 @@ class Desk:
         statement = template.statement(values, page, counted=counted, exactly=exactly)
         context = QueryContext(who.role, who.tenant, who.session, who.claims, request.deadline)
         return await self.router.answer(statement, context)
+
+    async def ask_for_rows(self, request: Request, filled: Filled) -> Result | Stream:
+        """The result of a read, in pieces when it is large: then it has to be closed.
+
+        Counted reads are given whole: their total comes with their rows.
+
+        Raises:
+            RouterError: There is none.
+            ParameterMalformed: A value has not the form that its operator needs.
+        """
+        if filled.counted or not may_be_large(filled.page):
+            return await self.ask(request, filled)
+        who = request.principal
+        statement = filled.template.statement(filled.values, filled.page)
+        context = QueryContext(who.role, who.tenant, who.session, who.claims, request.deadline)
+        return await self.router.stream(statement, context, self.limits.stream_s)

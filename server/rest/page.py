@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from router import WHOLE_ROWS
 from server.rest.errors import ParameterMalformed, RangeUnsatisfiable, Spot
 from server.rest.request import WHOLE, Page
 
@@ -30,6 +31,8 @@ class Limits:
     """Rows of one insert."""
     max_rows: int | None = None
     """Rows of one answer under /rest/v1."""
+    stream_s: float = 300.0
+    """How long an answer in pieces may take."""
 
 
 def count_of(text: str, parameter: str) -> int:
@@ -98,6 +101,11 @@ def postgrest_page(
     if first > MAX_ROWS or (rows is not None and rows > MAX_ROWS):
         raise RangeUnsatisfiable("The range is larger than 64 bits.")
     return Page(rows, first)
+
+
+def may_be_large(page: Page) -> bool:
+    """Whether more rows may be fetched than are answered whole, those before the page included."""
+    return page.limit is None or page.limit + page.offset > WHOLE_ROWS
 
 
 def content_range(offset: int, rows: int, total: int | None) -> str:

@@ -7,7 +7,7 @@ public API leaves off.
 from contextvars import ContextVar
 from typing import Final
 
-from router import QueryContext, Result, Served, Statement
+from router import QueryContext, Result, Served, Statement, Stream
 from server.exchange import Reply, Request
 from server.rest.desk import Answers
 from server.routes import Handler
@@ -32,6 +32,18 @@ class Noting:
         result = await self._router.answer(statement, context)
         _answered.get([]).extend(result.served)
         return result
+
+    async def stream(
+        self, statement: Statement, context: QueryContext, longest_s: float
+    ) -> Result | Stream:
+        """The statement's result, perhaps in pieces.
+
+        Raises:
+            RouterError: There is none.
+        """
+        answer = await self._router.stream(statement, context, longest_s)
+        _answered.get([]).extend(answer.served)
+        return answer
 
 
 def told(handler: Handler) -> Handler:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from router import Schema, Table
+from router import Schema, Stream, Table
 from server.exchange import Reply, Request
 from server.rest.catalogue import Memo
 from server.rest.desk import Desk, Filled, Target, TenantColumn
@@ -61,7 +61,9 @@ class NativeReads:
 
     async def rows(self, request: Request, reading: Filled) -> Reply:
         """The rows of a read."""
-        result = await self._desk.ask(request, reading)
+        result = await self._desk.ask_for_rows(request, reading)
+        if isinstance(result, Stream):
+            return render.streamed(result)
         headers = render.count_headers(reading.page.offset, result)
         return _conditional(request, render.array(result.body, headers=headers))
 
@@ -79,7 +81,9 @@ class NativeReads:
         """The rows that the body asks for: the same planner, limits and errors as GET."""
         parsed_query(request, single=frozenset(), filters=False)
         reading = self._built(query_form(request.body), request, target)
-        result = await self._desk.ask(request, reading)
+        result = await self._desk.ask_for_rows(request, reading)
+        if isinstance(result, Stream):
+            return render.streamed(result)
         return render.array(result.body, headers=render.count_headers(reading.page.offset, result))
 
     async def row(self, request: Request, target: Target, identity: str) -> Reply:

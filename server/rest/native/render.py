@@ -6,10 +6,11 @@ from typing import Final
 
 import orjson
 
-from router import Result, Schema
+from router import Result, Schema, Stream
 from server.exchange import Reply
 from server.rest.native.paths import PREFIX
 from server.rest.page import content_range
+from server.rest.pieces import ARRAY, RowPieces
 
 JSON: Final = "application/json"
 
@@ -19,6 +20,11 @@ Headers = tuple[tuple[str, str], ...]
 def array(body: str, status: int = 200, headers: Headers = ()) -> Reply:
     """A JSON array, as PostgreSQL wrote it."""
     return Reply(status, body.encode(), JSON, headers)
+
+
+def streamed(stream: Stream) -> Reply:
+    """A JSON array in pieces. It has no ETag: that would have to be sent before it."""
+    return Reply(200, content_type=JSON, pieces=RowPieces(stream, ARRAY))
 
 
 def first(body: str, status: int = 200, headers: Headers = ()) -> Reply:

@@ -1,6 +1,6 @@
 """Reads of the PostgREST dialect: GET, HEAD and OPTIONS."""
 
-from router import Schema
+from router import Schema, Stream
 from server.exchange import Reply, Request
 from server.rest.catalogue import Memo
 from server.rest.desk import Desk, Filled, Target
@@ -37,12 +37,14 @@ class PostgrestReads:
         counted = prefer.count is not None
         if counted:
             reading = reading._replace(counted=True)
-        result = await self._desk.ask(request, reading)
+        result = await self._desk.ask_for_rows(request, reading)
         extra = profiled(profile)
         if counted or prefer.handling is not None:
             # a count is exact, whichever was asked for
             told = (("count", "exact" if counted else None), ("handling", prefer.handling))
             extra = (*extra, *applied(told))
+        if isinstance(result, Stream):
+            return await render.streamed(request, result, reading, media, extra)
         return render.read(request, result, reading, media, extra)
 
     def options(self, request: Request, schema: Schema) -> Reply:

@@ -7,12 +7,13 @@ from urllib.parse import quote
 
 import orjson
 
-from router import Result
+from router import Result, Stream
 from server.exchange import Reply, Request
 from server.rest import exact_json
 from server.rest.desk import Filled
 from server.rest.errors import FeatureMissing, NotSingular, RangeUnsatisfiable
 from server.rest.page import content_range
+from server.rest.pieces import ARRAY, Framing, RowPieces
 from server.rest.postgrest.media import Media
 
 Headers = tuple[tuple[str, str], ...]
@@ -62,9 +63,12 @@ def _stripped(body: str) -> str:
 
 def csv(names: Sequence[str], rows: Iterable[Mapping[str, str | None]]) -> str:
     """A header line, then each row as PostgreSQL prints it within parentheses."""
-    lines = [",".join(_csv_value(name) for name in names)]
-    lines.extend(",".join(_csv_value(row[name]) for name in names) for row in rows)
-    return "\n".join(lines)
+    header = ",".join(_csv_value(name) for name in names)
+    return "\n".join([header, *_csv_lines(names, rows)])
+
+
+def _csv_lines(names: Sequence[str], rows: Iterable[Mapping[str, str | None]]) -> Iterable[str]:
+    return [",".join(_csv_value(row[name]) for name in names) for row in rows]
 
 
 def _csv_value(text: str | None) -> str:
@@ -97,6 +101,47 @@ def read(request: Request, result: Result, filled: Filled, media: Media, extra: 
         *extra,
     )
     return Reply(status, b"" if request.method == "HEAD" else body, media.content_type, headers)
+
+
+async def streamed(
+    request: Request, stream: Stream, filled: Filled, media: Media, extra: Headers
+) -> Reply:
+    """The reply to a read whose rows come in pieces: nobody knows yet how many there are.
+
+    Raises:
+        NotSingular: One object was asked for. The rows are counted for it, and not kept.
+    """
+    if media.single:
+        raise NotSingular(await _counted(stream))
+    headers = (
+        ("Content-Range", f"{filled.page.offset}-*/*"),
+        ("Content-Location", _location(request)),
+        VARY,
+        *extra,
+    )
+    pieces = RowPieces(stream, _framing(media, filled.template.names))
+    return Reply(200, b"", media.content_type, headers, pieces)
+
+
+async def _counted(stream: Stream) -> int:
+    try:
+        return sum([piece.row_count async for piece in stream])
+    finally:
+        await stream.close()
+
+
+def _framing(media: Media, names: Sequence[str]) -> Framing:
+    if media is Media.CSV:
+        return Framing(
+            csv(names, ()) + "\n",
+            "\n",
+            "",
+            csv(names, ()),
+            lambda text: "\n".join(_csv_lines(names, orjson.loads(f"[{text}]"))),
+        )
+    if media is Media.ARRAY_STRIPPED:
+        return ARRAY._replace(rows=lambda text: _stripped(f"[{text}]"))
+    return ARRAY
 
 
 def _location(request: Request) -> str:

@@ -112,6 +112,8 @@ class Api:
 
     tables: Tables
     connections: dict
+    over: object
+    """The same with other limits."""
 
     async def native(self, method, url, body=None, *, tenant=None, **headers):
         request = _request(method, f"/api/v1/tables{url}", body, tenant=tenant, headers=headers)
@@ -207,7 +209,10 @@ async def api(cluster, rest_database):
         placement = shard_map.placement(name)
         return placement.column if isinstance(placement, Sharded) else None
 
-    yield Api(Tables(router, lambda: schema, tenant_column, Limits()), connections)
+    def over(limits):
+        return Api(Tables(router, lambda: schema, tenant_column, limits), connections, over)
+
+    yield over(Limits())
     for connection in connections.values():
         await connection.close()
 

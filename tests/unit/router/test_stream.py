@@ -99,12 +99,22 @@ async def test_an_empty_answer_is_an_empty_array():
 async def test_a_limit_that_is_reached_frees_all_connections():
     backends = ListedBackends({A: rows(*range(0, 4000, 2)), B: rows(*range(1, 4000, 2))})
 
-    answer = await ask(backends, limit=WHOLE_ROWS, offset=2)
+    answer = await ask(backends, limit=WHOLE_ROWS + 1, offset=2)
     found = [row async for piece in answer for row in piece.rows]
 
-    assert found == [(f"v{n}",) for n in range(2, WHOLE_ROWS + 2)]
+    assert found == [(f"v{n}",) for n in range(2, WHOLE_ROWS + 3)]
     assert all(one.abandoned for one in backends.opened.values())
     assert all(one.fetched < 700 for one in backends.opened.values())
+
+
+async def test_few_rows_far_behind_are_given_whole_and_fetched_in_pieces():
+    backends = ListedBackends({A: rows(*range(0, 4000, 2)), B: rows(*range(1, 4000, 2))})
+
+    answer = await ask(backends, limit=3, offset=1500)
+
+    assert isinstance(answer, Result)
+    assert (answer.row_count, answer.rows[0]) == (3, ("v1500",))
+    assert all(one.abandoned for one in backends.opened.values())
 
 
 async def test_no_more_than_one_batch_is_fetched_ahead():

@@ -22,7 +22,7 @@ from server.mapwatch import CatalogFound, CatalogLost, CopyFailed, MapUnusable, 
 from server.observe.board import Board, mark_ended
 from server.observe.console import Console, LoggingBridge
 from server.observe.exposition import exposition, joined
-from server.observe.facts import RequestAnswered, RequestCrashed
+from server.observe.facts import AnswerBroken, RequestAnswered, RequestCrashed
 from server.observe.families import COUNTERS, GAUGES
 from server.observe.lines import Level, Line, line_of
 from server.observe.meter import Meter
@@ -55,6 +55,7 @@ FACTS = (
     MapUnusable("odd"),
     CopyFailed("full"),
     WatchFailed(ZeroDivisionError("oh")),
+    AnswerBroken("/x", "r-1", "P202", 12_345),
 )
 
 
