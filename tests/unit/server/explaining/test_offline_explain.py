@@ -271,7 +271,12 @@ WORDS = st.sampled_from(
         optional={
             "params": st.lists(
                 st.recursive(
-                    st.one_of(st.none(), st.integers(), st.floats(), st.text(), st.booleans()),
+                    st.one_of(
+                        st.none(),
+                        st.integers(),
+                        st.floats(allow_nan=False, allow_infinity=False),
+                        st.text(),
+                    ),
                     st.lists,
                     max_leaves=4,
                 )
