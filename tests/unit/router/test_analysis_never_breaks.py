@@ -10,8 +10,8 @@ from sqlglot import exp
 from router import Form, RouterError
 from router.analyse import Ask, Caller, analyse
 from router.parse import MAX_NESTING, parse
-from router.rewrite.splice import Edit, insertion, splice
 from router.query import Target
+from router.rewrite.splice import Edit, insertion, splice
 from router.scoping import Setting
 from shardmap import KeyType
 
