@@ -21,9 +21,13 @@ from router.forms import Forms
 from router.functions import judge
 from router.parse import Parsed, parse
 from router.query import (
+    CopyForm,
     GatherForm,
+    NotTogether,
     Query,
     Reply,
+    Source,
+    SpreadForm,
     Target,
 )
 from router.rewrite.splice import splice
@@ -32,6 +36,7 @@ from router.scopes import Use, regions, table_uses
 from router.scoping import Scoping, Setting
 from router.statement import Form
 from router.tables import check_names, locate
+from router.together import copy_form, spread_form
 from shardmap import Global, Reference, Sharded
 
 
@@ -121,6 +126,8 @@ class _Analysis:
             gather=gather,
             gather_refusal=refusal,
             stream=forms.stream(),
+            together=self._together(reply, scoping.required()),
+            writes_copies=self._writes_copies(),
             opaque=self.functions.opaque,
             total=self.ask.counted,
             reply=reply,
@@ -137,6 +144,23 @@ class _Analysis:
             return forms.several(), None
         except UnsupportedAcrossShards as refusal:
             return None, refusal
+
+    def _together(
+        self, reply: Reply, keys: tuple[Source, ...]
+    ) -> SpreadForm | CopyForm | NotTogether | None:
+        if self.access is Access.READ or not self.caller.service:
+            return None
+        if self.target is Target.REFERENCE or self._writes_copies():
+            return copy_form(self.parsed, self.tables, reply)
+        if self.target is not Target.SHARDED or self.caller.scoped:
+            return None
+        return spread_form(self.parsed, self.tables, keys, reply)
+
+    def _writes_copies(self) -> bool:
+        return any(
+            isinstance(located.placement, Reference) and located.use.use is not Use.READ
+            for located in self.tables
+        )
 
     # What it is
 

@@ -38,7 +38,7 @@ class AssumedColumns(Mapping[str, Column]):
 
 
 def assumed_schema(names: Iterable[TableName]) -> Schema:
-    """The tables of these names, of which nothing else is known."""
+    """The tables of these names, of which nothing else is known; their key is taken to be `id`."""
     return Schema(version=VERSION, tables={name: _table(name) for name in names})
 
 
@@ -50,7 +50,7 @@ def _table(name: TableName) -> Table:
         relation=relation,
         kind=Kind.TABLE,
         columns=AssumedColumns(),
-        primary_key=(),
+        primary_key=("id",),
         uniques=(),
         rls=False,
         triggered=False,

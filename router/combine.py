@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from router.backends import ShardReply
+from router.collected import collected
 from router.errors import RowCountUnexpected
 from router.order import Row, sort_rows
-from router.plan import Merge, Plan, Single
+from router.plan import Collect, Merge, Plan, Single
 from router.query import Reply
-from router.statement import Result
-
-SEPARATOR = ", \n "
-"""What `json_agg` writes between two rows."""
+from router.statement import SEPARATOR, Result
 
 
 def combine(plan: Plan, replies: Sequence[ShardReply], exactly: int | None = None) -> Result:
@@ -28,6 +26,8 @@ def combine(plan: Plan, replies: Sequence[ShardReply], exactly: int | None = Non
             if exactly is not None and result.row_count != exactly:
                 raise RowCountUnexpected(exactly, result.row_count)
             return result
+        case Collect() as collect:
+            return collected(plan, collect, replies)
         case _:
             assert_never(plan.combine)
 

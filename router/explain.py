@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from router.backends import Access, ShardQuery
+from router.backends import Access, ShardQuery, Together
 from router.context import QueryContext
 from router.errors import RouterError
 from router.plan import (
     AnyShard,
+    Collect,
     EveryShard,
     Merge,
     OneShard,
@@ -128,7 +129,7 @@ def refused(refusal: RouterError, shard_map: ShardMap) -> Explanation:
 
 def explain(plan: Plan) -> dict[str, Any]:
     """The plan as a dictionary of strings, numbers and lists, in reading order."""
-    return {
+    found = {
         "route": _route(plan.route),
         "access": plan.query.access.name.lower(),
         "claims": plan.query.claims,
@@ -137,6 +138,12 @@ def explain(plan: Plan) -> dict[str, Any]:
         "reply": _reply(plan.reply),
         "combine": _combine(plan),
     }
+    if plan.together is not None:
+        found["parts"] = [
+            {"shard": str(shard), "sql": query.sql, "args": _shown(query.args)}
+            for shard, query in plan.together.parts
+        ]
+    return found
 
 
 def _concerned(
@@ -204,6 +211,9 @@ def _refusal(refusal: RouterError | None) -> dict[str, Any] | None:
 
 def _statements(plan: Plan) -> Iterator[tuple[ShardId, ShardQuery]]:
     """What each shard runs."""
+    if plan.together is not None:
+        yield from plan.together.parts
+        return
     for shard in shards_of(plan.route):
         yield shard, plan.query
 
@@ -240,8 +250,14 @@ def _reply(reply: Reply) -> str:
 
 def _combine(plan: Plan) -> str:
     match plan.combine:
+        case Single() if plan.together is not None:
+            return f"pass on; others take the rows over; {_decided(plan.together)}"
         case Single():
             return "pass on"
+        case Collect(order):
+            placed = "append in order of shards" if order is None else "rows in order of the input"
+            decided = "" if plan.together is None else f"; {_decided(plan.together)}"
+            return f"add counts, {placed}{decided}"
         case Merge(sort, limit, offset):
             keys = ", ".join(_key(index, key) for index, key in enumerate(sort))
             words = [f"merge by {keys}" if keys else "append in order of shards"]
@@ -254,6 +270,10 @@ def _combine(plan: Plan) -> str:
             return ", ".join(words)
         case _:
             assert_never(plan.combine)
+
+
+def _decided(together: Together) -> str:
+    return f"all or nothing, decided on {together.parts[0].shard}"
 
 
 def _key(index: int, key: SortKey) -> str:

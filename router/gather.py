@@ -15,6 +15,8 @@ async def gather(plan: Plan, backends: Backends, context: QueryContext) -> Seque
     Raises:
         RouterError: The first failure; the other shards' statements were cancelled.
     """
+    if plan.together is not None:
+        return await backends.run_together(plan.together, context)
     shards = shards_of(plan.route)
     if len(shards) == 1:
         return (await backends.run(shards[0], plan.query, context),)

@@ -79,6 +79,7 @@ def _table(row: Mapping[str, Any]) -> Table:
             array=column["array"],
             category=column["category"],
             mergeable=column["mergeable"],
+            identity=column["identity"],
         )
         for column in json.loads(row["columns"])
     )

@@ -155,6 +155,7 @@ SELECT
             'type', spelled.name,
             'not_null', columns.not_null,
             'has_default', columns.atthasdef OR columns.attidentity <> '' OR columns.domain_default,
+            'identity', columns.attidentity = 'a',
             'generated', columns.attgenerated <> '' OR columns.attidentity = 'a',
             'array', spelled.is_array,
             'category', spelled.typcategory,

@@ -6,7 +6,7 @@ Plans are data: they can be compared, printed and checked in. No connection, clo
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from router.backends import ShardQuery
+from router.backends import ShardQuery, Together
 from router.query import Reply, SortKey
 from shardmap import ShardId
 
@@ -59,7 +59,18 @@ class Merge:
     offset: int
 
 
-Combine = Single | Merge
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Replies of a write on several shards: numbers added, rows one shard after the other.
+
+    `order` gives each row of the input the position of its shard: where every shard returned all
+    its rows they are put back into that order.
+    """
+
+    order: tuple[int, ...] | None = None
+
+
+Combine = Single | Merge | Collect
 
 
 class Plan(NamedTuple):
@@ -70,6 +81,8 @@ class Plan(NamedTuple):
     combine: Combine
     reply: Reply
     total: bool
+    together: Together | None = None
+    """What each shard runs, where that is not the same; committed on all of them or on none."""
 
 
 def shards_of(route: Route) -> tuple[ShardId, ...]:

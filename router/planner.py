@@ -16,7 +16,6 @@ from router.errors import (
     FunctionRefused,
     OtherTenant,
     QueryRefused,
-    SeveralShardsWritten,
     StatementFailed,
     StatementNotUnderstood,
     TenantKeyChanged,
@@ -41,6 +40,7 @@ from router.query import (
     Target,
     Unbounded,
 )
+from router.spreading import copied, refusal, sent, spread
 from router.statement import JsonRows, Statement
 from shardmap import CATALOG, InvalidTenantKey, KeyType, ShardId, ShardMap, TenantId, tenant_id
 
@@ -58,6 +58,8 @@ def plan(query: Query, statement: Statement, context: QueryContext, shard_map: S
     """
     args = statement.args
     _check_arguments(query, args)
+    if query.writes_copies and len(shard_map.shards) > 1:
+        return copied(query, statement, tuple(shard_map.shards))
     if query.target is Target.SHARDED and context.tenant is not None:
         _check_tenant(query, args, context.tenant)
         return _single(query, statement, OneShard(shard_map.owner(context.tenant)), context)
@@ -76,10 +78,7 @@ def _whole(query: Query, context: QueryContext, shard_map: ShardMap) -> Route:
         case Target.REFERENCE if query.access is Access.WRITE:
             shards = tuple(shard_map.shards)
             if len(shards) > 1:
-                raise SeveralShardsWritten(
-                    f"a reference table is written on all {len(shards)} shards",
-                    hint="Writes to several shards need two-phase commit, which is not there yet.",
-                )
+                raise refusal(query.together)
             return OneShard(shards[0])
         case Target.REFERENCE | Target.NOTHING:
             _check_opaque(query, context, shard_map)
@@ -119,13 +118,21 @@ def _unscoped(
         owners = {shard_map.owner(tenant) for tenant in tenants}
         shards = tuple(shard for shard in shard_map.homes if shard in owners)
     if query.access is Access.WRITE:
-        return _single(query, statement, _written(query, args, tenants, shards, shard_map), context)
+        _check_write(query, args, tenants)
+        if len(shards) > 1:
+            inserted = _inserted(query, args) if query.inserts else ()
+            of_rows = [shard_map.owner(tenant) for tenant in inserted]
+            route = EveryShard(shards) if tenants is None else SomeShards(shards)
+            return spread(query, statement, route, shards, of_rows)
+        home = shards[0] if shards else shard_map.homes[0]
+        return _single(query, statement, OneShard(home), context)
     if not shards:
         return _single(query, statement, AnyShard(_any(context, shard_map)), context)
     if len(shards) == 1:
         return _single(query, statement, OneShard(shards[0]), context)
-    route = EveryShard(shards) if tenants is None else SomeShards(shards)
-    return _gathered(query, statement, route)
+    return _gathered(
+        query, statement, EveryShard(shards) if tenants is None else SomeShards(shards)
+    )
 
 
 def concerned(query: Query, args: Args) -> frozenset[TenantId] | None:
@@ -142,13 +149,7 @@ def concerned(query: Query, args: Args) -> frozenset[TenantId] | None:
     return None if tenants is None else inserted | tenants
 
 
-def _written(
-    query: Query,
-    args: Args,
-    tenants: frozenset[TenantId] | None,
-    shards: tuple[ShardId, ...],
-    shard_map: ShardMap,
-) -> Route:
+def _check_write(query: Query, args: Args, tenants: frozenset[TenantId] | None) -> None:
     if tenants is None and not query.filtered:
         raise FilterRequired(
             "an update or delete of a sharded table needs a filter",
@@ -159,13 +160,6 @@ def _written(
             raise TenantKeyNull("the tenant key of a row cannot be NULL")
         if tenants is None or tenants != {key}:
             raise TenantKeyChanged("an update cannot change a row's tenant key")
-    if len(shards) > 1:
-        raise SeveralShardsWritten(
-            f"the write concerns {len(shards)} shards",
-            hint="Writes to several shards need two-phase commit, which is not there yet."
-            " Write one tenant's rows per request.",
-        )
-    return OneShard(shards[0] if shards else shard_map.homes[0])
 
 
 def _inserted(query: Query, args: Args) -> Iterator[TenantId]:
@@ -278,7 +272,7 @@ def _check_arguments(query: Query, args: Args) -> None:
 
 
 def _single(query: Query, statement: Statement, route: Route, context: QueryContext) -> Plan:
-    args = _sent(statement.args)
+    args = sent(statement.args)
     if query.scoped and context.tenant is not None:
         args = (*args, context.tenant)
     return Plan(
@@ -310,7 +304,7 @@ def _gathered(query: Query, statement: Statement, route: Route) -> Plan:
         route=route,
         query=ShardQuery(
             sql=form.sql,
-            args=_sent(statement.args),
+            args=sent(statement.args),
             access=query.access,
             claims=query.claims,
             inline_position=query.inline_position,
@@ -341,11 +335,3 @@ def _bound(source: Source | None, args: Args) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     raise StatementNotUnderstood("LIMIT and OFFSET of a gather must be integers")
-
-
-def _sent(args: Args) -> Args:
-    """The arguments as the driver takes them."""
-    for arg in args:
-        if type(arg) is JsonRows:
-            return tuple(arg.text if isinstance(arg, JsonRows) else arg for arg in args)
-    return args

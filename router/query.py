@@ -124,6 +124,62 @@ class StreamForm:
     """The JSON text of each row, in a row of its own."""
 
 
+Piece = tuple[str | Param, ...]
+"""Text with its parameters apart, so that they can be numbered anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRows:
+    """The text of an insert cut at the rows of its VALUES: each shard gets only its own."""
+
+    head: Piece
+    rows: tuple[Piece, ...]
+    tail: Piece
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The `JsonRows` argument (counted from 0) of an insert, of which each shard gets its own.
+
+    `ordered`: the rows come back in the order in which they are given.
+    """
+
+    index: int
+    ordered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadForm:
+    """A write as each of several shards runs it: on all its rows, or on those given to it.
+
+    In JSON form `sql` gives one row: an array of the rows' JSON texts, and their number.
+    """
+
+    sql: str
+    given: ValueRows | Records | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CopyForm:
+    """A write of a reference table: run once, its rows taken over by every other shard.
+
+    `sql` gives the rows as its last column, `follow` takes them as its only argument, see
+    `router.backends.Together`.
+    """
+
+    table: str
+    sql: str
+    follow: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotTogether:
+    """Why a write cannot be run on several shards: it would not do what one PostgreSQL does."""
+
+    reason: str
+    hint: str
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """The parameter-free facts of one statement for one kind of caller.
@@ -154,6 +210,10 @@ class Query:
     gather_refusal: UnsupportedAcrossShards | None = None
     """What keeps the statement from running on several shards."""
     stream: StreamForm | None = None
+    together: SpreadForm | CopyForm | NotTogether | None = None
+    """How a write is run on several shards; None: it never is."""
+    writes_copies: bool = False
+    """A reference table is written, so every shard is concerned."""
     opaque: str | None = None
     """A function that it calls, which may read or write rows that the statement does not name."""
     total: bool = False

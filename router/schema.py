@@ -38,6 +38,8 @@ class Column:
     category: str
     """`pg_type.typcategory`: N numeric, S string, D date/time, B boolean, A array, U user …"""
     mergeable: bool
+    identity: bool = False
+    """GENERATED ALWAYS AS IDENTITY: generated, and copied all the same."""
 
 
 @dataclass(frozen=True, slots=True)

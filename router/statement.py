@@ -14,6 +14,10 @@ Most reads have far fewer, and one round trip answers them. It is also the large
 stream: larger ones save nothing, and rows of a kilobyte already make a megabyte of it."""
 
 
+SEPARATOR: Final = ", \n "
+"""What `json_agg` writes between two rows."""
+
+
 class Form(Enum):
     """The form in which a caller wants its rows."""
 

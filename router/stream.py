@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 from router.backends import Access, Backends, ShardQuery, ShardRows
-from router.combine import SEPARATOR, combine
+from router.combine import combine
 from router.context import Deadline, QueryContext
 from router.gather import first_failure, gather
 from router.merging import Merging
 from router.order import Row
 from router.plan import Merge, Plan, Single, shards_of
 from router.query import Query, Reply
-from router.statement import WHOLE_ROWS, Piece, Result
+from router.statement import SEPARATOR, WHOLE_ROWS, Piece, Result
 from shardmap import ShardId
 
 _WHOLE: Final = Merge((), None, 0)

@@ -37,3 +37,24 @@ def gather_envelope(sql: str, sort_columns: int, counted: str | None) -> str:
     keys = "".join(f", array_agg(g.k{index})" for index in range(sort_columns))
     total = f", (SELECT count(*) FROM ({counted}) AS c)" if counted is not None else ""
     return f"SELECT array_agg(g.j){keys}{total}, {POSITION} FROM ({sql}) AS g"
+
+
+def spread_envelope(sql: str) -> str:
+    """One row: an array of the JSON texts of what RETURNING gives, and its number of rows."""
+    return (
+        f"WITH w AS ({sql}) SELECT coalesce(array_agg(to_json(w.*)::text), '{{}}'), count(*) FROM w"
+    )
+
+
+def copied_envelope(sql: str, copy: str) -> str:
+    """A write envelope with a third column: one JSON array of all that the column `copy` holds.
+
+    `copy` is the last column of what RETURNING gives, of type json; its name needs no quotes. It
+    is cut off each row's JSON text, which ends with it and with a brace.
+    """
+    tail = len(f',"{copy}":') + 1
+    row = f"left(to_json(w.*)::text, -({tail} + length(w.{copy}::text))) || '}}'"
+    return (
+        f"WITH w AS ({sql}) SELECT '[' || coalesce(string_agg({row}, E', \\n '), '') || ']',"
+        f" count(*), '[' || string_agg(w.{copy}::text, ',') || ']' FROM w"
+    )

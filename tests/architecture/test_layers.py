@@ -15,6 +15,7 @@ PURE_ROUTER = {
     "analyse",
     "analyses",
     "assumed",
+    "collected",
     "combine",
     "declared",
     "copies",
@@ -39,9 +40,11 @@ PURE_ROUTER = {
     "rewrite",
     "schema",
     "scopes",
+    "spreading",
     "statement",
     "tables",
     "tenant_keys",
+    "together",
 }
 """Modules (and folders) that decide and never wait."""
 PURE_MIGRATE = {

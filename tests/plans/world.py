@@ -49,7 +49,7 @@ def table(name, *columns, key=("id",), rls=False, kind=Kind.TABLE, triggered=Fal
         kind=kind,
         columns={each.name: each for each in columns},
         primary_key=key,
-        uniques=(key,),
+        uniques=(key,) if key else (),
         rls=rls,
         triggered=triggered,
         computed_defaults=False,
@@ -83,6 +83,8 @@ SCHEMA = Schema(
             table(
                 "public.countries", column("code", "text"), column("name", "text"), key=("code",)
             ),
+            table("public.keyless", column("code", "text"), key=()),
+            table("public.triggered", column("code", "text"), key=("code",), triggered=True),
             table("public.plans", column("id", "int4"), column("name", "text")),
         )
     },
@@ -109,6 +111,8 @@ MAP = ShardMap(
         TableName("public.orders"): Sharded("tenant_id"),
         TableName("public.items"): Sharded("tenant_id"),
         TableName("public.countries"): Reference(),
+        TableName("public.keyless"): Reference(),
+        TableName("public.triggered"): Reference(),
         TableName("public.plans"): Global(),
     },
 )

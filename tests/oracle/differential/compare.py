@@ -17,7 +17,7 @@ from router import (
     Statement,
     StatementFailed,
 )
-from router.combine import SEPARATOR
+from router.statement import SEPARATOR
 from shardmap import TenantId
 
 from .statements import Case
