@@ -38,7 +38,9 @@ def spread_form(
     tree = parsed.tree
     target = _target(parsed, tables)
     if target is None or not isinstance(tree, exp.Insert | exp.Update | exp.Delete):
-        return NotTogether("a SELECT that may write or lock cannot run on several shards", ONE_TENANT)
+        return NotTogether(
+            "a SELECT that may write or lock cannot run on several shards", ONE_TENANT
+        )
     if sum(isinstance(located.placement, Sharded) for located in tables) > 1:
         return NotTogether(
             "a write that reads sharded tables cannot run on several shards", ONE_TENANT
