@@ -3,11 +3,21 @@
 from router.analyses import Counts
 from router.assumed import assumed_schema
 from router.backend_settings import BackendSettings
-from router.backends import Access, Backends, Part, ShardQuery, ShardReply, ShardRows, Together
+from router.backends import (
+    Access,
+    Backends,
+    Part,
+    ShardQuery,
+    ShardReply,
+    ShardRows,
+    ShardTransaction,
+    Together,
+)
 from router.bootstrap import by_hand, prepare_cluster, prepare_database
 from router.budget import ServerBudget, connection_budget
 from router.context import SERVICE_ROLE, Deadline, QueryContext
 from router.declared import declared_schema
+from router.description import Description, OutputColumn
 from router.errors import (
     AccessRefused,
     CommitOvertaken,
@@ -20,16 +30,19 @@ from router.errors import (
     FilterRequired,
     FunctionRefused,
     IdentityMismatch,
+    InTransaction,
     OtherTenant,
     PoolTimeout,
     PreparedTransactionsOff,
     PrimaryAway,
     QueryRefused,
     QuorumLost,
+    ReadOnlyAsked,
     RouterError,
     RowCountUnexpected,
     ServiceOnly,
     SetupRefused,
+    SeveralShardsInTransaction,
     SeveralShardsWritten,
     SeveralStatements,
     ShardDown,
@@ -42,6 +55,7 @@ from router.errors import (
     TenantKeyMissing,
     TenantKeyNull,
     TenantRequired,
+    TransactionOver,
     UnsupportedAcrossShards,
 )
 from router.explain import Explanation
@@ -63,7 +77,9 @@ from router.observe import (
     TransactionRecovered,
 )
 from router.plan import Plan
+from router.planning import Planning
 from router.postgres import PostgresBackends
+from router.rewrite.casts import cast_parameters
 from router.router import Router
 from router.schema import Column, Kind, Schema, Table
 from router.shards import EndpointStatus, ShardStatus
@@ -77,6 +93,7 @@ from router.statement import (
     Statement,
 )
 from router.stream import Stream
+from router.transaction_options import Isolation, TransactionOptions
 
 __all__ = [
     "SERVICE_ROLE",
@@ -96,6 +113,7 @@ __all__ = [
     "Deadline",
     "DeadlineExceeded",
     "DeclarationNotUnderstood",
+    "Description",
     "EndpointChanged",
     "EndpointStatus",
     "Explanation",
@@ -105,15 +123,19 @@ __all__ = [
     "FreshnessMissed",
     "FunctionRefused",
     "IdentityMismatch",
+    "InTransaction",
+    "Isolation",
     "JsonRows",
     "Kind",
     "MapAdopted",
     "Observation",
     "Observer",
     "OtherTenant",
+    "OutputColumn",
     "Part",
     "Piece",
     "Plan",
+    "Planning",
     "PoolTimeout",
     "Position",
     "PostgresBackends",
@@ -122,6 +144,7 @@ __all__ = [
     "QueryContext",
     "QueryRefused",
     "QuorumLost",
+    "ReadOnlyAsked",
     "ReadRetried",
     "RecoveryDelayed",
     "Result",
@@ -134,6 +157,7 @@ __all__ = [
     "ServerBudget",
     "ServiceOnly",
     "SetupRefused",
+    "SeveralShardsInTransaction",
     "SeveralShardsWritten",
     "SeveralStatements",
     "ShardDown",
@@ -141,6 +165,7 @@ __all__ = [
     "ShardReply",
     "ShardRows",
     "ShardStatus",
+    "ShardTransaction",
     "ShardUnavailable",
     "SharedFloors",
     "Statement",
@@ -159,10 +184,13 @@ __all__ = [
     "TenantKeyNull",
     "TenantRequired",
     "Together",
+    "TransactionOptions",
+    "TransactionOver",
     "TransactionRecovered",
     "UnsupportedAcrossShards",
     "assumed_schema",
     "by_hand",
+    "cast_parameters",
     "connection_budget",
     "declared_schema",
     "prepare_cluster",

@@ -6,7 +6,7 @@ from typing import Final
 
 from router.analyse import Ask, Caller, analyse
 from router.context import SERVICE_ROLE, QueryContext
-from router.errors import RouterError
+from router.errors import RouterError, StatementNotUnderstood
 from router.literals import Shape, Template, filled, marked, shape_of
 from router.query import Query
 from router.scoping import Setting
@@ -133,6 +133,8 @@ def _fresh(statement: Statement, context: QueryContext, setting: Setting) -> Ent
         return analyse(ask, caller, setting)
     except RouterError as refusal:
         return refusal
+    except RecursionError:
+        return StatementNotUnderstood("the statement is nested too deep")
 
 
 def _same(one: Query, other: Query) -> bool:

@@ -5,7 +5,9 @@ from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
 from router.context import Deadline, QueryContext
+from router.description import Description
 from router.statement import Served
+from router.transaction_options import TransactionOptions
 from shardmap import ShardId
 
 
@@ -100,6 +102,22 @@ class ShardRows(Protocol):
         ...
 
 
+class ShardTransaction(Protocol):
+    """An open transaction on one shard's primary. It occupies a connection until it is left."""
+
+    async def run(self, query: ShardQuery, deadline: Deadline) -> ShardReply:
+        """One statement's answer; one that fails ends the transaction."""
+        ...
+
+    async def commit(self, deadline: Deadline) -> None:
+        """Commit it."""
+        ...
+
+    def leave(self) -> None:
+        """Free the connection; what is not committed is rolled back. Harmless at any time."""
+        ...
+
+
 class Backends(Protocol):
     """Runs statements on shards: on a fresh enough replica, or on the primary.
 
@@ -109,6 +127,18 @@ class Backends(Protocol):
 
     async def run(self, shard: ShardId, query: ShardQuery, context: QueryContext) -> ShardReply:
         """The shard's answer."""
+        ...
+
+    async def begin(
+        self, shard: ShardId, context: QueryContext, options: TransactionOptions
+    ) -> ShardTransaction:
+        """A transaction on the shard's primary. The context's time is for all of it."""
+        ...
+
+    async def describe(
+        self, shard: ShardId, sql: str, access: Access, context: QueryContext
+    ) -> Description:
+        """What a statement takes and gives on the shard; it is not run."""
         ...
 
     async def open(

@@ -107,10 +107,7 @@ class HeldConnection:
         Raises:
             StatementFailed: 22021, the text cannot be sent; the session is unharmed.
         """
-        try:
-            sql.encode()
-        except UnicodeEncodeError as error:
-            raise StatementFailed("22021", "a statement cannot contain surrogates") from error
+        _check_text(sql)
         statement = await self.raw.prepare(sql, timeout=timeout_s)
         columns = tuple(attribute.name for attribute in statement.get_attributes())
         prepared = Prepared(statement, columns, columns[:-2])
@@ -119,6 +116,20 @@ class HeldConnection:
                 self._statements.popitem(last=False)
             self._statements[sql] = prepared
         return prepared
+
+    async def describe(self, sql: str, timeout_s: float) -> "PreparedStatement[asyncpg.Record]":
+        """The statement, prepared to be looked at: it is not kept.
+
+        The driver ends preparing with Flush, which leaves the transaction of the message open, with
+        a snapshot; the message behind it ends that, or the next BEGIN would fail.
+
+        Raises:
+            StatementFailed: 22021, the text cannot be sent; the session is unharmed.
+        """
+        _check_text(sql)
+        statement = await self.raw.prepare(sql, timeout=timeout_s)
+        await self.raw.execute("SELECT", timeout=timeout_s)
+        return statement
 
     async def fetch(
         self, sql: str, args: Sequence[object], timeout_s: float
@@ -224,6 +235,13 @@ async def prove(
     if (row["cluster_id"], row["shard_id"]) != (identity.cluster_id, identity.shard_id):
         found = f"is shard {row['shard_id']} of cluster {row['cluster_id']}"
         raise _mismatch(endpoint, identity, found)
+
+
+def _check_text(sql: str) -> None:
+    try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        raise StatementFailed("22021", "a statement cannot contain surrogates") from error
 
 
 def _text(error: Exception) -> str:

@@ -35,6 +35,8 @@ class QueryContext(NamedTuple):
     claims: str
     """JSON text of all claims, for `request.jwt.claims`."""
     deadline: Deadline
+    read_only: bool = False
+    """Whatever is not known to only read is refused."""
 
     @property
     def service(self) -> bool:

@@ -11,7 +11,10 @@ RouterError
 │   ├── FunctionRefused           P106
 │   ├── SeveralShardsWritten      P107
 │   ├── FilterRequired            P108
-│   └── RowCountUnexpected        P109  the statement was rolled back
+│   ├── RowCountUnexpected        P109  the statement was rolled back
+│   ├── SeveralShardsInTransaction P120
+│   ├── ReadOnlyAsked             P121
+│   └── TransactionOver           P122
 ├── AccessRefused                 403  the caller may not                      never retry
 │   ├── TenantRequired            P150
 │   ├── OtherTenant               P151
@@ -33,6 +36,7 @@ RouterError
 ├── DeclarationNotUnderstood      P520  the operator must change the SQL of a schema   nothing was run
 ├── CommitUnknown                 500  P302  the outcome is not known          look before repeating
 ├── CommitUnfinished              500  P303  written, not visible everywhere   do not repeat
+├── InTransaction                 another of these, with the statement of a transaction that met it
 └── StatementFailed               PostgreSQL said no: its SQLSTATE, message, detail and hint pass through
 
 Codes are public, documented in docs/errors.md and never reused.
@@ -138,6 +142,26 @@ class RowCountUnexpected(QueryRefused):
         super().__init__(f"expected {expected} row(s), the result contains {found}")
         self.expected = expected
         self.found = found
+
+
+class SeveralShardsInTransaction(QueryRefused):
+    """The statements of one transaction concern more than one shard."""
+
+    code = "P120"
+    hint = "Give each shard's rows a transaction of its own."
+
+
+class ReadOnlyAsked(QueryRefused):
+    """The caller asked for reads only, and the statement is not known to only read."""
+
+    code = "P121"
+
+
+class TransactionOver(QueryRefused):
+    """The transaction has failed or ended: it takes no more statements and cannot be committed."""
+
+    code = "P122"
+    hint = "Roll it back and begin another."
 
 
 class AccessRefused(RouterError):
@@ -293,6 +317,17 @@ class PreparedTransactionsOff(SetupRefused):
             hint="Set max_prepared_transactions there to the value of max_connections, on the"
             " replicas first, and restart.",
         )
+
+
+class InTransaction(RouterError):
+    """One statement of a transaction met an error. Nothing of the transaction remains."""
+
+    def __init__(self, statement: int, failure: RouterError) -> None:
+        """`statement` counts from 0."""
+        super().__init__(failure.message, hint=failure.hint)
+        self.code = failure.code
+        self.statement = statement
+        self.failure = failure
 
 
 class StatementFailed(RouterError):

@@ -8,13 +8,15 @@ from router.errors import StatementNotUnderstood
 from router.parse import Parsed
 from router.query import GatherForm, Reply, StreamForm
 from router.rewrite.envelope import (
+    ANSWER,
+    WRITTEN,
     capped_envelope,
     json_rows,
     read_envelope,
     write_envelope,
 )
 from router.rewrite.gather import gather_json, gather_json_rows, gather_rows, gatherable
-from router.rewrite.splice import Edit, splice
+from router.rewrite.splice import Edit, insertion, splice
 from router.scopes import Region
 from router.statement import WHOLE_ROWS
 from router.tables import Located
@@ -60,8 +62,16 @@ class Forms:
         if self.access is Access.READ:
             return read_envelope(sql, self._without_page())
         if self.tree.args.get("with_") is not None:
-            raise StatementNotUnderstood("WITH before a write that returns JSON")
+            return self._behind_with()
         return write_envelope(sql)
+
+    def _behind_with(self) -> str:
+        """A write that begins with WITH: its last part becomes one more of the list."""
+        starts = [region.start for region in self.regions if region.depth == 0]
+        if not starts:
+            raise StatementNotUnderstood("WITH before a write in parentheses that returns JSON")
+        opening = insertion(min(starts), f", {ANSWER} AS (")
+        return f"{splice(self.parsed.body, [opening, *self.edits])}) {WRITTEN}"
 
     def stream(self) -> StreamForm | None:
         """The texts for an answer in pieces from one shard; None: it is given whole."""

@@ -16,6 +16,7 @@ from router.errors import (
     FunctionRefused,
     OtherTenant,
     QueryRefused,
+    ReadOnlyAsked,
     StatementFailed,
     StatementNotUnderstood,
     TenantKeyChanged,
@@ -58,6 +59,8 @@ def plan(query: Query, statement: Statement, context: QueryContext, shard_map: S
     """
     args = statement.args
     _check_arguments(query, args)
+    if context.read_only and query.access is Access.WRITE:
+        raise ReadOnlyAsked("the statement is not known to only read, which was asked for")
     if query.writes_copies and len(shard_map.shards) > 1:
         return copied(query, statement, tuple(shard_map.shards))
     if query.target is Target.SHARDED and context.tenant is not None:

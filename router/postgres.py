@@ -11,6 +11,8 @@ from router.connection import LoginSource
 from router.context import Deadline, QueryContext
 from router.cursors import Cursors
 from router.decisions import Decisions
+from router.describing import Descriptions
+from router.description import Description
 from router.errors import ShardDown
 from router.faults import Faults
 from router.freshness import Floors
@@ -22,6 +24,8 @@ from router.recovery import Recovery
 from router.schema import Schema
 from router.shards import ShardEndpoints, ShardStatus
 from router.tasks import TaskOwner
+from router.transaction_options import TransactionOptions
+from router.transactions import OpenTransaction, Transactions
 from router.two_phase import TwoPhase
 from router.writes import Writes
 from shardmap import ShardId, ShardMap
@@ -55,6 +59,8 @@ class PostgresBackends:
         self._two_phase = TwoPhase(
             self._live, floors, faults, observe, self._owner, decisions, self._recovery
         )
+        self._descriptions = Descriptions(faults)
+        self._transactions = Transactions(floors, faults, observe)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
@@ -115,11 +121,40 @@ class PostgresBackends:
         """
         return await self._two_phase.run(write, context)
 
+    async def begin(
+        self, shard: ShardId, context: QueryContext, options: TransactionOptions
+    ) -> OpenTransaction:
+        """A transaction on the shard's primary, to be left whatever happens.
+
+        Raises:
+            ShardUnavailable: There is no primary to begin it on.
+            DeadlineExceeded: The request's time ran out.
+        """
+        return await self._transactions.begin(self._group(shard), context, options)
+
+    async def describe(
+        self, shard: ShardId, sql: str, access: Access, context: QueryContext
+    ) -> Description:
+        """What a statement takes and gives on the shard; it is not run.
+
+        Raises:
+            StatementFailed: PostgreSQL does not understand it.
+            ShardUnavailable: Nobody can be asked.
+            DeadlineExceeded: The request's time ran out.
+        """
+        return await self._descriptions.of(self._group(shard), sql, access, context)
+
     async def adopt(self, shard_map: ShardMap) -> None:
         """Use another map from now on. Requests that run keep the endpoints they are on."""
         self._live.adopt(shard_map)
         await self._live.probed()
         self._schema.refresh_later()
+
+    def _group(self, shard: ShardId) -> ShardEndpoints:
+        group = self._live.groups.get(shard)
+        if group is None:
+            raise ShardDown(shard, f"the shard map in use has no shard {shard}")
+        return group
 
     def status(self) -> tuple[ShardStatus, ...]:
         """Every shard with its endpoints at this moment, the catalog last."""
@@ -142,9 +177,3 @@ class PostgresBackends:
             ShardDown: Nobody can be asked.
         """
         return await self._schema.refresh(now=now)
-
-    def _group(self, shard: ShardId) -> ShardEndpoints:
-        group = self._live.groups.get(shard)
-        if group is None:
-            raise ShardDown(shard, f"the shard map in use has no shard {shard}")
-        return group

@@ -70,11 +70,11 @@ def set_role(role: str) -> str:
     return f'SET ROLE "{role}"'
 
 
-def begin(context: QueryContext, *, write: bool, timeout_ms: int) -> str:
+def begin(context: QueryContext, *, write: bool, timeout_ms: int, isolation: str = "") -> str:
     """The message before the statement: transaction, time limit, role and claims.
 
     Everything is local to the transaction. `fluxshard.tenant` carries the tenant, whatever the
-    claim is called that it came from.
+    claim is called that it came from. `isolation` is a level's name; the session's is read committed.
 
     Raises:
         StatementFailed: The role is none of ours, or a value is no PostgreSQL text.
@@ -82,9 +82,10 @@ def begin(context: QueryContext, *, write: bool, timeout_ms: int) -> str:
     if context.role not in ROLES:
         raise StatementFailed("22023", f"role {context.role!r} is none of {', '.join(ROLES)}")
     mode = "READ WRITE" if write else "READ ONLY"
+    level = f"ISOLATION LEVEL {isolation.upper()}, " if isolation else ""
     tenant = quote_literal(context.tenant or "")
     return (
-        f"BEGIN {mode}; SET LOCAL statement_timeout = {max(1, timeout_ms)};"
+        f"BEGIN {level}{mode}; SET LOCAL statement_timeout = {max(1, timeout_ms)};"
         " SET LOCAL row_security = on;"
         f" SELECT pg_catalog.set_config('role', '{context.role}', true),"
         f" pg_catalog.set_config('request.jwt.claims', {quote_literal(context.claims)}, true),"

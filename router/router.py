@@ -1,26 +1,25 @@
 """The pipeline: analyse, plan, gather, combine. One request of one caller in, one answer out."""
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from router.analyses import Analyses
 from router.backends import Backends
 from router.combine import combine
 from router.context import QueryContext
-from router.errors import RouterError
-from router.explain import Explanation, explanation, refused
+from router.description import Description
+from router.errors import InTransaction, RouterError
 from router.gather import gather
-from router.plan import Plan
+from router.one_shard import shard_of_all
+from router.plan import Plan, shards_of
 from router.planner import plan
-from router.query import Query
+from router.planning import Planning
 from router.schema import Schema
-from router.scoping import Setting
 from router.statement import Result, Statement
 from router.stream import Stream, stream
+from router.transaction_options import TransactionOptions
 from shardmap import ShardMap
 
 
-class Router:
+class Router(Planning):
     """Answers statements from the shards as one PostgreSQL would, or refuses by name.
 
     `shard_map` and `schema` are asked once per request, so no request sees half of two maps.
@@ -32,11 +31,8 @@ class Router:
         shard_map: Callable[[], ShardMap],
         schema: Callable[[], Schema],
     ) -> None:
+        super().__init__(shard_map, schema)
         self._backends = backends
-        self._map = shard_map
-        self._schema = schema
-        self._analyses = Analyses()
-        self._seen: tuple[ShardMap, Schema, Setting] | None = None
 
     async def answer(self, statement: Statement, context: QueryContext) -> Result:
         """The statement's answer.
@@ -69,41 +65,44 @@ class Router:
             return combine(route, replies, statement.exactly)
         return await stream(route, query, self._backends, context, longest_s)
 
-    def plan(self, statement: Statement, context: QueryContext) -> Plan:
-        """What `answer` would do, without doing it."""
-        shard_map = self._map()
-        return plan(self._query(statement, context, shard_map), statement, context, shard_map)
+    async def transaction(
+        self, statements: Sequence[Statement], context: QueryContext, options: TransactionOptions
+    ) -> list[Result]:
+        """The results of statements that are one transaction on one shard.
 
-    def explain(self, statement: Statement, context: QueryContext) -> Explanation:
-        """What `answer` would do and why; a refusal is an explanation like any other."""
-        shard_map = self._map()
+        All are planned before the first runs. Whatever fails, nothing of them remains.
+
+        Raises:
+            InTransaction: One of them is refused or fails; says which, and why.
+            RouterError: The transaction cannot be begun, or not be committed.
+        """
+        plans = [self._part(index, each, context) for index, each in enumerate(statements)]
+        open_ = await self._backends.begin(shard_of_all(plans), context, options)
+        results = []
         try:
-            query = self._query(statement, context, shard_map)
-            route = plan(query, statement, context, shard_map)
+            for index, (route, statement) in enumerate(zip(plans, statements, strict=True)):
+                try:
+                    reply = await open_.run(route.query, context.deadline)
+                    results.append(combine(route, (reply,), statement.exactly))
+                except RouterError as failure:
+                    raise InTransaction(index, failure) from failure
+            await open_.commit(context.deadline)
+        finally:
+            open_.leave()
+        return results
+
+    def _part(self, index: int, statement: Statement, context: QueryContext) -> Plan:
+        try:
+            return self.plan(statement, context)
         except RouterError as refusal:
-            return refused(refusal, shard_map)
-        return explanation(query, route, statement, context, shard_map)
+            raise InTransaction(index, refusal) from refusal
 
-    @property
-    def analyses(self) -> Analyses:
-        """The cache of analyses, for its hit rate."""
-        return self._analyses
+    async def describe(self, statement: Statement, context: QueryContext) -> Description:
+        """What the statement takes and gives, as the first shard of its route says; it is not run.
 
-    def _query(self, statement: Statement, context: QueryContext, shard_map: ShardMap) -> Query:
-        return self._analyses.query(statement, context, self._setting(shard_map))
-
-    def _setting(self, shard_map: ShardMap) -> Setting:
-        """What analysis depends on of this map: its placements, not its slots, pins and shards."""
-        schema = self._schema()
-        if self._seen is not None and self._seen[0] is shard_map and self._seen[1] is schema:
-            return self._seen[2]
-        version = f"{schema.version} {_version(shard_map)}"
-        setting = Setting(schema, shard_map.placement, shard_map.key_type, version)
-        self._seen = (shard_map, schema, setting)
-        return setting
-
-
-def _version(shard_map: ShardMap) -> str:
-    placements = sorted((name, repr(place)) for name, place in shard_map.tables.items())
-    text = repr((placements, shard_map.default_placement, shard_map.key_type))
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        Raises:
+            RouterError: As `answer` would be refused.
+        """
+        route = self.plan(statement, context)
+        shard = shards_of(route.route)[0]
+        return await self._backends.describe(shard, statement.sql, route.query.access, context)

@@ -14,6 +14,7 @@ from server.rest import Limits, Noting, Tables, told
 from server.routes import Route, Routes
 from server.services import Services
 from server.settings import Settings
+from server.sql import SqlDoor
 
 
 def api(
@@ -33,6 +34,7 @@ def api(
             *Health(lifecycle, services.status, services.schema).routes(),
             *((Metrics(board, settings.metrics.path).route(),) if settings.metrics.enabled else ()),
             *_tables(settings, services),
+            *_sql(settings, services),
         ),
     )
 
@@ -67,6 +69,13 @@ def _tables(settings: Settings, services: Services) -> tuple[Route, ...]:
     if not api_settings.served_by:
         return tables.routes()
     return tuple(replace(route, handler=told(route.handler)) for route in tables.routes())
+
+
+def _sql(settings: Settings, services: Services) -> tuple[Route, ...]:
+    if not settings.sql.enabled:
+        return ()
+    door = SqlDoor(services.router, services.schema, settings.sql, served_by=settings.api.served_by)
+    return door.routes()
 
 
 def _front(

@@ -34,6 +34,7 @@ __all__ = [
     "ProcessSettings",
     "Settings",
     "ShardSettings",
+    "SqlSettings",
 ]
 
 MIN_SECRET_BYTES: Final = 32
@@ -142,6 +143,48 @@ class ApiSettings:
     )
     max_batch_size: int = setting(
         "FLUXBASE_API_MAX_BATCH_SIZE", integer(1), "1000", "most rows of one insert"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SqlSettings:
+    """Statements and transactions at /api/v1/sql."""
+
+    enabled: bool = setting(
+        "FLUXSHARD_SQL_ENABLED", BOOLEAN, "true", "whether there is the SQL API"
+    )
+    tenants: bool = setting(
+        "FLUXSHARD_SQL_TENANTS",
+        BOOLEAN,
+        "false",
+        "whether others than the service role may use it, held to their tenant's rows",
+    )
+    read_only: bool = setting(
+        "FLUXSHARD_SQL_READ_ONLY", BOOLEAN, "false", "whether it refuses what does not only read"
+    )
+    max_statements: int = setting(
+        "FLUXSHARD_SQL_MAX_STATEMENTS",
+        integer(1, 10_000),
+        "100",
+        "most statements of one transaction that is sent whole",
+    )
+    max_transactions: int = setting(
+        "FLUXSHARD_SQL_MAX_TRANSACTIONS",
+        integer(0, 10_000),
+        "5",
+        "most interactive transactions of one worker at a time, each of which holds a connection",
+    )
+    lifetime_s: float = setting(
+        "FLUXSHARD_SQL_TRANSACTION_LIFETIME",
+        positive_duration(),
+        "60s",
+        "longest time of an interactive transaction; then it is rolled back",
+    )
+    idle_s: float = setting(
+        "FLUXSHARD_SQL_TRANSACTION_IDLE",
+        positive_duration(),
+        "10s",
+        "how long an interactive transaction waits for its next statement; then it is rolled back",
     )
 
 
@@ -303,6 +346,7 @@ class Settings:
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
+    sql: SqlSettings = field(default_factory=SqlSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     cors: CorsSettings = field(default_factory=CorsSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)

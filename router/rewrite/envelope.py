@@ -9,6 +9,12 @@ POSITION: Final = (
 """The two columns that say up to where the snapshot can have seen, read after it was taken."""
 
 
+ANSWER: Final = "fluxshard_answer"
+"""The name of what a write returns, among the parts of its WITH."""
+
+WRITTEN: Final = f"SELECT coalesce(json_agg({ANSWER}.*), '[]')::text, count(*) FROM {ANSWER}"
+
+
 def read_envelope(sql: str, counted: str | None) -> str:
     """One row: the JSON array, its number of rows, [the total of `counted`,] the position."""
     total = f", (SELECT count(*) FROM ({counted}) AS c)" if counted is not None else ""

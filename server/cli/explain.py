@@ -13,12 +13,12 @@ from typing import IO, Any, Final
 
 import click
 
-from router import Deadline, Router, RouterError, Statement, TenantKeyInvalid
+from router import Deadline, Planning, RouterError, Statement, TenantKeyInvalid
 from server.cli.map import UNREACHABLE, Catalog, catalog_options
 from server.cli.map import run as with_catalog
 from server.explaining.lines import ROLES, LineMalformed, Lines, context_of
 from server.explaining.live import open_live
-from server.explaining.offline import map_of, offline_router, planned_map
+from server.explaining.offline import map_of, offline_planning, planned_map
 from server.explaining.refusal import refusal_of
 from server.explaining.text import explanation_text
 from shardmap import InvalidMap, KeyType, ShardMap
@@ -117,12 +117,12 @@ def command(  # noqa: PLR0913 - its options
     shard_map = _offline_map(map_file, shards, tables, KeyType(key_type))
     try:
         declarations = schema_file.read() if schema_file is not None else None
-        router = offline_router(shard_map, declarations)
+        planning = offline_planning(shard_map, declarations)
     except UnicodeDecodeError as error:
         raise click.UsageError("--schema is not UTF-8") from error
     except RouterError as error:
         raise click.UsageError(f"--schema: {error.code}: {error.message}") from error
-    sys.exit(_explain(router, shard_map.key_type, asked))
+    sys.exit(_explain(planning, shard_map.key_type, asked))
 
 
 def _offline_map(
@@ -142,14 +142,14 @@ def _offline_map(
         raise click.UsageError(source) from error
 
 
-def _explain(router: Router, key_type: KeyType, asked: Asked) -> int:
+def _explain(planning: Planning, key_type: KeyType, asked: Asked) -> int:
     """The exit status, after everything was printed."""
     if asked.batch is not None:
-        lines = Lines(router, key_type, role=asked.role)
+        lines = Lines(planning, key_type, role=asked.role)
         for answer in lines.answers(_read(asked.batch)):
             click.echo(answer)
         return FAILED if lines.failed else 0
-    _show(_document(router, key_type, asked), asked)
+    _show(_document(planning, key_type, asked), asked)
     return 0
 
 
@@ -174,7 +174,7 @@ def _explain_live(catalog: Catalog, asked: Asked) -> int:
         return UNREACHABLE
 
 
-def _document(router: Router, key_type: KeyType, asked: Asked) -> dict[str, Any]:
+def _document(planning: Planning, key_type: KeyType, asked: Asked) -> dict[str, Any]:
     statement = Statement(asked.sql or "", asked.params)
     try:
         context = context_of(asked.tenant, key_type, asked.role)
@@ -182,7 +182,7 @@ def _document(router: Router, key_type: KeyType, asked: Asked) -> dict[str, Any]
         return {**refusal_of(error), "rule": error.message, "map_epoch": 0, "tenants": []}
     except LineMalformed as error:
         raise click.UsageError(str(error)) from error
-    return router.explain(statement, context._replace(deadline=Deadline.after(60))).document()
+    return planning.explain(statement, context._replace(deadline=Deadline.after(60))).document()
 
 
 def _show(document: dict[str, Any], asked: Asked) -> None:

@@ -24,6 +24,7 @@ from server.settings import (
     ProcessSettings,
     Settings,
     ShardSettings,
+    SqlSettings,
 )
 from shardmap import Problem
 
@@ -31,6 +32,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "database": DatabaseSettings,
     "http": HttpSettings,
     "api": ApiSettings,
+    "sql": SqlSettings,
     "auth": AuthSettings,
     "cors": CorsSettings,
     "metrics": MetricsSettings,

@@ -1,7 +1,7 @@
 """The one table from errors to HTTP: status, code and message in either dialect."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -11,6 +11,7 @@ from router import (
     CommitUnknown,
     DeadlineExceeded,
     DeclarationNotUnderstood,
+    InTransaction,
     QueryRefused,
     RouterError,
     RowCountUnexpected,
@@ -104,6 +105,10 @@ def failure_of(
     match error:
         case ServerError():
             return _own(error, dialect)
+        case InTransaction():
+            found = failure_of(error.failure, dialect, role=role, operation=operation)
+            details = {"statement": error.statement, "details": found.details}
+            return replace(found, details=details)
         case StatementFailed():
             if dialect is Dialect.NATIVE:
                 return native_failure(error, anonymous=role == ANON, operation=operation)
@@ -124,6 +129,8 @@ def row_of(kind: type[Exception]) -> Row | None:
 
 def foreseen(error: Exception) -> bool:
     """Whether the error has a place in the table; if not, it is a mistake in this program."""
+    if isinstance(error, InTransaction):
+        return foreseen(error.failure)
     return isinstance(error, ServerError | StatementFailed) or row_of(type(error)) is not None
 
 

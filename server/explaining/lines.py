@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from router import SERVICE_ROLE, Deadline, QueryContext, Router, Statement, TenantKeyInvalid
+from router import SERVICE_ROLE, Deadline, Planning, QueryContext, Statement, TenantKeyInvalid
 from server.explaining.refusal import refusal_of
 from shardmap import InvalidTenantKey, KeyType, tenant_id
 
@@ -22,8 +22,8 @@ class LineMalformed(ValueError):
 class Lines:
     """Answers the lines of a batch. `failed` says whether one of them could not be answered."""
 
-    def __init__(self, router: Router, key_type: KeyType, *, role: str | None = None) -> None:
-        self._router = router
+    def __init__(self, planning: Planning, key_type: KeyType, *, role: str | None = None) -> None:
+        self._planning = planning
         self._key_type = key_type
         self._role = role
         self.failed = False
@@ -61,7 +61,7 @@ class Lines:
         except TenantKeyInvalid as error:
             return refusal_of(error)
         statement = Statement(sql, tuple(params or ()))
-        return self._router.explain(statement, context).summary()
+        return self._planning.explain(statement, context).summary()
 
 
 def context_of(tenant: object, key_type: KeyType, role: str | None) -> QueryContext:

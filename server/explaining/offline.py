@@ -1,60 +1,13 @@
-"""A router without servers: a planned map, and the tables as SQL says, or as they are assumed."""
+"""Plans without servers: by a planned map, and the tables as SQL says, or as they are assumed."""
 
 import json
-from collections.abc import Sequence
 from typing import Any, Final
 
-from router import (
-    Backends,
-    Deadline,
-    QueryContext,
-    Router,
-    ShardDown,
-    ShardQuery,
-    ShardReply,
-    ShardRows,
-    Together,
-    assumed_schema,
-    declared_schema,
-)
-from shardmap import KeyType, ShardId, ShardMap, read_document, read_map
+from router import Planning, assumed_schema, declared_schema
+from shardmap import KeyType, ShardMap, read_document, read_map
 
 _SIMPLE: Final = ("reference", "global", "unsharded")
 DEFAULT_SCHEMA: Final = "public"
-
-
-class NoServers:
-    """Backends of a router that only explains."""
-
-    async def run(self, shard: ShardId, query: ShardQuery, context: QueryContext) -> ShardReply:  # noqa: ARG002 - the protocol's
-        """There is no answer.
-
-        Raises:
-            ShardDown: Always.
-        """
-        raise ShardDown(shard, "nothing runs offline")
-
-    async def open(
-        self,
-        shard: ShardId,
-        query: ShardQuery,  # noqa: ARG002 - the protocol's
-        context: QueryContext,  # noqa: ARG002
-        until: Deadline,  # noqa: ARG002
-    ) -> ShardRows:
-        """There are no rows either.
-
-        Raises:
-            ShardDown: Always.
-        """
-        raise ShardDown(shard, "nothing runs offline")
-
-    async def run_together(self, write: Together, context: QueryContext) -> Sequence[ShardReply]:  # noqa: ARG002 - the protocol's
-        """Nothing is written.
-
-        Raises:
-            ShardDown: Always.
-        """
-        raise ShardDown(write.parts[0].shard, "nothing runs offline")
 
 
 def map_of(shards: int, tables: str, key_type: KeyType) -> ShardMap:
@@ -86,8 +39,8 @@ def map_of(shards: int, tables: str, key_type: KeyType) -> ShardMap:
     )
 
 
-def offline_router(shard_map: ShardMap, declarations: str | None) -> Router:
-    """A router that can explain, and answers nothing.
+def offline_planning(shard_map: ShardMap, declarations: str | None) -> Planning:
+    """Plans and explains, and answers nothing.
 
     Raises:
         DeclarationNotUnderstood: The declarations cannot be read.
@@ -95,8 +48,7 @@ def offline_router(shard_map: ShardMap, declarations: str | None) -> Router:
     schema = (
         assumed_schema(shard_map.tables) if declarations is None else declared_schema(declarations)
     )
-    backends: Backends = NoServers()
-    return Router(backends, lambda: shard_map, lambda: schema)
+    return Planning(lambda: shard_map, lambda: schema)
 
 
 def planned_map(text: str) -> ShardMap:

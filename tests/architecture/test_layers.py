@@ -19,6 +19,7 @@ PURE_ROUTER = {
     "combine",
     "declared",
     "copies",
+    "description",
     "errors",
     "explain",
     "freshness",
@@ -29,9 +30,11 @@ PURE_ROUTER = {
     "messages",
     "observe",
     "order",
+    "one_shard",
     "parse",
     "plan",
     "planner",
+    "planning",
     "preamble",
     "prepared",
     "query",
@@ -45,6 +48,7 @@ PURE_ROUTER = {
     "tables",
     "tenant_keys",
     "together",
+    "transaction_options",
 }
 """Modules (and folders) that decide and never wait."""
 PURE_MIGRATE = {

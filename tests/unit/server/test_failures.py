@@ -7,6 +7,7 @@ import pytest
 from router import (
     CommitUnknown,
     DeadlineExceeded,
+    InTransaction,
     OtherTenant,
     PoolTimeout,
     RouterError,
@@ -47,7 +48,7 @@ def descendants(kind):
     "kind", sorted(descendants(RouterError), key=str), ids=lambda k: k.__name__
 )
 def test_every_router_error_has_a_row_or_carries_postgresqls_own_code(kind):
-    assert kind is StatementFailed or row_of(kind) is not None
+    assert kind in {StatementFailed, InTransaction} or row_of(kind) is not None
 
 
 @pytest.mark.parametrize(
@@ -272,3 +273,12 @@ def test_no_code_stands_for_two_router_or_map_errors():
     ]
 
     assert len(own) == len(set(own))
+
+
+def test_an_error_within_a_transaction_looks_like_itself_and_says_which_statement_met_it():
+    error = InTransaction(2, StatementFailed("23505", "there is one", detail="Key (id)=(1)"))
+
+    failure = failure_of(error, Dialect.NATIVE)
+
+    assert (failure.status, failure.code) == (409, "DUPLICATE_KEY")
+    assert failure.details == {"statement": 2, "details": "Key (id)=(1)"}

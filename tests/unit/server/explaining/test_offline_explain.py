@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from router import declared_schema
 from server.cli import main
 from server.explaining.lines import Lines
-from server.explaining.offline import map_of, offline_router
+from server.explaining.offline import map_of, offline_planning
 from shardmap import KeyType, TableName, TenantId, write_yaml
 
 TABLES = json.dumps(
@@ -253,7 +253,7 @@ def test_declarations_that_do_not_parse_end_with_2(tmp_path):
     assert offline("--schema", str(file), "SELECT 1").exit_code == 2
 
 
-LINES = Lines(offline_router(MAP, None), KeyType.INTEGER)
+LINES = Lines(offline_planning(MAP, None), KeyType.INTEGER)
 WORDS = st.sampled_from(
     "SELECT * FROM accounts orders countries settings WHERE id = $1 $2 ( ) , ' \" 7 AND OR NOT IN "
     "UPDATE SET DELETE INSERT INTO VALUES ORDER BY LIMIT UNION WITH x AS JOIN ON ; $$ -- /* */ NULL "

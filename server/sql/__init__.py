@@ -1,0 +1,5 @@
+"""The SQL door: statements and transactions over HTTP, and one at a time over a WebSocket."""
+
+from server.sql.door import SqlDoor
+
+__all__ = ["SqlDoor"]

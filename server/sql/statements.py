@@ -1,0 +1,24 @@
+"""What the SQL door needs of the router."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from router import Description, QueryContext, Result, Statement, TransactionOptions
+
+
+class Statements(Protocol):
+    """Whoever answers statements and transactions: the router, or its twin in tests."""
+
+    async def answer(self, statement: Statement, context: QueryContext) -> Result:
+        """The statement's result."""
+        ...
+
+    async def describe(self, statement: Statement, context: QueryContext) -> Description:
+        """What the statement takes and gives; it is not run."""
+        ...
+
+    async def transaction(
+        self, statements: Sequence[Statement], context: QueryContext, options: TransactionOptions
+    ) -> Sequence[Result]:
+        """The results of all statements, as one transaction on one shard."""
+        ...
