@@ -13,15 +13,18 @@ from router.connection import LoginSource, log_in
 from router.errors import DatabaseNotPrepared, PreparedTransactionsOff, ShardDown
 from router.failures import EndpointLost
 from router.preamble import quote_literal
-from shardmap import CATALOG, Endpoint, ShardId, ShardMap
+from shardmap import CATALOG, Endpoint, ShardId, ShardMap, claim_number
 
 ROLES_SQL: Final = files("router").joinpath("roles.sql").read_text()
 TWO_PHASE_SQL: Final = files("router").joinpath("two_phase.sql").read_text()
 AUTH_SQL: Final = files("router").joinpath("auth.sql").read_text()
+IDS_SQL: Final = files("router").joinpath("ids.sql").read_text()
 GRANTS_SQL: Final = files("router").joinpath("grants.sql").read_text()
 
 EDITION: Final = "Fluxshard helper functions, edition 1"
 """The comment on schema `auth`, set by auth.sql: the helpers are installed, and they are these."""
+IDS_EDITION: Final = "Fluxshard ids, edition 1"
+"""How the comment on `fluxshard.next_id()` begins, set by ids.sql."""
 LOCK: Final = 0x666C_7578_0002
 """The advisory lock under which one database is prepared by one server at a time."""
 ATTEMPTS: Final = 5
@@ -30,6 +33,10 @@ _INSTALLED: Final = (
     "SELECT pg_catalog.obj_description(pg_catalog.to_regnamespace('auth'), 'pg_namespace')"
 )
 _DECISIONS: Final = "SELECT pg_catalog.to_regclass('fluxshard.decision')"
+_IDS_INSTALLED: Final = (
+    "SELECT pg_catalog.obj_description("
+    "pg_catalog.to_regprocedure('fluxshard.next_id()'), 'pg_proc')"
+)
 _RACES: Final = (
     asyncpg.InternalServerError,  # XX000 "tuple concurrently updated"
     asyncpg.SerializationError,
@@ -45,13 +52,15 @@ async def prepare_database(
     *,
     exposed: Sequence[str] = ("public",),
     name: str = "the database",
+    number: int | None = None,
 ) -> None:
     """Make what is missing, in the database of this session of the login role. Safe to race.
 
-    `name` is what an error calls the database.
+    `name` is what an error calls the database, `number` the shard's part of ids.
 
     Raises:
         DatabaseNotPrepared: The login role lacks the right to; the SQL to run by hand is in it.
+        NumberTaken: It makes ids with another number already.
         Exception: Other errors of the driver pass through.
     """
     login = await connection.fetchval("SELECT CURRENT_USER::text")
@@ -61,7 +70,7 @@ async def prepare_database(
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_random(0.01, 0.1),
             reraise=True,
-        )(_prepare, connection, exposed)
+        )(_prepare, connection, exposed, number)
     except asyncpg.InsufficientPrivilegeError as error:
         raise DatabaseNotPrepared(
             f"{name} cannot be prepared: {error.message or error}", by_hand(exposed, login)
@@ -77,6 +86,7 @@ def by_hand(exposed: Sequence[str], login: str) -> str:
             ROLES_SQL,
             AUTH_SQL,
             TWO_PHASE_SQL,
+            IDS_SQL,
             GRANTS_SQL,
         )
     )
@@ -92,16 +102,24 @@ async def prepare_cluster(
     Raises:
         DatabaseNotPrepared: The login role lacks the right to.
         PreparedTransactionsOff: A primary of several shards allows no prepared transactions.
+        NumberTaken: A server makes ids with the number of another shard.
         ShardDown: Nobody of a shard answers, or only a replica that was never prepared.
     """
     seen: set[tuple[str, int, str]] = set()
     several = len(shard_map.shards) > 1
     for shard in shard_map.shards.values():
-        await _prepare_one_of(shard.id, shard.endpoints, login, settings, several=several)
+        await _prepare_one_of(
+            shard.id,
+            shard.endpoints,
+            login,
+            settings,
+            shard_map.number(shard.id),
+            several=several,
+        )
         seen.update(endpoint.address for endpoint in shard.endpoints)
     catalog = (shard_map.catalog, *shard_map.catalog_replicas)
     if shard_map.catalog.address not in seen:
-        await _prepare_one_of(CATALOG, catalog, login, settings)
+        await _prepare_one_of(CATALOG, catalog, login, settings, shard_map.number(CATALOG))
 
 
 async def check_prepared_transactions(
@@ -121,6 +139,7 @@ async def _prepare_one_of(
     endpoints: Sequence[Endpoint],
     login: LoginSource,
     settings: BackendSettings,
+    number: int,
     *,
     several: bool = False,
 ) -> None:
@@ -140,6 +159,7 @@ async def _prepare_one_of(
                         session,
                         exposed=settings.exposed_schemas,
                         name=f"{endpoint.name} ({host}:{port}/{database})",
+                        number=number,
                     )
                     return
                 installed = await session.fetchval(_INSTALLED)
@@ -153,7 +173,7 @@ async def _prepare_one_of(
 
 
 async def _prepare(
-    connection: "asyncpg.Connection[asyncpg.Record]", exposed: Sequence[str]
+    connection: "asyncpg.Connection[asyncpg.Record]", exposed: Sequence[str], number: int | None
 ) -> None:
     async with connection.transaction():
         await connection.execute("SET TRANSACTION READ WRITE")  # our sessions are read only
@@ -168,4 +188,9 @@ async def _prepare(
             await connection.execute(AUTH_SQL)
         if await connection.fetchval(_DECISIONS) is None:
             await connection.execute(TWO_PHASE_SQL)
+        installed = await connection.fetchval(_IDS_INSTALLED)
+        if installed is None or not installed.startswith(IDS_EDITION):
+            await connection.execute(IDS_SQL)
+        if number is not None:
+            await claim_number(connection, number)
         await connection.execute(GRANTS_SQL)

@@ -18,6 +18,7 @@ from router.calls import Call
 from router.errors import FunctionRefused
 
 CATALOG_SCHEMA: Final = "pg_catalog"
+OURS: Final = "fluxshard"
 
 
 class Function(NamedTuple):
@@ -42,6 +43,9 @@ BUILT_IN: Final[Functions] = {
         CATALOG_SCHEMA, name, volatile=name in VOLATILE, immutable=False, known=True
     )
     for name in HARMLESS | VOLATILE
+} | {
+    (OURS, name): Function(OURS, name, volatile=True, immutable=False, known=True)
+    for name in ("next_id", "next_js_id")
 }
 """What is there without a database to ask."""
 

@@ -1,24 +1,33 @@
 """A map against the servers that it names: their tables, and who they say they are."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from server.catalog import connected
 from shardmap import (
     CATALOG,
+    REFUSING,
     CredentialsUnavailable,
     Endpoint,
+    Facts,
+    Finding,
     Identity,
     MapUnavailable,
-    Problem,
+    Rule,
+    Severity,
     ShardId,
     ShardMap,
+    TablesUnsafe,
     claim_identity,
+    claim_number,
     expected_identities,
     merged,
     read_facts,
     read_identity,
-    table_problems,
+    read_number,
+    sequence_findings,
+    table_findings,
     tables_of,
 )
 
@@ -27,33 +36,87 @@ from shardmap import (
 class Findings:
     """What asking every primary gave. `unreachable`: who could not be asked, and why."""
 
-    problems: tuple[Problem, ...]
+    all: tuple[Finding, ...]
     unreachable: Mapping[ShardId, str]
+
+    @property
+    def problems(self) -> tuple[Finding, ...]:
+        """What keeps the map from being applied."""
+        return tuple(one for one in self.all if one.severity in REFUSING)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What does not, and is told nevertheless."""
+        return tuple(one for one in self.all if one.severity is Severity.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What one primary says."""
+
+    identity: Identity | None
+    number: int | None
+    facts: Facts
 
 
 async def check_servers(
-    shard_map: ShardMap, environ: Mapping[str, str], stored: ShardMap | None
+    shard_map: ShardMap,
+    environ: Mapping[str, str],
+    stored: ShardMap | None,
+    *,
+    numbers_given: bool = True,
 ) -> Findings:
-    """Ask each primary for its tables and its identity, one after the other; nothing is changed.
+    """Ask all primaries at once for their tables, identities and numbers; nothing is changed.
 
     `stored` is the map in force: its shards and its catalog have been claimed, so they have to say
-    who they are, wherever they are now.
+    who they are, wherever they are now. Without `numbers_given` the map's numbers of shards are
+    guesses: the document leaves them to the map in force.
     """
-    tables: dict[ShardId, tuple[Problem, ...]] = {}
-    problems: list[Problem] = []
     unreachable: dict[ShardId, str] = {}
-    for shard, primary, identity in _primaries(shard_map):
+    answers: dict[ShardId, _Answer] = {}
+
+    async def ask(shard: ShardId, primary: Endpoint) -> None:
         try:
             async with connected(primary, environ) as session:
-                found = await read_identity(session)
-                facts = await read_facts(session, tables_of(shard_map, shard))
+                answers[shard] = _Answer(
+                    await read_identity(session),
+                    await read_number(session),
+                    await read_facts(session, tables_of(shard_map, shard)),
+                )
         except (MapUnavailable, CredentialsUnavailable) as error:
             unreachable[shard] = str(error)
-            continue
-        tables[shard] = table_problems(shard_map, shard, facts)
-        claimed = stored is not None and shard in {CATALOG, *stored.shards}
-        problems += _identity_problems(shard_map, shard, identity, found, claimed=claimed)
-    return Findings((*problems, *merged(tables)), unreachable)
+
+    primaries = _primaries(shard_map)
+    async with asyncio.TaskGroup() as tasks:
+        for shard, primary, _ in primaries:
+            tasks.create_task(ask(shard, primary))
+    servers: list[Finding] = []
+    tables: dict[ShardId, tuple[Finding, ...]] = {}
+    for shard, _, identity in primaries:
+        answer = answers.get(shard)
+        if answer is not None:
+            claimed = stored is not None and shard in {CATALOG, *stored.shards}
+            servers += _identity_findings(shard_map, shard, identity, answer, claimed=claimed)
+            if numbers_given:
+                servers += _number_findings(shard_map, shard, identity, answer)
+            tables[shard] = table_findings(shard_map, shard, answer.facts)
+    facts = {shard: answer.facts for shard, answer in answers.items()}
+    found = (*servers, *merged(tables), *sequence_findings(shard_map, facts))
+    order = [shard for shard, _, _ in primaries if shard in unreachable]
+    return Findings(found, {shard: unreachable[shard] for shard in order})
+
+
+async def check_before_start(shard_map: ShardMap, environ: Mapping[str, str]) -> Findings:
+    """What a server that starts has to warn about.
+
+    Raises:
+        TablesUnsafe: A statement could touch another tenant's rows.
+    """
+    findings = await check_servers(shard_map, environ, None)
+    unsafe = [one for one in findings.problems if one.severity is Severity.UNSAFE]
+    if unsafe:
+        raise TablesUnsafe("; ".join(f"{one} [{one.rule}]" for one in unsafe))
+    return findings
 
 
 async def claim_newcomers(
@@ -70,6 +133,7 @@ async def claim_newcomers(
         if stored is None or (shard in shard_map.shards and shard not in stored.shards):
             async with connected(primary, environ) as session:
                 await claim_identity(session, identity.cluster_id, identity.shard_id)
+                await claim_number(session, shard_map.number(identity.shard_id))
 
 
 def _primaries(shard_map: ShardMap) -> list[tuple[ShardId, Endpoint, Identity]]:
@@ -84,26 +148,39 @@ def _primaries(shard_map: ShardMap) -> list[tuple[ShardId, Endpoint, Identity]]:
     ]
 
 
-def _identity_problems(
-    shard_map: ShardMap, shard: ShardId, wanted: Identity, found: Identity | None, *, claimed: bool
-) -> list[Problem]:
-    path = f"shards.{shard}.primary" if shard in shard_map.shards else "catalog.primary"
-    if found is None:
-        if not claimed:
-            return []
-        return [
-            Problem(
-                path,
-                f"the server does not know that it is {wanted.shard_id} of cluster "
-                f"{wanted.cluster_id}: is this the right address?",
-            )
-        ]
-    if found != wanted:
-        return [
-            Problem(
-                path,
-                f"the server is {found.shard_id} of cluster {found.cluster_id}, "
-                f"not {wanted.shard_id} of cluster {wanted.cluster_id}",
-            )
-        ]
-    return []
+def _identity_findings(
+    shard_map: ShardMap, shard: ShardId, wanted: Identity, answer: _Answer, *, claimed: bool
+) -> Iterator[Finding]:
+    found = answer.identity
+    path = _path(shard_map, shard)
+    if found is None and claimed:
+        yield Finding(
+            Rule.SHARD_IDENTITY,
+            path,
+            f"the server does not know that it is {wanted.shard_id} of cluster "
+            f"{wanted.cluster_id}: is this the right address?",
+        )
+    elif found is not None and found != wanted:
+        yield Finding(
+            Rule.SHARD_IDENTITY,
+            path,
+            f"the server is {found.shard_id} of cluster {found.cluster_id}, "
+            f"not {wanted.shard_id} of cluster {wanted.cluster_id}",
+        )
+
+
+def _number_findings(
+    shard_map: ShardMap, shard: ShardId, wanted: Identity, answer: _Answer
+) -> Iterator[Finding]:
+    number = shard_map.number(wanted.shard_id)
+    if answer.identity == wanted and answer.number not in {None, number}:
+        yield Finding(
+            Rule.SHARD_NUMBER,
+            _path(shard_map, shard),
+            f"the server makes ids as shard number {answer.number}, not {number}",
+            f"shard_numbers: {{{wanted.shard_id}: {answer.number}}} in the map, if no other has it",
+        )
+
+
+def _path(shard_map: ShardMap, shard: ShardId) -> str:
+    return f"shards.{shard}.primary" if shard in shard_map.shards else "catalog.primary"

@@ -6,6 +6,7 @@ import socket
 from typing import Final
 
 from router import ShardUnavailable, connection_budget, prepare_cluster
+from server.mapcheck import Findings, check_before_start
 from server.mapstart import Origin, StartingMap, given_cluster, starting_map
 from server.observe.console import Console
 from server.observe.lines import Level
@@ -29,6 +30,8 @@ async def prepare(settings: Settings, console: Console) -> StartingMap:
         DatabaseNotPrepared: A login role lacks the right to prepare its database.
         ConnectionBudgetExceeded: A server has no room for all connections that we may open.
         ShardDown: A shard of a first map does not answer.
+        TablesUnsafe: Tables are such that a statement could touch another tenant's rows.
+        NumberTaken: A server makes ids with another shard's number.
     """
     copy = last_good_copy(settings)
     starting = await starting_map(given_cluster(settings), copy, settings.environ, author=_author())
@@ -54,6 +57,7 @@ async def prepare(settings: Settings, console: Console) -> StartingMap:
         if starting.origin is Origin.SEEDED:
             raise
         console.tell(Level.WARN, "shard_not_prepared", code=error.code, reason=error.message)
+    _tell(await check_before_start(shard_map, settings.environ), console)
     instances = settings.process.instances
     budgets = await connection_budget(
         shard_map,
@@ -66,6 +70,20 @@ async def prepare(settings: Settings, console: Console) -> StartingMap:
         if budget.allowed is None:
             console.tell(Level.WARN, "server_not_reached", server=f"{budget.host}:{budget.port}")
     return starting
+
+
+def _tell(findings: Findings, console: Console) -> None:
+    for finding in findings.problems + findings.warnings:
+        console.tell(
+            Level.WARN,
+            "table_unfit",
+            rule=finding.rule,
+            path=finding.path,
+            message=finding.message,
+            hint=finding.hint,
+        )
+    for shard, reason in findings.unreachable.items():
+        console.tell(Level.WARN, "tables_not_checked", shard=shard, reason=reason)
 
 
 def _author() -> str:

@@ -24,9 +24,12 @@ from shardmap.errors import (
     MapConflict,
     MapRefused,
     MapUnavailable,
+    NumberTaken,
     Problem,
     ShardMapError,
+    TablesUnsafe,
 )
+from shardmap.findings import REFUSING, Finding, Rule, Severity, merged
 from shardmap.identity import (
     IDENTITY,
     IDENTITY_EXISTS,
@@ -37,12 +40,14 @@ from shardmap.identity import (
     settle_identity,
 )
 from shardmap.ids import CATALOG, KeyType, ShardId, TenantId, tenant_id
-from shardmap.inspection import merged, read_facts, table_problems, tables_of
+from shardmap.inspection import Facts, read_facts, table_findings, tables_of
 from shardmap.lastgood import LastGoodCopy
 from shardmap.map import Pin, PinUnit, ShardMap, SlotUnit, Unit
+from shardmap.numbers import CATALOG_NUMBER, NUMBERS, claim_number, read_number
 from shardmap.placement import Global, Placement, Reference, Sharded, TableName, Unsharded
 from shardmap.ring import fair_shares, propose
 from shardmap.seed import GivenCluster, GivenServers, adopted, differences, first_from
+from shardmap.sequences import sequence_findings
 from shardmap.slots import HASH, SLOTS, slot_of
 from shardmap.source import CHANNEL, CatalogSource, FileSource, MapRecord
 from shardmap.succession import refusals, refuse_moves, succeed
@@ -50,10 +55,13 @@ from shardmap.writing import content_hash, write_document, write_json, write_yam
 
 __all__ = [
     "CATALOG",
+    "CATALOG_NUMBER",
     "CHANNEL",
     "HASH",
     "IDENTITY",
     "IDENTITY_EXISTS",
+    "NUMBERS",
+    "REFUSING",
     "SLOTS",
     "Address",
     "CatalogSource",
@@ -63,7 +71,9 @@ __all__ = [
     "Durability",
     "Edit",
     "Endpoint",
+    "Facts",
     "FileSource",
+    "Finding",
     "GivenCluster",
     "GivenServers",
     "Global",
@@ -79,6 +89,7 @@ __all__ = [
     "MapRecord",
     "MapRefused",
     "MapUnavailable",
+    "NumberTaken",
     "Pin",
     "PinChanged",
     "PinUnit",
@@ -86,6 +97,8 @@ __all__ = [
     "Problem",
     "Reference",
     "Role",
+    "Rule",
+    "Severity",
     "Shard",
     "ShardId",
     "ShardMap",
@@ -94,6 +107,7 @@ __all__ = [
     "SlotUnit",
     "SlotsMoved",
     "TableName",
+    "TablesUnsafe",
     "TenantId",
     "Tls",
     "Unit",
@@ -103,6 +117,7 @@ __all__ = [
     "changes_document",
     "changes_text",
     "claim_identity",
+    "claim_number",
     "content_hash",
     "differences",
     "endpoint_at_url",
@@ -119,14 +134,16 @@ __all__ = [
     "read_facts",
     "read_identity",
     "read_map",
+    "read_number",
     "refusals",
     "refuse_moves",
     "resolve",
+    "sequence_findings",
     "settle_identity",
     "slot_of",
     "split_host_port",
     "succeed",
-    "table_problems",
+    "table_findings",
     "tables_of",
     "tenant_id",
     "write_document",

@@ -11,7 +11,7 @@ from shardmap.endpoint import Durability, Endpoint, Shard
 from shardmap.endpoints import MAX_REPLICAS, MAX_WEIGHT, Declared, endpoint_name, read_endpoint
 from shardmap.errors import InvalidMap, Problem
 from shardmap.fields import Fields, suggestion
-from shardmap.homes import EPOCHS, read_homes
+from shardmap.homes import EPOCHS, read_homes, read_numbers
 from shardmap.ids import CATALOG, KeyType, ShardId
 from shardmap.map import ShardMap
 from shardmap.markup import Plain, dotted, read_markup
@@ -66,6 +66,7 @@ def read_document(document: Plain, previous: ShardMap | None = None) -> ShardMap
     shards = _shards(fields.fields("shards"))
     weights = {shard_id: shard.weight if shard else 1 for shard_id, shard in shards.items()}
     homes = read_homes(fields, weights, key_type, previous)
+    numbers = read_numbers(fields.fields("shard_numbers"), shards, previous)
     tables = _tables(fields.fields("tables"), len(shards))
     default = _default_placement(fields, len(shards))
     fields.close()
@@ -85,6 +86,7 @@ def read_document(document: Plain, previous: ShardMap | None = None) -> ShardMap
         pins=homes.pins,
         tables=tables,
         default_placement=default,
+        numbers=numbers,
     )
 
 
@@ -175,8 +177,9 @@ def _placement(value: Plain, path: str, shards: int, problems: list[Problem]) ->
     if isinstance(value, dict):
         fields = Fields(value, path, problems)
         column = fields.required_text("sharded")
+        unique_ids = tuple(fields.texts("unique_ids"))
         fields.close()
-        return Sharded(column) if column is not None else None
+        return Sharded(column, unique_ids) if column is not None else None
     if value == "unsharded" and shards > 1:
         problems.append(Problem(path, f"unsharded is for maps with one shard, not {shards}"))
         return None

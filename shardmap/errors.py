@@ -8,7 +8,9 @@ ShardMapError
 ├── MapUnavailable          M105   neither catalog nor last good copy answers  retry later
 ├── CredentialsUnavailable  M106   a reference leads to no credentials         the operator must provide them
 ├── InvalidUrl              M107   the text is no PostgreSQL url we can use    the operator must change it
-└── IdentityTaken           M108   the server belongs to another shard         the operator must check the address
+├── IdentityTaken           M108   the server belongs to another shard         the operator must check the address
+├── NumberTaken             M109   the server makes ids with another number    the operator must check the address
+└── TablesUnsafe            M110   a statement could touch another tenant's rows  the operator must change the tables
 
 Codes are public, documented and never reused.
 """
@@ -103,3 +105,20 @@ class IdentityTaken(ShardMapError):
         )
         self.expected = expected
         self.found = found
+
+
+class NumberTaken(ShardMapError):
+    """The server makes ids with another number than the map gives it."""
+
+    code = "M109"
+
+    def __init__(self, *, expected: int, found: int) -> None:
+        super().__init__(f"the server makes ids as shard number {found}, not {expected}")
+        self.expected = expected
+        self.found = found
+
+
+class TablesUnsafe(ShardMapError):
+    """Tables are such that a statement could touch another tenant's rows."""
+
+    code = "M110"

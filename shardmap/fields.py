@@ -114,6 +114,16 @@ class Fields:
             for index, member in enumerate(value):
                 yield dotted(path, index), member
 
+    def texts(self, key: str) -> Iterator[tuple[str, ...]]:
+        """The members of a list, each a text or a list of texts."""
+        for path, value in self.items(key):
+            member = value if isinstance(value, list) else [value]
+            names = [name for name in member if isinstance(name, str) and name.isprintable()]
+            if member and names == member and all(names):
+                yield tuple(names)
+            else:
+                self.problems.append(Problem(path, "must be a name or a list of names"))
+
     def members(self) -> Iterator[tuple[str, str, Plain]]:
         """Each key with its path and value, for mappings whose keys are names."""
         for key, value in self._members.items():

@@ -1,6 +1,6 @@
-"""The part of a document that gives tenants their homes: slots, their epochs, and pins."""
+"""The part of a document that gives tenants their homes: slots, pins, and numbers of shards."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +9,7 @@ from shardmap.fields import Fields, suggestion
 from shardmap.ids import KeyType, ShardId, TenantId, tenant_id
 from shardmap.map import Pin, ShardMap
 from shardmap.markup import Plain
+from shardmap.numbers import NUMBERS, numbered
 from shardmap.ranges import format_ranges, parse_ranges
 from shardmap.ring import propose
 from shardmap.slots import SLOTS
@@ -49,6 +50,31 @@ def read_homes(
         slot_epochs = previous.slot_epochs
     pins = _pins(fields.fields("pins"), weights, key_type, previous)
     return Homes(slots, slot_epochs, pins)
+
+
+def read_numbers(
+    fields: Fields, shards: Iterable[ShardId], previous: ShardMap | None
+) -> dict[ShardId, int]:
+    """Read `shard_numbers`: what is left out is as in `previous`, and new shards get new ones.
+
+    Shards that have left keep theirs in the map, so that no other ever has it.
+    """
+    numbers = dict(previous.numbers) if previous is not None else {}
+    for key, path, value in fields.members():
+        if isinstance(value, bool) or not isinstance(value, int) or value not in NUMBERS:
+            message = f"must be an integer from {NUMBERS.start} to {NUMBERS.stop - 1}"
+            fields.problems.append(Problem(path, message))
+        else:
+            numbers[ShardId(key)] = value
+    numbers = numbered(shards, numbers)
+    owners: dict[int, ShardId] = {}
+    for shard, number in numbers.items():
+        if number not in NUMBERS:
+            fields.report(shard, f"cannot be given: all numbers to {NUMBERS.stop - 1} are taken")
+        other = owners.setdefault(number, shard)
+        if other != shard:
+            fields.report(shard, f"{number} is the number of {other}, and ids would clash")
+    return numbers
 
 
 def _known(

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shardmap.endpoint import Endpoint, Shard
-from shardmap.ids import KeyType, ShardId, TenantId
+from shardmap.ids import CATALOG, KeyType, ShardId, TenantId
+from shardmap.numbers import CATALOG_NUMBER, numbered
 from shardmap.placement import Placement, TableName
 from shardmap.slots import slot_of
 
@@ -57,6 +58,8 @@ class ShardMap:
     tables: Mapping[TableName, Placement] = field(default_factory=dict)
     default_placement: Placement | None = None
     """What holds for tables that are not listed; None refuses them by name."""
+    numbers: Mapping[ShardId, int] = field(default_factory=dict)
+    """A part of all ids that a shard makes: of every shard, and of those that have left."""
     homes: tuple[ShardId, ...] = field(init=False, repr=False, compare=False)
     """The shards that may hold a tenant's rows: owners of a slot or a pin, in order of id."""
 
@@ -65,6 +68,7 @@ class ShardMap:
         owners = {*self.slots, *(pin.shard for pin in self.pins.values())}
         homes = tuple(shard for shard in self.shards if shard in owners)
         object.__setattr__(self, "homes", homes)
+        object.__setattr__(self, "numbers", numbered(self.shards, self.numbers))
 
     def owner(self, tenant: TenantId) -> ShardId:
         """The shard that holds every sharded row of the tenant. O(1)."""
@@ -82,6 +86,10 @@ class ShardMap:
                 return self.pins[tenant].epoch
             case SlotUnit(slot):
                 return self.slot_epochs.get(slot, 1)
+
+    def number(self, shard: ShardId) -> int:
+        """The part of ids that says which shard, or the catalog, made them."""
+        return CATALOG_NUMBER if shard == CATALOG else self.numbers[shard]
 
     def placement(self, table: TableName) -> Placement | None:
         """Where the table's rows are, or None: unknown, to be refused."""

@@ -9,9 +9,14 @@ TableName = NewType("TableName", str)
 
 @dataclass(frozen=True, slots=True)
 class Sharded:
-    """Each row lives on the shard that owns the tenant in `column`."""
+    """Each row lives on the shard that owns the tenant in `column`.
+
+    Rule 8: what makes rows unique contains that column, or the columns of one of `unique_ids`,
+    which are unique in the whole cluster by the way they are made.
+    """
 
     column: str
+    unique_ids: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

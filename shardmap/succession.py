@@ -18,7 +18,8 @@ def succeed(old: ShardMap | None, new: ShardMap) -> ShardMap:
 
     The map's epoch is the next one. A tenant whose unit changes, by a new pin or a lifted one,
     gets a unit epoch above the one it had, and so does the slot that it leaves: otherwise a
-    writer of the slot and a mover of the tenant would never meet at one fence.
+    writer of the slot and a mover of the tenant would never meet at one fence. Shards that leave
+    keep their numbers.
     """
     if old is None:
         return replace(new, epoch=1)
@@ -32,7 +33,8 @@ def succeed(old: ShardMap | None, new: ShardMap) -> ShardMap:
     for tenant in old.pins.keys() - new.pins.keys():
         slot = slot_of(tenant)
         slot_epochs[slot] = max(slot_epochs.get(slot, 1), old.pins[tenant].epoch + 1)
-    return replace(new, epoch=old.epoch + 1, pins=pins, slot_epochs=slot_epochs)
+    numbers = {**old.numbers, **new.numbers}
+    return replace(new, epoch=old.epoch + 1, pins=pins, slot_epochs=slot_epochs, numbers=numbers)
 
 
 def refuse_moves(old: ShardMap, new: ShardMap) -> None:
@@ -50,7 +52,7 @@ def refusals(old: ShardMap, new: ShardMap) -> tuple[Problem, ...]:
     """Everything that keeps `new` from following `old`; `new` has its epochs from `succeed`."""
     return tuple(
         problem
-        for check in (_identity, _homes, _leavers, _epochs, _tables)
+        for check in (_identity, _homes, _leavers, _numbers, _epochs, _tables)
         for problem in check(old, new)
     )
 
@@ -94,6 +96,17 @@ def _leavers(old: ShardMap, new: ShardMap) -> Iterator[Problem]:
             )
 
 
+def _numbers(old: ShardMap, new: ShardMap) -> Iterator[Problem]:
+    owners = {number: shard for shard, number in old.numbers.items()}
+    for shard, number in new.numbers.items():
+        path = f"shard_numbers.{shard}"
+        before = old.numbers.get(shard)
+        if before is not None and before != number:
+            yield Problem(path, f"is {before} for ever, since its ids have it, not {number}")
+        elif owners.get(number, shard) != shard:
+            yield Problem(path, f"{number} is the number of {owners[number]} for ever")
+
+
 def _epochs(old: ShardMap, new: ShardMap) -> Iterator[Problem]:
     for slot, before in sorted(old.slot_epochs.items()):
         after = new.slot_epochs.get(slot, 1)
@@ -126,6 +139,8 @@ def _relocates(
 ) -> bool:
     """Whether the rows would have to be somewhere else. On one shard they are where they are."""
     if before == after:
+        return False
+    if isinstance(before, Sharded) and isinstance(after, Sharded) and before.column == after.column:
         return False
     one_shard = len(old_shards) == len(new_shards) == 1
     return not one_shard or isinstance(before, Global) or isinstance(after, Global)

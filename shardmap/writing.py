@@ -44,6 +44,7 @@ def write_document(shard_map: ShardMap) -> dict[str, Plain]:
         )
         for epoch in sorted({*shard_map.slot_epochs.values()} - {1})
     }
+    document["shard_numbers"] = dict[str, Plain](shard_map.numbers.items())
     document["slots"] = {
         owner: format_ranges(slot for slot, other in enumerate(shard_map.slots) if other == owner)
         for owner in sorted(set(shard_map.slots))
@@ -95,8 +96,13 @@ def ordered_tenants(tenants: Iterable[TenantId], key_type: KeyType) -> list[Tena
 def placement_form(placement: Placement) -> Plain:
     """How a document writes a placement."""
     match placement:
-        case Sharded(column):
-            return {"sharded": column}
+        case Sharded(column, unique_ids):
+            form: dict[str, Plain] = {"sharded": column}
+            if unique_ids:
+                form["unique_ids"] = [
+                    names[0] if len(names) == 1 else list(names) for names in unique_ids
+                ]
+            return form
         case Reference():
             return "reference"
         case Global():

@@ -190,17 +190,21 @@ def lint(*, file: IO[str], live: bool, config: Path | None) -> None:
     """Check a document: everything that is wrong with it, each with its path."""
 
     async def work() -> tuple[ShardMap, Findings]:
-        shard_map = _read(file, None)
+        text = _text(file)
+        shard_map = read_map(text)
         if not live:
             return shard_map, Findings((), {})
         environ = Catalog(None, config).environ if config is not None else os.environ
-        return shard_map, await check_servers(shard_map, environ, None)
+        given = "shard_numbers" in text
+        return shard_map, await check_servers(shard_map, environ, None, numbers_given=given)
 
     shard_map, findings = run(work())
-    lines = [str(problem) for problem in findings.problems]
+    lines = [line for finding in findings.all for line in finding.lines(finding.severity)]
     lines += [f"{shard} was not checked: {why}" for shard, why in findings.unreachable.items()]
-    if lines:
+    if findings.problems or findings.unreachable:
         raise _Failed(lines, PROBLEMS if findings.problems else UNREACHABLE)
+    for line in lines:
+        click.echo(line, err=True)
     click.echo(f"{file.name}: {summary_text(shard_map)}")
 
 
@@ -278,7 +282,9 @@ def apply(*, catalog: Catalog, file: IO[str], reason: str, author: str | None, y
 
     proposal, findings = run(look())
     click.echo(proposal.text(), nl=False)
-    problems = [*findings.problems]
+    for finding in findings.warnings:
+        click.echo("\n".join(finding.lines("warning")), err=True)
+    problems: list[Problem] = []
     for shard, why in findings.unreachable.items():
         if proposal.stays(shard):
             click.echo(f"warning: {shard} was not checked: {why}", err=True)
@@ -286,8 +292,10 @@ def apply(*, catalog: Catalog, file: IO[str], reason: str, author: str | None, y
             place = "catalog" if shard == CATALOG else f"shards.{shard}"
             message = f"does not answer, and has to prove who it is before it is used: {why}"
             problems.append(Problem(f"{place}.primary", message))
-    if problems or proposal.refused:
-        raise _Failed([f"refused: {problem}" for problem in problems], PROBLEMS)
+    lines = [f"refused: {problem}" for problem in problems]
+    lines += [line for finding in findings.problems for line in finding.lines("refused")]
+    if lines or proposal.refused:
+        raise _Failed(lines, PROBLEMS)
     if not proposal.changed:
         return
     if not yes:
@@ -339,8 +347,12 @@ def _author() -> str:
 
 
 def _read(file: IO[str], previous: ShardMap | None) -> ShardMap:
+    return read_map(_text(file), previous)
+
+
+def _text(file: IO[str]) -> str:
     try:
-        return read_map(file.read(), previous)
+        return file.read()
     except UnicodeDecodeError as error:
         raise InvalidMap([Problem("document", "is not UTF-8")]) from error
 

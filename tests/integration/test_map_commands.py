@@ -149,9 +149,10 @@ async def test_lint_looks_at_live_tables_when_asked(fluxshard, document, first, 
 
     assert (missing.exit_code, missing.stderr) == (
         1,
-        "tables.public.orders: there is no such table (on shard_0, shard_1)\n",
+        "error: tables.public.orders: there is no such table (on shard_0, shard_1) [table-missing]\n",
     )
     assert there.exit_code == 0
+    assert there.stderr.startswith("note: tables.public.orders: row level security is off")
 
 
 async def test_lint_live_says_when_a_server_could_not_be_asked(fluxshard, document, first):
@@ -273,7 +274,10 @@ async def test_apply_refuses_tables_that_do_not_fit(applied, fluxshard, document
 
     assert (result.exit_code, result.stderr) == (
         1,
-        "refused: tables.public.orders: has no column tenant_id (on shard_0, shard_1)\n",
+        (
+            "refused: tables.public.orders: has no column tenant_id (on shard_0, shard_1) "
+            "[tenant-column-missing]\n"
+        ),
     )
 
 
@@ -320,7 +324,7 @@ async def test_the_catalog_only_moves_to_a_server_that_is_it(
     assert away.stderr.startswith("refused: catalog.primary: does not answer, and has to prove")
     assert blank.stderr == (
         "refused: catalog.primary: the server does not know that it is catalog of cluster test: "
-        "is this the right address?\n"
+        "is this the right address? [shard-identity]\n"
     )
 
 
@@ -359,7 +363,7 @@ async def test_a_server_of_another_cluster_cannot_join(
         1,
         (
             "refused: shards.shard_2.primary: the server is shard_0 of cluster foreign, "
-            "not shard_2 of cluster test\n"
+            "not shard_2 of cluster test [shard-identity]\n"
         ),
     )
 

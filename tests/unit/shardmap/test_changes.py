@@ -82,6 +82,7 @@ def test_every_other_setting_is_told_by_its_path():
         ),
         "~ tables.public.orders: {sharded: tenant_id} -> reference",
         "- tables.public.plans: global",
+        "+ shard_numbers.shard_2: 3",
         "~ slot_epochs.3: 2 -> 4",
         "+ slot_epochs.5: 2",
     ]

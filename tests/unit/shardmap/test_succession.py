@@ -15,6 +15,7 @@ from shardmap import (
     Pin,
     Reference,
     Sharded,
+    ShardId,
     Unsharded,
     refusals,
     refuse_moves,
@@ -214,3 +215,41 @@ def test_the_epoch_that_fences_a_tenant_grows_with_each_change_of_its_unit(steps
             least = old.unit_epoch(before) + (before != after)
             assert new.unit_epoch(after) >= least
         old = new
+
+
+def test_new_shards_get_numbers_that_nobody_ever_had():
+    old = maps.two_shards()
+    joined = succeed(old, replace(old, shards={**old.shards, C: maps.shard(C)}))
+    left = succeed(joined, replace(joined, shards=old.shards))
+    other = ShardId("a_shard")
+
+    again = succeed(left, replace(left, shards={other: maps.shard(other), **left.shards}))
+
+    assert joined.numbers == {A: 1, B: 2, C: 3}
+    assert left.numbers == joined.numbers
+    assert again.numbers == {A: 1, B: 2, C: 3, other: 4}
+
+
+def test_a_shard_keeps_its_number():
+    old = maps.two_shards()
+
+    assert refused(old, replace(old, numbers={A: 1, B: 7})) == [
+        "shard_numbers.shard_1: is 2 for ever, since its ids have it, not 7"
+    ]
+
+
+def test_no_shard_takes_the_number_of_one_that_left():
+    old = maps.two_shards(numbers={A: 1, B: 2, C: 3})
+    other = ShardId("shard_3")
+    new = replace(
+        old, shards={**old.shards, other: maps.shard(other)}, numbers={A: 1, B: 2, other: 3}
+    )
+
+    assert refused(old, new) == ["shard_numbers.shard_3: 3 is the number of shard_2 for ever"]
+
+
+def test_the_declared_ids_of_a_table_may_change_where_its_rows_stay():
+    old = maps.two_shards()
+    orders = {**old.tables, "public.orders": Sharded("tenant_id", (("id",),))}
+
+    assert refused(old, replace(old, tables=orders)) == []
