@@ -134,7 +134,7 @@ async def check_prepared_transactions(
         raise PreparedTransactionsOff(server)
 
 
-async def _prepare_one_of(
+async def _prepare_one_of(  # noqa: PLR0913 - what it needs of the map
     shard: ShardId,
     endpoints: Sequence[Endpoint],
     login: LoginSource,

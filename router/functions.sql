@@ -3,7 +3,8 @@
 --
 -- Left out: functions that no statement can call, because they take or give what only PostgreSQL's
 -- own code can hold. A function is "known" when nothing but its arguments decides what it gives:
--- built in, or immutable and written in C or by an extension, or declared safe by its owner.
+-- built in, or immutable and written in C or by an extension, or declared safe by its owner, or ours
+-- to make ids (ids.sql).
 SELECT n.nspname::text AS schema,
        p.proname::text AS name,
        pg_catalog.bool_or(p.provolatile = 'v') AS volatile,
@@ -15,6 +16,7 @@ SELECT n.nspname::text AS schema,
                    SELECT FROM pg_catalog.pg_depend AS d
                    WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
                      AND d.objid = p.oid AND d.deptype = 'e'))
+           OR n.nspname = 'fluxshard' AND p.proname IN ('next_id', 'next_js_id')
            OR coalesce(p.proconfig && ARRAY[$1 || '=on', $1 || '=true', $1 || '=1'], false)
        ) AS known
 FROM pg_catalog.pg_proc AS p

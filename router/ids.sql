@@ -19,8 +19,7 @@ COMMENT ON SEQUENCE fluxshard.js_ids IS
     'Places in time of fluxshard.next_js_id(); never set it back.';
 
 CREATE OR REPLACE FUNCTION fluxshard.next_id() RETURNS bigint
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog
-    SET fluxshard.tenant_safe = on AS $$
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     number constant bigint := fluxshard.shard_number();
     unused text;
@@ -51,8 +50,7 @@ COMMENT ON FUNCTION fluxshard.next_id() IS
     'Fluxshard ids, edition 1: an id of 63 bits that no other call on any shard gives, in order of time.';
 
 CREATE OR REPLACE FUNCTION fluxshard.next_js_id() RETURNS bigint
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog
-    SET fluxshard.tenant_safe = on AS $$
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     number constant bigint := fluxshard.shard_number();
     unused text;

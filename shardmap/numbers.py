@@ -16,7 +16,14 @@ NUMBERS: Final = range(1, 1024)
 CATALOG_NUMBER: Final = 0
 """The number of a catalog that is no shard: global tables need ids too."""
 
-_PRESENT: Final = "select to_regprocedure('fluxshard.shard_number()') is not null as present"
+_PRESENT: Final = """
+select exists (
+    select from pg_catalog.pg_proc p
+    join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    where n.nspname = 'fluxshard' and p.proname = 'shard_number'
+) as present
+"""
+"""Read from the table: `to_regprocedure` may answer from before a wait for the lock."""
 _NUMBER: Final = "select fluxshard.shard_number() as number"
 _CLAIM: Final = """
 create schema if not exists fluxshard;

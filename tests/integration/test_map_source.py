@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from server.catalog import catalog_session, connected, recovering
-from server.mapcheck import check_servers, claim_newcomers
+from server.mapcheck import check_before_start, check_servers, claim_newcomers
 from server.mapstart import Origin, starting_map
 from shardmap import (
     CATALOG,
@@ -25,10 +25,13 @@ from shardmap import (
     MapRefused,
     MapUnavailable,
     Reference,
+    Rule,
+    Severity,
     Shard,
     Sharded,
     ShardId,
     ShardMap,
+    TablesUnsafe,
     claim_identity,
     content_hash,
     propose,
@@ -503,3 +506,80 @@ async def test_a_known_shard_at_an_empty_server_is_found(first, fresh_databases)
             "is this the right address?"
         )
     ]
+
+
+async def test_numbers_of_shards_are_checked_and_claimed_with_their_servers(first, fresh_databases):
+    await claim_newcomers(first, {}, None)
+
+    swapped = await check_servers(replace(first, numbers={A: 2, B: 1}), {}, None)
+    guessed = await check_servers(
+        replace(first, numbers={A: 2, B: 1}), {}, None, numbers_given=False
+    )
+    right = await check_servers(first, {}, first)
+
+    assert [str(one) for one in swapped.problems] == [
+        "shards.shard_0.primary: the server makes ids as shard number 1, not 2",
+        "shards.shard_1.primary: the server makes ids as shard number 2, not 1",
+    ]
+    assert {one.severity for one in swapped.problems} == {Severity.UNSAFE}
+    assert guessed.problems == right.problems == ()
+    with pytest.raises(TablesUnsafe, match=r"as shard number 1, not 2 \[shard-number\]"):
+        await check_before_start(replace(first, numbers={A: 2, B: 1}), {})
+
+
+async def test_a_text_key_of_limited_length_is_found_under_domains_too(databases, first):
+    await databases.execute(
+        "create domain code as varchar(9); create domain label as text;"
+        "create table orders (tenant_id varchar(9) not null);"
+        "create table lines (tenant_id code not null);"
+        "create table notes (tenant_id label not null);"
+        "create table plain (tenant_id varchar not null)",
+        A,
+        B,
+    )
+    names = ("orders", "lines", "notes", "plain")
+    tables = {f"public.{name}": Sharded("tenant_id") for name in names}
+
+    findings = await check_servers(replace(first, key_type=KeyType.TEXT, tables=tables), {}, None)
+
+    assert [(one.rule, one.path) for one in findings.problems] == [
+        (Rule.TENANT_COLUMN_TYPE, "tables.public.lines"),
+        (Rule.TENANT_COLUMN_TYPE, "tables.public.orders"),
+    ]
+
+
+async def test_the_remedies_for_sequences_are_remedies(databases, first):
+    await databases.execute(
+        "create schema fluxshard;"
+        "create function fluxshard.next_id() returns bigint language sql return 1;"
+        "create table orders (tenant_id int, id serial, primary key (tenant_id, id));"
+        "create table lines (tenant_id int, id bigint generated always as identity,"
+        " primary key (tenant_id, id))",
+        A,
+        B,
+    )
+    await databases.execute("select nextval('orders_id_seq') from generate_series(1, 40)", A)
+    tables = {f"public.{name}": Sharded("tenant_id") for name in ("orders", "lines")}
+    placed = replace(first, tables=tables)
+
+    lines, orders = (await check_servers(placed, {}, None)).warnings
+    for shard in (A, B):
+        line = next(line for line in orders.hint.splitlines() if line.startswith(f"or on {shard}:"))
+        await databases.execute(line.partition(": ")[2], shard)
+        await databases.execute(lines.hint.splitlines()[0].partition(": ")[2], shard)
+
+    assert {lines.rule, orders.rule} == {Rule.SEQUENCES_OVERLAP}
+    assert (await check_servers(placed, {}, None)).warnings == ()
+
+
+async def test_row_security_is_told_and_keeps_nothing_from_being_applied(databases, first):
+    await databases.execute(GOOD_TABLES + "alter table orders enable row level security", A, B)
+    await databases.execute("create table plans (id int)", CATALOG)
+
+    findings = await check_servers(replace(first, tables=TABLES), {}, None)
+
+    assert findings.problems == findings.warnings == ()
+    assert {one.path for one in findings.all} == {
+        "tables.public.Odd.Name",
+        "tables.public.order_lines",
+    }
