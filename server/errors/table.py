@@ -32,7 +32,9 @@ from shardmap import (
     MapConflict,
     MapRefused,
     MapUnavailable,
+    NumberTaken,
     ShardMapError,
+    TablesUnsafe,
 )
 
 ANON: Final = "anon"
@@ -82,6 +84,8 @@ TABLE: Final[Mapping[type[Exception], Row]] = MappingProxyType(
         CredentialsUnavailable: Row(503, retry=True),
         InvalidUrl: Row(400),
         IdentityTaken: Row(409),
+        NumberTaken: Row(409),
+        TablesUnsafe: Row(409),
     }
 )
 """A class that is not listed is answered as the nearest of its parents that is."""
