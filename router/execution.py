@@ -127,7 +127,8 @@ class Write:
             begin(context, write=True, timeout_ms=left_ms(deadline)), left_s(deadline)
         )
         self.stage = Stage.RUN
-        rows = await run_statement(held, query, deadline)
+        records, prepared = await held.fetch(query.sql, query.args, left_s(deadline))
+        rows = _rows(records, prepared, query)
         if query.exactly is not None and rows.affected != query.exactly:
             raise RowCountUnexpected(query.exactly, rows.affected)
         remaining_s = left_s(deadline)

@@ -70,6 +70,7 @@ class PostgresBackends:
             await self._live.probed()
             await self._schema.open()
             self._owner.start(self._recovery.keep(), name="recover transactions")
+            opening.push_async_callback(self._two_phase.drain)
             self._exit = opening.pop_all()
         return self
 

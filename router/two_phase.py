@@ -47,6 +47,8 @@ from shardmap import ShardId
 
 PAUSE_S: Final = 0.05
 """Between attempts to commit what is decided, on a shard whose primary is away."""
+DRAIN_S: Final = 2.0
+"""For commits on their way when the process stops; an ordinary one takes milliseconds."""
 _UNIQUE_VIOLATION: Final = "23505"
 
 T = TypeVar("T")
@@ -75,6 +77,12 @@ class TwoPhase:
         self._owner = owner
         self._decisions = decisions
         self._recovery = recovery
+        self._concluding: set[asyncio.Future[Outcome]] = set()
+
+    async def drain(self) -> None:
+        """Wait for the commits that are on their way, not for long: recovery ends the others."""
+        if self._concluding:
+            await asyncio.wait(self._concluding, timeout=DRAIN_S)
 
     async def run(self, write: Together, context: QueryContext) -> Sequence[ShardReply]:
         """The replies of the parts, after all of them are committed.
@@ -104,7 +112,7 @@ class TwoPhase:
             run = _ran_at_once if write.copied is None else _ran_and_copied
             ran = await run(write, seats)
             _check_count(write, ran)
-            outcome = self._concluding(seats[: len(ran)], context)
+            outcome = self._start_commit(seats[: len(ran)], context)
             handed_over = True
         finally:
             for seat in seats[len(ran) :] if handed_over else seats:
@@ -125,7 +133,7 @@ class TwoPhase:
             raise NotSent(shard, error.message) from error
         return Participant(shard, live, held, context, self._faults)
 
-    def _concluding(
+    def _start_commit(
         self, seats: Sequence[Participant], context: QueryContext
     ) -> "asyncio.Future[Outcome]":
         """The outcome of the commit, which goes on whether anybody waits for it or not.
@@ -138,6 +146,8 @@ class TwoPhase:
         work = self._conclude(seats, context, outcome)
         if self._owner.start(work, name="commit on several shards") is None:
             raise ShardDown(seats[0].shard, "the server is stopping")
+        self._concluding.add(outcome)
+        outcome.add_done_callback(self._concluding.discard)
         return outcome
 
     async def _conclude(

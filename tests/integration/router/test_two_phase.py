@@ -374,3 +374,16 @@ async def test_writers_of_one_table_take_turns_on_every_shard(world):
     first, second = await everywhere(world, "SELECT body FROM notes")
     assert sorted(first[0][0]) == list("01234567")
     assert first == second
+
+
+async def test_a_process_that_stops_ends_its_commits_first(make_world):
+    world = await make_world(recovery_interval_s=3600)
+    task = asyncio.ensure_future(together(world, on_both(world)))
+    world.when(Step.PREPARING, lambda _: _cancelled(task))
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await world.backends.__aexit__(None, None, None)
+
+    assert await everywhere(world, PREPARED) == [[], []]
+    assert await everywhere(world, "SELECT id FROM notes") == [[(1,)], [(1,)]]
