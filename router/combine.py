@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import assert_never
 
+from router.agreement import agreed_columns
 from router.backends import ShardReply
 from router.collected import collected
 from router.errors import RowCountUnexpected
@@ -54,7 +55,7 @@ def _merged(plan: Plan, merge: Merge, replies: Sequence[ShardReply]) -> Result:
     served = tuple(reply.served for reply in replies)
     if plan.reply is Reply.ROWS:
         keys = len(merge.sort)
-        columns = replies[0].columns
+        columns = agreed_columns(replies)
         width = len(columns) - keys
         gathered = [row for reply in replies for row in reply.rows]
         sort_rows(gathered, merge.sort, width)

@@ -27,7 +27,8 @@ RouterError
 │   ├── PrimaryAway               P203
 │   ├── QuorumLost                P204
 │   ├── IdentityMismatch          P205
-│   └── CommitOvertaken           P206
+│   ├── CommitOvertaken           P206
+│   └── SchemasDiffer             P207
 ├── DeadlineExceeded              504  P301  the caller's time ran out         reads: repeat; ask for more time
 ├── SetupRefused                       the operator must change something        the server does not start
 │   ├── DatabaseNotPrepared       P501
@@ -244,6 +245,13 @@ class CommitOvertaken(ShardUnavailable):
     """A commit on several shards took so long that recovery rolled it back everywhere."""
 
     code = "P206"
+
+
+class SchemasDiffer(ShardUnavailable):
+    """Shards have a table in ways that contradict each other: a migration is under way."""
+
+    code = "P207"
+    hint = "It passes when the migration is on every shard; `fluxshard migrate check` names it all."
 
 
 class DeadlineExceeded(RouterError):

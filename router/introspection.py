@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, Final
 
 from router.functions import BUILT_IN, Function, Functions
@@ -15,6 +16,8 @@ INTROSPECTION: Final = files("router").joinpath("introspection.sql").read_text()
 
 FUNCTIONS: Final = files("router").joinpath("functions.sql").read_text()
 """Takes `functions.SAFE_MARK` as `$1`, and gives one row for each schema and name of a function."""
+
+NO_DIFFERENCES: Final[Mapping[TableName, str]] = MappingProxyType({})
 
 
 def read_tables(rows: Iterable[Mapping[str, Any]]) -> tuple[Table, ...]:
@@ -45,14 +48,16 @@ def worst(functions: Iterable[Function]) -> Functions:
     return found
 
 
-def merged(
+def merged(  # noqa: PLR0913 - what a schema is made of
     shard: Sequence[Table],
     catalog: Sequence[Table] | None,
     shard_map: ShardMap,
     exposed: tuple[str, ...],
     functions: Functions = BUILT_IN,
+    *,
+    differing: Mapping[TableName, str] = NO_DIFFERENCES,
 ) -> Schema:
-    """One schema of a shard's tables and the catalog's: global tables are the catalog's.
+    """One schema of the shards' tables and the catalog's: global tables are the catalog's.
 
     `catalog` is the same as `shard` where it is the same database; None: it could not be read yet.
     """
@@ -64,8 +69,9 @@ def merged(
     found |= {table.name: table for table in catalog or () if is_global(table.name)}
     ordered = dict(sorted(found.items()))
     unread = frozenset(filter(is_global, shard_map.tables)) if catalog is None else frozenset()
-    version = _version(ordered.values(), exposed, unread, functions)
-    return Schema(version, ordered, exposed, unread, functions)
+    other = {name: how for name, how in sorted(differing.items()) if not is_global(name)}
+    version = _version(ordered.values(), exposed, unread, functions, other)
+    return Schema(version, ordered, exposed, unread, functions, other)
 
 
 def _table(row: Mapping[str, Any]) -> Table:
@@ -102,7 +108,9 @@ def _version(
     exposed: tuple[str, ...],
     unread: frozenset[TableName],
     functions: Functions,
+    differing: Mapping[TableName, str],
 ) -> str:
     """A hash of the content: the same in every process that sees the same tables."""
-    text = repr((exposed, tuple(tables), sorted(unread), sorted(functions.items())))
+    content = (exposed, tuple(tables), sorted(unread), sorted(functions.items()), differing)
+    text = repr(content)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,14 +1,20 @@
-"""The schema as last read from a shard and the catalog; read anew beside it, then swapped."""
+"""The schema as last read from every shard and the catalog; read anew beside it, then swapped.
+
+Nobody waits for a reading: what it takes of Python's time is spent in a thread, and requests are
+answered by the schema of before until the new one is whole. Names that are new are given out when
+the replicas have them, too.
+"""
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from router.agreement import agreed
 from router.backend_settings import BackendSettings
 from router.context import Deadline
-from router.errors import RouterError, ShardDown, ShardUnavailable
+from router.errors import RouterError, ShardDown
 from router.failures import DRIVER_ERRORS, Scene, translated
 from router.functions import SAFE_MARK, Function
 from router.introspection import (
@@ -25,13 +31,16 @@ from router.preamble import ROLES
 from router.schema import Schema, Table
 from router.shards import ShardEndpoints
 from router.tasks import TaskOwner
-from shardmap import CATALOG
+from shardmap import CATALOG, Reference, Sharded, ShardId, ShardMap, TableName
 
 READ_TIMEOUT_S: Final = 15.0
 """For one reading: catalogs of some thousand tables take a second."""
 LEAST_INTERVAL_S: Final = 1.0
 """A table that does not exist must not make clients read the catalogs at every request."""
 FIRST_RETRY_S: Final = 0.25
+REPLAY_WAIT_S: Final = 2.0
+"""How long a new schema waits for replicas to have it; one that is further behind is seldom asked."""
+REPLAY_PAUSE_S: Final = 0.02
 FIRST_READING_S: Final = 2.0
 """How long opening waits for the first reading, so that the first clients meet the tables."""
 READER: Final = ROLES[-1]
@@ -56,8 +65,8 @@ class KnownSchema:
         self._owner = owner
         self._observe = observe
         self._schema: Schema | None = None
-        self._catalog: Holdings | None = None
-        """The catalog's tables and functions as last read: with the catalog away they stay what they were."""
+        self._held: dict[ShardId, Holdings] = {}
+        """What each shard, and the catalog, held when it was last read: it stays that while they are away."""
         self._began_at = float("-inf")
         self._awaited: asyncio.Future[None] | None = None
         """Done after the next reading that begins."""
@@ -132,30 +141,83 @@ class KnownSchema:
     async def _read(self) -> None:
         self._began_at = time.monotonic()
         shard_map, groups = self._live.shard_map, self._live.groups
-        answering, shard = await self._any_of([groups[name] for name in shard_map.shards])
-        catalog_group = groups[CATALOG]
-        same = not {*catalog_group.members}.isdisjoint(answering.members)
-        if not same:
-            with suppress(RouterError):  # tenants need no catalog; its own tables are refused
-                self._catalog = await self._holdings(catalog_group)
-        catalog = shard if same else self._catalog
-        schema = merged(
-            shard.tables,
-            catalog.tables if catalog is not None else None,
-            shard_map,
-            self._settings.exposed_schemas,
-            worst((*shard.functions, *(catalog.functions if catalog is not None else ()))),
+        catalog = groups[CATALOG]
+        shared = next(
+            (
+                name
+                for name in shard_map.shards
+                if not {*groups[name].members}.isdisjoint(catalog.members)
+            ),
+            None,
         )
+        wanted = [groups[name] for name in shard_map.shards]
+        failures = await self._hold(wanted if shared is not None else [*wanted, catalog])
+        held = {name: self._held[name] for name in shard_map.shards if name in self._held}
+        if all(name in failures for name in shard_map.shards):
+            raise next(iter(failures.values()))
+        of_catalog = self._held.get(shared or CATALOG)
+        schema = await asyncio.to_thread(self._merged, shard_map, held, of_catalog)
         if self._schema is None or schema.version != self._schema.version:
+            if self._schema is not None:
+                await self._replayed(list(groups.values()))
             self._schema = schema
             self._observe(SchemaAdopted(schema.version, len(schema.tables)))
 
-    async def _any_of(self, groups: Sequence[ShardEndpoints]) -> tuple[ShardEndpoints, Holdings]:
-        """A shard and what it holds: all shards have the same, so the first that answers will do."""
-        for group in groups[:-1]:
-            with suppress(ShardUnavailable):
-                return group, await self._holdings(group)
-        return groups[-1], await self._holdings(groups[-1])
+    def _merged(
+        self, shard_map: ShardMap, held: Mapping[ShardId, Holdings], catalog: Holdings | None
+    ) -> Schema:
+        def everywhere(name: TableName) -> bool:
+            return isinstance(shard_map.placement(name), Sharded | Reference)
+
+        agreement = agreed({shard: one.tables for shard, one in held.items()}, everywhere)
+        functions = [function for one in held.values() for function in one.functions]
+        return merged(
+            agreement.tables,
+            catalog.tables if catalog is not None else None,
+            shard_map,
+            self._settings.exposed_schemas,
+            worst((*functions, *(catalog.functions if catalog is not None else ()))),
+            differing=agreement.differing,
+        )
+
+    async def _hold(self, groups: Sequence[ShardEndpoints]) -> Mapping[ShardId, RouterError]:
+        """Read these databases at once; those that cannot be read stay what they were."""
+        failures: dict[ShardId, RouterError] = {}
+
+        async def hold(group: ShardEndpoints) -> None:
+            try:
+                self._held[group.shard] = await self._holdings(group)
+            except RouterError as error:  # the other shards' tenants need not wait for this one
+                failures[group.shard] = error
+
+        async with asyncio.TaskGroup() as tasks:
+            for group in groups:
+                tasks.create_task(hold(group))
+        return failures
+
+    async def _replayed(self, groups: Sequence[ShardEndpoints]) -> None:
+        """Wait until replicas have what their primaries have now, though not for long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REPLAY_WAIT_S):
+                for group in groups:
+                    await self._replayed_by(group)
+
+    @staticmethod
+    async def _replayed_by(group: ShardEndpoints) -> None:
+        primary = group.primary()
+        if primary is None:
+            return
+        await primary.monitor.ask()
+        position = primary.standing.lsn
+        while behind := [
+            member
+            for member in group.members
+            if member.standing.alive
+            and member.standing.in_recovery
+            and member.standing.lsn < position
+        ]:
+            await asyncio.wait([member.monitor.ask() for member in behind])
+            await asyncio.sleep(REPLAY_PAUSE_S)
 
     async def _holdings(self, group: ShardEndpoints) -> Holdings:
         """Tables and functions as the primary has them; without one, as a replica does."""

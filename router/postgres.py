@@ -169,6 +169,10 @@ class PostgresBackends:
         """
         return self._schema.current()
 
+    def schema_changed(self) -> None:
+        """Read the schema anew soon: somebody says that it has changed."""
+        self._schema.refresh_later()
+
     async def refresh_schema(self, *, now: bool = False) -> Schema:
         """The schema, read anew unless that was done within the last second.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from router.errors import ShardDown
+from router.errors import SchemasDiffer, ShardDown
 from router.functions import BUILT_IN, Functions
 from shardmap import CATALOG, TableName
 
@@ -77,13 +77,21 @@ class Schema:
     unread: frozenset[TableName] = frozenset()
     """Tables that the catalog should have, which was away ever since this process began."""
     functions: Functions = field(default_factory=lambda: BUILT_IN)
+    differing: Mapping[TableName, str] = field(default_factory=dict)
+    """Tables that the shards do not agree on, and in what."""
 
     def table(self, name: TableName) -> Table | None:
         """The table of that full name, or None.
 
         Raises:
             ShardDown: Whether it is there, and what it is like, could not be read yet.
+            SchemasDiffer: The shards contradict each other about it.
         """
         if name in self.unread:
             raise ShardDown(CATALOG, f"table {name} is not known yet: the catalog is away")
+        if name in self.differing:
+            raise SchemasDiffer(
+                CATALOG,
+                f"the shards do not agree on table {name}: {self.differing[name]}",
+            )
         return self.tables.get(name)

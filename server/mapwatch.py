@@ -1,4 +1,7 @@
-"""Following the catalog: a running server adopts each new map, told by NOTIFY and by looking."""
+"""Following the catalog: a running server adopts each new map, told by NOTIFY and by looking.
+
+The same session hears of migrations, so that their tables are looked at soon.
+"""
 
 import asyncio
 import random
@@ -9,6 +12,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from server.catalog import Session, recovering
+from server.migrate.channel import SCHEMA_CHANNEL
 from shardmap import (
     CHANNEL,
     CatalogSource,
@@ -64,12 +68,17 @@ Connect = Callable[[ShardMap], AbstractAsyncContextManager[Session]]
 """Opens a session on the catalog that the map names."""
 
 
+def _nothing() -> None:
+    """For those who need not know."""
+
+
 class MapWatch:
     """Calls `adopt` with every newer map of the same cluster, in ascending epochs, on the loop.
 
     Owns one task, from entering the context to leaving it. While the catalog is away it tries
-    again with a growing pause; each adopted map is kept in `copy`. `adopt` and `report` must not
-    wait and must not raise.
+    again with a growing pause; each adopted map is kept in `copy`. `schema_changed` is called when
+    a migration has changed a database, or may have while nobody listened. None of `adopt`, `report`
+    and `schema_changed` may wait or raise.
     """
 
     def __init__(  # noqa: PLR0913 - its collaborators
@@ -79,6 +88,7 @@ class MapWatch:
         *,
         adopt: Callable[[ShardMap], None],
         report: Callable[[WatchReport], None],
+        schema_changed: Callable[[], None] = _nothing,
         copy: LastGoodCopy | None = None,
         poll_interval_s: float = POLL_INTERVAL_S,
     ) -> None:
@@ -86,6 +96,8 @@ class MapWatch:
         self._connect = connect
         self._adopt = adopt
         self._report = report
+        self._schema_changed = schema_changed
+        self._listened = False
         self._copy = copy
         self._poll_interval_s = poll_interval_s
         self._wake = asyncio.Event()
@@ -148,6 +160,10 @@ class MapWatch:
         standby = await recovering(session)
         if not standby:  # a standby refuses LISTEN
             await session.add_listener(CHANNEL, self._woken)
+            await session.add_listener(SCHEMA_CHANNEL, self._heard)
+            if self._listened:  # on a session that has ended since
+                self._schema_changed()
+            self._listened = True
         session.add_termination_listener(self._woken)
         catalog = (self._current.catalog, self._current.catalog_replicas)
         while True:
@@ -164,6 +180,9 @@ class MapWatch:
 
     def _woken(self, *_: object) -> None:
         self._wake.set()
+
+    def _heard(self, *_: object) -> None:
+        self._schema_changed()
 
     async def _look(self, session: Session) -> None:
         try:

@@ -100,6 +100,7 @@ async def open_services(
                 ),
                 adopt=in_use.adopt,
                 report=observe,
+                schema_changed=backends.schema_changed,
                 copy=last_good_copy(settings),
             )
         )

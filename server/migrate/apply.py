@@ -22,6 +22,7 @@ from tenacity import (
 )
 
 from server.migrate import ledger
+from server.migrate.channel import SCHEMA_CHANNEL
 from server.migrate.errors import LockNotGranted, OutcomeUnknown, StatementFailed
 from server.migrate.indexes import clear_invalid, is_done
 from server.migrate.locks import ask_keeper, blockers
@@ -30,8 +31,6 @@ from server.migrate.routing import Routed
 from server.migrate.session import Session, speaking_to
 from shardmap import CATALOG, ShardId
 
-CHANNEL: Final = "fluxshard_schema"
-"""Notified in the catalog whenever a database's schema has changed; running servers listen."""
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
 
@@ -114,7 +113,7 @@ class Runner:
                     how = self._together if step.transaction else self._alone
                     await self._patiently(work, (step,), session, how)
                 await ledger.finish(session, work)
-        await ask_keeper(self._catalog, f"notify {CHANNEL}")
+        await ask_keeper(self._catalog, f"notify {SCHEMA_CHANNEL}")
         self._report(Progress("done", work, seconds=time.monotonic() - began))
 
     async def _whole(self, work: Work, steps: tuple[Step, ...], session: Session) -> None:

@@ -48,12 +48,12 @@ class Migrations:
             file = name.removeprefix("_").replace("__up", ".up").replace("__down", ".down")
             (self.directory / f"{file}.sql").write_text(sql)
 
-    async def run(self, *arguments, code=0):
+    async def run(self, *arguments, code=0, env=None):
         """Run the command; its output. Fails unless it ends with `code`."""
         environ = dict.fromkeys(
             ("DATABASE_URL", "FLUXBASE_DATABASE_READ_REPLICAS", "FLUXSHARD_CONFIG")
         )
-        environ |= self.databases.environment
+        environ |= self.databases.environment | (env or {})
         arguments = ["migrate", arguments[0], "--dir", self.directory, *arguments[1:]]
         result = await asyncio.to_thread(
             CliRunner(env=environ).invoke, main, [str(argument) for argument in arguments]
@@ -125,3 +125,9 @@ async def place(databases, tables):
 def orders():
     """The first migration of most tests."""
     return ORDERS
+
+
+@pytest.fixture
+def migrations_of():
+    """Migrations of other databases: `migrations_of(databases, directory)`."""
+    return Migrations
