@@ -1,7 +1,9 @@
 """A cluster of two shards with a map that places its tables, and `fluxshard migrate` on it."""
 
 import asyncio
+import importlib.util
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,19 @@ from shardmap import (
     claim_identity,
     propose,
 )
+
+
+def _load(folder):
+    path = Path(__file__).parents[1] / folder / "conftest.py"
+    spec = importlib.util.spec_from_file_location(f"migrate_{folder}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
+served = _load("server").served
+"""Start servers, as in the tests of the server."""
 
 TABLES = {
     "public.orders": Sharded("tenant_id"),
