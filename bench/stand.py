@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from shardmap import (
     CatalogSource,
     KeyType,
     Sharded,
+    ShardId,
     ShardMap,
     TableName,
     claim_identity,
@@ -58,6 +59,10 @@ CREATE POLICY own ON points USING (
 """
 
 
+Fill = Callable[[ShardMap, ShardId], str]
+"""The SQL that makes the table `points` on a shard, one statement to a line's end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stand:
     """A running server with its cluster."""
@@ -76,21 +81,23 @@ class Stand:
 
 
 @asynccontextmanager
-async def open_stand(workers: int, replicas: int = 0, *, rls: bool = False) -> AsyncIterator[Stand]:
-    """One shard (and a catalog) in memory, and `fluxshard serve` with that many workers.
+async def open_stand(
+    workers: int, replicas: int = 0, *, rls: bool = False, shards: int = 1, fill: Fill | None = None
+) -> AsyncIterator[Stand]:
+    """Shards (and a catalog) in memory, and `fluxshard serve` with that many workers.
 
-    `rls`: row level security holds tenants to their points.
+    `rls`: row level security holds tenants to their points. `fill`: other points than usual.
     """
     parent = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
     directory = parent / f"fluxshard-bench-{os.getpid()}"
     directory.mkdir(mode=0o711)
     spec = ClusterSpec(
-        directory=directory / "cluster", shards=1, replicas=replicas, listen=Sockets()
+        directory=directory / "cluster", shards=shards, replicas=replicas, listen=Sockets()
     )
     cluster = EmbeddedCluster(spec)
     try:
         await cluster.up()
-        await _load(cluster, rls=rls)
+        await _load(cluster, fill or (lambda *_: TABLE), rls=rls)
         secret = secrets.token_urlsafe(48)
         port = _free_port()
         environment = {
@@ -121,7 +128,7 @@ async def open_stand(workers: int, replicas: int = 0, *, rls: bool = False) -> A
         shutil.rmtree(directory)
 
 
-async def _load(cluster: EmbeddedCluster, *, rls: bool) -> None:
+async def _load(cluster: EmbeddedCluster, fill: Fill, *, rls: bool) -> None:
     endpoints = cluster.endpoints()
     shard_map = ShardMap(
         cluster_id=str(uuid.uuid4()),
@@ -141,7 +148,7 @@ async def _load(cluster: EmbeddedCluster, *, rls: bool) -> None:
                 shard_map, expected_epoch=0, author="bench", reason="bench"
             )
         else:
-            for statement in TABLE.strip().split(";\n"):
+            for statement in fill(shard_map, shard.id).strip().split(";\n"):
                 await connection.execute(statement)
             if rls:
                 await connection.execute(POLICY)

@@ -3,11 +3,16 @@
 import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
+from operator import itemgetter
+from typing import Any, Final
 
 from router.query import SortKey
 
 Row = tuple[Any, ...]
+
+_PLAIN: Final = frozenset({int, str, bool})
+"""Types whose values are in PostgreSQL's order by themselves: with one of them alone in a column,
+a sort costs a third."""
 
 
 def sort_rows(rows: list[Row], sort: Sequence[SortKey], first: int) -> None:
@@ -16,7 +21,11 @@ def sort_rows(rows: list[Row], sort: Sequence[SortKey], first: int) -> None:
     The runs of each shard arrive in order, which the sort finds and merges in linear time.
     """
     for index in reversed(range(len(sort))):
-        rows.sort(key=_key(first + index, sort[index]), reverse=sort[index].descending)
+        column, order = first + index, sort[index]
+        value = itemgetter(column)
+        kinds = set(map(type, map(value, rows)))
+        plain = len(kinds) == 1 and kinds <= _PLAIN
+        rows.sort(key=value if plain else _key(column, order), reverse=order.descending)
 
 
 class Comparison:

@@ -112,6 +112,11 @@ class _Ahead:
         self._rows = rows
         self._task: asyncio.Task[Sequence[Row]] | None = None
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next batch is here."""
+        return self._task is None or self._task.done()
+
     async def batch(self) -> Sequence[Row]:
         """The next rows; none: there are no more."""
         if self._task is None:
@@ -172,13 +177,19 @@ class Stream:
         Raises:
             RouterError: A shard failed.
         """
-        merging = self._merging
+        merging, block, fed = self._merging, list[Row](), 0
         while not merging.done:
-            for source in tuple(merging.wanting()):
+            wanting = tuple(merging.wanting())
+            if block and (
+                fed >= len(self._ahead) or not all(self._ahead[source].ready for source in wanting)
+            ):
+                break  # enough, or nothing more without waiting
+            for source in wanting:
                 merging.feed(source, await self._ahead[source].batch())
-            block = merging.take()
-            if block:
-                return self._piece(block)
+            fed += len(wanting)
+            block += merging.take()
+        if block:
+            return self._piece(block)
         await self.close()
         raise StopAsyncIteration
 
