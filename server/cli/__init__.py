@@ -13,6 +13,7 @@ COMMANDS: Final = (
     "map",
     "migrate",
     "explain",
+    "sql",
     "cluster",
     "demo",
 )

@@ -21,6 +21,7 @@ from server.explaining.live import open_live
 from server.explaining.offline import map_of, offline_planning, planned_map
 from server.explaining.refusal import refusal_of
 from server.explaining.text import explanation_text
+from server.sql.parameters import planned
 from shardmap import InvalidMap, KeyType, ShardMap
 
 FAILED: Final = 1
@@ -175,7 +176,7 @@ def _explain_live(catalog: Catalog, asked: Asked) -> int:
 
 
 def _document(planning: Planning, key_type: KeyType, asked: Asked) -> dict[str, Any]:
-    statement = Statement(asked.sql or "", asked.params)
+    statement = Statement(asked.sql or "", planned(asked.params))
     try:
         context = context_of(asked.tenant, key_type, asked.role)
     except TenantKeyInvalid as error:

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from router import SERVICE_ROLE, Deadline, Planning, QueryContext, Statement, TenantKeyInvalid
 from server.explaining.refusal import refusal_of
-from shardmap import InvalidTenantKey, KeyType, tenant_id
+from server.sql.parameters import planned
+from shardmap import InvalidTenantKey, KeyType, TenantId, tenant_id
 
 AUTHENTICATED: Final = "authenticated"
 ROLES: Final = ("anon", AUTHENTICATED, SERVICE_ROLE)
@@ -60,11 +61,13 @@ class Lines:
             context = context_of(asked.get("tenant"), self._key_type, self._role)
         except TenantKeyInvalid as error:
             return refusal_of(error)
-        statement = Statement(sql, tuple(params or ()))
+        statement = Statement(sql, planned(params or ()))
         return self._planning.explain(statement, context).summary()
 
 
-def context_of(tenant: object, key_type: KeyType, role: str | None) -> QueryContext:
+def context_of(
+    tenant: object, key_type: KeyType, role: str | None, *, seconds: float = 3600.0
+) -> QueryContext:
     """Who asks: somebody signed in of that tenant, or without one the service.
 
     Raises:
@@ -72,19 +75,21 @@ def context_of(tenant: object, key_type: KeyType, role: str | None) -> QueryCont
         TenantKeyInvalid: It is no key of the map's type.
     """
     if tenant is None:
-        return _context(role or SERVICE_ROLE, None)
+        return _context(role or SERVICE_ROLE, None, seconds)
     if isinstance(tenant, bool) or not isinstance(tenant, int | str):
         raise LineMalformed("tenant must be text, a whole number or null")
     given = str(tenant) if key_type is KeyType.TEXT else tenant
     try:
-        return _context(role or AUTHENTICATED, tenant_id(key_type, given))
+        return _context(role or AUTHENTICATED, tenant_id(key_type, given), seconds)
     except InvalidTenantKey as error:
         raise TenantKeyInvalid(str(error)) from error
 
 
-def _context(role: str, tenant: Any) -> QueryContext:
-    session = f"tenant:{tenant}" if tenant is not None else "explain"
-    return QueryContext(role, tenant, session, "{}", Deadline.after(3600))
+def _context(role: str, tenant: TenantId | None, seconds: float) -> QueryContext:
+    """Claims as `fluxshard token` would make them."""
+    claims = {"role": role} if tenant is None else {"role": role, "tenant_id": tenant}
+    session = f"tenant:{tenant}" if tenant is not None else "operator"
+    return QueryContext(role, tenant, session, json.dumps(claims), Deadline.after(seconds))
 
 
 def _object(line: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A router on the servers of the map in force, opened for one explanation."""
+"""A router on the servers of the map in force, opened for one explanation or statement."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,13 +10,14 @@ from router import (
     EndpointStatus,
     PostgresBackends,
     Router,
+    Schema,
     ShardStatus,
     SharedFloors,
 )
 from shardmap import Endpoint, Login, ShardMap, resolve
 
-_CONNECTIONS: Final = 1
-"""Beside the probe: only the schema is read."""
+_CONNECTIONS: Final = 2
+"""Beside the probe: one statement at a time, and the schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,10 @@ class Live:
 
     router: Router
     _backends: PostgresBackends
+
+    def schema(self) -> Schema:
+        """The tables as last read."""
+        return self._backends.schema()
 
     def endpoints(self, document: dict[str, Any]) -> list[dict[str, Any]]:
         """Who would answer on each shard of an explanation's document, and why."""

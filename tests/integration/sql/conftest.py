@@ -110,6 +110,7 @@ class Door:
     router: Router
     backends: PostgresBackends
     databases: object
+    shard_map: ShardMap
     settings: SqlSettings = field(default_factory=lambda: SqlSettings(tenants=True))
     A, A2, B = A, A2, B
 
@@ -178,7 +179,7 @@ async def door(databases):
             )
         )
         router = Router(backends, lambda: shard_map, backends.schema)
-        yield Door(router, backends, databases)
+        yield Door(router, backends, databases, shard_map)
 
 
 def with_settings(door, **changes):
