@@ -22,7 +22,25 @@ class Aggregates(Tenancy):
         return made
 
     def _aggregate(self, scope: Scope, *, over: bool) -> Expr:
-        choice = self.random.randrange(22)
+        choice = self.random.randrange(26)
+        if choice == 22 and not over:
+            column = self._column(scope, ("int", "text", "mood"))
+            way = self.one_of("", " DESC NULLS LAST")
+            part = piece("array_agg(DISTINCT ", column.part, " ORDER BY ", column.part, way, ")")
+            return Expr(part, "other", plain=False)
+        if choice == 23:
+            column = self._column(scope, ("mood", "bpchar", "interval", "time", "uuid"))
+            if column.kind == "uuid":
+                column = Expr(piece(column.part, "::text"), "text")
+            return Expr(piece(self.one_of("min(", "max("), column.part, ")"), column.kind)
+        if choice == 24:
+            column = self._column(scope, ("int",))
+            word = self.one_of("bit_and", "bit_or", "bit_xor")
+            return Expr(piece(f"{word}(", column.part, ")"), "int")
+        if choice == 25 and not over:
+            column = self._column(scope, ("text", "int"))
+            part = piece("jsonb_object_agg(coalesce(", column.part, "::text, '-'), 1)")
+            return Expr(part, "json")
         if choice < 6:
             return Expr(self.one_of("count(*)", "count(*)", "COUNT(*)"), "int")
         if choice == 6:
@@ -103,7 +121,8 @@ class Aggregates(Tenancy):
                 made = self.aggregate(scope, over=True)
                 return replace(made, part=piece(made.part, " OVER (", partition, ")"), plain=False)
             return Expr(piece(word, " OVER (", partition, peers, frame, ")"), "int")
-        total = piece(" ORDER BY ", sort, way, ", ", ", ".join(self.ref(s, c) for s, c in key))
+        whole = "".join(f", {self.ref(owner, name)}" for owner, name in key)
+        total = piece(" ORDER BY ", sort, way, whole)
         value = self._column(scope, ("int", "text", "date", "num"))
         word = self.one_of(
             "row_number()",

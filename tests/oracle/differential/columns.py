@@ -57,6 +57,8 @@ TABLES: dict[str, tuple[str, tuple[Column, ...], tuple[str, ...] | None]] = {
     "events": ("app", (
         _C("tenant_id", "int"), _C("id", "big"), _C("kind", "text"), _C("at", "ts"),
         _C("weight", "real"), _C("payload", "json"), _C("nums", "ints"), _C("from", "int"),
+        _C("mood", "mood"), _C("code", "bpchar"), _C("span", "interval"), _C("clock", "time"),
+        _C("raw", "bytea"),
     ), ("tenant_id", "id")),
     "logs": ("public", (
         _C("tenant_id", "int"), _C("level", "int"), _C("message", "text"), _C("at", "date"),
@@ -79,15 +81,18 @@ CASTS = {
     "int": "int", "big": "bigint", "num": "numeric", "float": "float8", "real": "real",
     "text": "text", "varchar": "varchar", "bool": "boolean", "date": "date", "xdate": "date",
     "ts": "timestamptz", "json": "jsonb", "ints": "int[]", "texts": "text[]", "uuid": "uuid",
+    "mood": "app.mood", "bpchar": "bpchar", "interval": "interval", "time": "time",
+    "bytea": "bytea",
 }  # fmt: skip
 FAMILY = {"big": "int", "varchar": "text", "real": "float"}
 SORTABLE = frozenset({"int", "big", "num", "float", "real", "text", "varchar", "bool", "date",
-                      "xdate", "ts", "uuid"})  # fmt: skip
+                      "xdate", "ts", "uuid", "mood", "bpchar", "interval", "time", "bytea"})  # fmt: skip
 COMPARED = """
     int int text text num date xdate ts bool json ints texts float uuid
+    mood bpchar interval time bytea
 """.split()
 """Kinds of columns in conditions, by weight."""
-COLLATIONS = ['"C"', '"POSIX"', '"C"']
+COLLATIONS = ['"C"', '"POSIX"', "ucs_basic", '"C.utf8"', "pg_unicode_fast"]
 
 
 def family(kind: str) -> str:

@@ -67,6 +67,16 @@ class Constants:
                 return Value(data.quoted(pick(data.ARRAYS[:2] + data.ARRAYS[3:])) + "::int[]")
             case "texts":
                 return Value(data.quoted(pick(data.TAGS[:2] + data.TAGS[3:])) + "::text[]")
+            case "mood":
+                return Value(data.quoted(pick(data.MOODS[:-1])) + "::app.mood")
+            case "bpchar":
+                return Value(data.quoted(pick(data.SHORT[:-1])) + "::bpchar")
+            case "interval":
+                return Value("interval " + data.quoted(pick(data.SPANS[:-1])))
+            case "time":
+                return Value(f"TIME {data.quoted(pick(data.CLOCKS[:-1]))}")
+            case "bytea":
+                return Value(data.quoted(pick(data.RAW[:-1])) + "::bytea")
         raise AssertionError(kind)
 
     def _value(self, text: str, argument: object, kind: str, *, cast: bool, literal: bool) -> Value:

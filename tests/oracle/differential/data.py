@@ -14,6 +14,7 @@ EMPTY = 8
 
 SHARDED = """
 CREATE SCHEMA app;
+CREATE TYPE app.mood AS ENUM ('sad', 'ok', 'happy', 'Zen');
 CREATE TABLE accounts (
     tenant_id int NOT NULL, id bigint NOT NULL, name text, email text COLLATE "C" NOT NULL,
     plan text, balance numeric(12,2), active boolean DEFAULT true, created_at timestamptz,
@@ -33,7 +34,8 @@ CREATE TABLE items (
 );
 CREATE TABLE app.events (
     tenant_id int NOT NULL, id bigint NOT NULL, kind text, at timestamptz, weight real,
-    payload jsonb, nums int[], "from" int, PRIMARY KEY (tenant_id, id)
+    payload jsonb, nums int[], "from" int, mood app.mood, code char(3), span interval, clock time,
+    raw bytea, PRIMARY KEY (tenant_id, id)
 );
 CREATE TABLE logs (
     tenant_id int NOT NULL, level int NOT NULL DEFAULT 1, message text DEFAULT 'none', at date
@@ -89,6 +91,13 @@ ARRAYS = ["{1,2,3}", "{}", None, "{3,NULL}", "{2}"]
 TAGS = ["{a,b}", "{}", None, "{b}", '{"a b",NULL}']
 
 
+MOODS = ["sad", "ok", "happy", "Zen", None]
+SHORT = ["a", "ab", "B", None]
+SPANS = ["1 day", "2 hours", "1 month", "-3 days", None]
+CLOCKS = ["00:00", "23:59:59.5", "12:30", None]
+RAW = ["\\x00ff", "\\x", "\\x61", None]
+
+
 def quoted(value: object) -> str:
     if value is None:
         return "NULL"
@@ -117,7 +126,7 @@ def rows_of(tenant: int) -> str:
                 pick(["1.00", "2.50", "10.00", None]), pick(NOTES))  # fmt: skip
     for number in range(1, 9):
         add("app.events", number, pick(KINDS), pick(TIMES), pick(FLOATS), pick(JSONS), pick(ARRAYS),
-            pick([1, 2, 3, None]))  # fmt: skip
+            pick([1, 2, 3, None]), pick(MOODS), pick(SHORT), pick(SPANS), pick(CLOCKS), pick(RAW))  # fmt: skip
     for _ in range(4):
         add("logs", pick([1, 2, 3]), pick(["up", "down", None, "up"]), pick(DATES))
     return "\n".join(statements)

@@ -22,7 +22,10 @@ class Expressions(Constants):
         if depth <= 0 or self.chance(0.35):
             found = self.column(scope, kind) if self.chance(0.85) else None
             return found or Expr(self.value(kind, cast=True), kind)
-        made = getattr(self, f"_{kind}")(scope, depth - 1)
+        make = getattr(self, f"_{kind}", None)
+        if make is None:
+            return self._shared(kind, scope, depth - 1)
+        made = make(scope, depth - 1)
         return made if isinstance(made, Expr) else Expr(made, kind)
 
     def part(self, kind: str, scope: Scope, depth: int) -> Part:
@@ -48,7 +51,19 @@ class Expressions(Constants):
 
     def _int(self, scope: Scope, depth: int) -> Expr | Part:
         a = self.part("int", scope, depth)
-        match self.random.randrange(13):
+        match self.random.randrange(18):
+            case 13:
+                words = piece(self.part("json", scope, depth), " -> 'in' -> 'a'")
+                return piece("jsonb_array_length(", words, ")", smaller=(a,))
+            case 14:
+                return piece("(", self.part("ints", scope, depth), ")[1]", smaller=(a,))
+            case 15:
+                return piece("position('a' in ", self.part("text", scope, depth), ")", smaller=(a,))
+            case 16:
+                return piece("CAST(", a, " AS bigint)", smaller=(a,))
+            case 17:
+                b = self.part("text", scope, depth)
+                return piece("num_nulls(", a, ", ", b, ")", smaller=(a,))
             case 0:
                 return piece(
                     "(", a, self.one_of(" + ", " - "), self.value("int"), ")", smaller=(a,)
@@ -84,7 +99,11 @@ class Expressions(Constants):
 
     def _num(self, scope: Scope, depth: int) -> Expr | Part:
         a = self.expr("num", scope, depth)
-        match self.random.randrange(9):
+        match self.random.randrange(10):
+            case 9:
+                a = self.expr("interval", scope, 0)
+                part = piece("extract(epoch from ", a.part, ")", smaller=(a.part,))
+                return Expr(part, "num", plain=False)
             case 0 | 1:
                 b = self.part("num", scope, depth)
                 word = self.one_of(" + ", " - ", " * ")
@@ -123,7 +142,34 @@ class Expressions(Constants):
 
     def _text(self, scope: Scope, depth: int) -> Expr | Part:
         a = self.part("text", scope, depth)
-        match self.random.randrange(19):
+        match self.random.randrange(30):
+            case 19:
+                return piece("translate(", a, ", 'ab', 'xy')", smaller=(a,))
+            case 20:
+                return piece("trim(both ' ' from ", a, ")", smaller=(a,))
+            case 21:
+                return piece("(regexp_match(", a, ", '([a-z])'))[1]", smaller=(a,))
+            case 22:
+                return piece("substring(", a, " from '[A-Z]')", smaller=(a,))
+            case 23:
+                return piece("CAST(", a, " AS varchar(2))::text", smaller=(a,))
+            case 24:
+                return piece("(", a, ' COLLATE "C")', smaller=(a,))
+            case 25:
+                other = self.one_of(
+                    "E'it\\'s\\n'", "$$dollar$$", "$q$a'b$q$", "U&'\\00e4'", "'it''s'"
+                )
+                return piece("concat(", a, f", {other})", smaller=(a,))
+            case 26:
+                return piece("(", self.part("mood", scope, 0), ")::text", smaller=(a,))
+            case 27:
+                return piece("encode(", self.part("bytea", scope, 0), ", 'hex')", smaller=(a,))
+            case 28:
+                return piece(
+                    "to_char(", self.part("ts", scope, depth), ", 'HH24:MI:SS')", smaller=(a,)
+                )
+            case 29:
+                return piece("jsonb_typeof(", self.part("json", scope, depth), ")", smaller=(a,))
             case 0 | 1:
                 b = self.part(self.one_of("text", "text", "int"), scope, depth)
                 return piece("(", a, " || ", b, ")", smaller=(a,))
@@ -196,7 +242,13 @@ class Expressions(Constants):
 
     def _ts(self, scope: Scope, depth: int) -> Expr | Part:
         a = self.part("ts", scope, depth)
-        match self.random.randrange(5):
+        match self.random.randrange(7):
+            case 5:
+                return piece("(", a, " + ", self.part("interval", scope, 0), ")", smaller=(a,))
+            case 6:
+                return piece(
+                    "((", a, " AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Tokyo')", smaller=(a,)
+                )
             case 0:
                 word = self.one_of("1 day", "2 hours", "1 month")
                 return piece("(", a, f" + interval '{word}')", smaller=(a,))
@@ -211,7 +263,11 @@ class Expressions(Constants):
 
     def _json(self, scope: Scope, depth: int) -> Expr | Part:
         a = self.part("json", scope, depth)
-        match self.random.randrange(6):
+        match self.random.randrange(8):
+            case 6:
+                return piece("jsonb_path_query_first(", a, ", '$.in.a[0]')", smaller=(a,))
+            case 7:
+                return piece("(", a, " || jsonb_build_object('z', 1))", smaller=(a,))
             case 0:
                 return piece("(", a, " -> ", self.one_of("'n'", "'in'"), ")", smaller=(a,))
             case 1:
@@ -269,7 +325,18 @@ class Expressions(Constants):
         a = self.part(kind, scope, min(depth, 1) if self.chance(0.2) else 0)
         if isinstance(a, str) and a.endswith("tenant_id"):
             a = piece(a, " + 0")  # what a condition says of tenants is said elsewhere
-        shape = self.random.randrange(20)
+        shape = self.random.randrange(24)
+        if shape == 20 and kind in {"int", "text", "date"}:
+            b = self.value(kind)
+            return piece("ROW(", a, ", 1) ", self.one_of("=", "<", ">="), " ROW(", b, ", 1)")
+        if shape == 21 and kind == "int":
+            return piece("(", a, ", 1) IN ((1, 1), (2, 1))")
+        if shape == 22 and kind == "text":
+            return piece(
+                a, self.one_of(" SIMILAR TO 'a%|b'", " ^@ 'a'", " ~~ 'a%'", " NOT ILIKE 'A_'")
+            )
+        if shape == 23 and kind in {"int", "num"}:
+            return piece(a, " BETWEEN SYMMETRIC ", self.value(kind), " AND ", self.value(kind))
         if shape == 0:
             return piece(a, self.one_of(" IS NULL", " IS NOT NULL"))
         if kind == "bool":

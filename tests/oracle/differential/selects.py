@@ -92,6 +92,12 @@ class Selects(Sources):
 
     def _starred(self, source: From, where: Part, outer: Scope, *, top: bool) -> Select:
         star = "*"
+        if self.chance(0.15):
+            owner = source.scope[0]
+            whole = name_of(owner.alias)
+            star = self.one_of(f"*, 1 AS {next(self.names)}", whole, f"row_to_json({whole})",
+                               f"to_jsonb({whole}) - 'email'", f"({whole}).{name_of(owner.columns[0].name)}",
+                               f"*, {whole}.*", f"count({whole}) OVER ()")  # fmt: skip
         if len(source.scope) > 1 and self.chance(0.4):
             star = f"{name_of(source.scope[0].alias)}.*"
         tail = self._tail(source, [], distinct=False, top=top)
@@ -104,6 +110,10 @@ class Selects(Sources):
             share = self.random.random()
             if share < 0.05 and depth > 0:
                 return self.scalar(source.scope)
+            if share > 0.985 and top:
+                return self.set_returning(source)
+            if share > 0.975:
+                return self.array_of(source.scope)
             if share < 0.09 and top:
                 return self.window(source.scope, source.key)
         if self.chance(0.006):
@@ -118,6 +128,16 @@ class Selects(Sources):
         if distinct and not made.plain:
             return Expr(piece("(", made.part, ")::text"), "text")
         return made
+
+    def set_returning(self, source: From) -> Expr:
+        """A function in the SELECT list that gives several rows for one."""
+        for owner in source.scope:
+            for column in owner.columns:
+                if column.kind in {"ints", "texts"}:
+                    return Expr(piece("unnest(", self.ref(owner, column), ")"), "other")
+        return Expr(
+            self.one_of("generate_series(1, 2)", 'jsonb_object_keys(\'{"a": 1, "b": 2}\')'), "other"
+        )
 
     def _distinct_on(self, source: From) -> tuple[str, Part]:
         column = self._column(source.scope, ("text", "int", "date")).part
@@ -201,7 +221,13 @@ class Selects(Sources):
                 return f" FETCH FIRST {self.one_of('2 ROWS', '1 ROW', 'ROW')} ONLY"
             case 5:
                 return self.one_of(
-                    " LIMIT ALL", " LIMIT NULL", " OFFSET 1 ROWS FETCH NEXT 2 ROWS ONLY"
+                    " LIMIT 1 + 2",
+                    " LIMIT 3 OFFSET 0",
+                    " FETCH FIRST 2 ROWS WITH TIES",
+                    " LIMIT (2)",
+                    " LIMIT ALL",
+                    " LIMIT NULL",
+                    " OFFSET 1 ROWS FETCH NEXT 2 ROWS ONLY",
                 )
             case _:
                 return piece(" LIMIT ", limit)

@@ -260,6 +260,16 @@ class Sources(Aggregates):
         word = self.one_of(" IN (", " IN (", " NOT IN (", " = ANY (", " > ALL (", " = SOME (")
         return piece(outer.part, word, "SELECT ", inner.part, " FROM ", part, where, ")")
 
+    def array_of(self, scope: Scope) -> Expr:
+        """ARRAY(…) of a column in an order of its own."""
+        part, source, conditions = self._linked(scope)
+        where = self._inner_where(source, conditions)
+        bare, self.bare = self.bare, False
+        found = self._column((source,), ("text", "int"))
+        self.bare = bare
+        order = piece(" ORDER BY ", found.part, self.one_of("", " DESC"))
+        return Expr(piece("ARRAY(SELECT ", found.part, " FROM ", part, where, order, ")"), "other")
+
     def scalar(self, scope: Scope) -> Expr:
         """A sub-query that gives one value."""
         part, source, conditions = self._linked(scope)

@@ -65,7 +65,7 @@ class Writes(Selects):
     def id_of(self, number: int) -> int:
         return self.random.choices([100 + number, self.random.randint(1, 14)], [65, 35])[0]
 
-    def returning(self, source: Source, *, old: bool = True) -> Part:
+    def returning(self, source: Source, *, changes: bool = False) -> Part:
         if not self.chance(0.45):
             return ""
         qualified = source.alias if self.chance(0.3) else None
@@ -80,6 +80,8 @@ class Writes(Selects):
         if source.table != "logs":
             first = prefix + columns[1]
             shapes.append(f" RETURNING {first} AS new_id, {first} + 1")
+        if source.table == "orders" and changes:
+            shapes.append(" RETURNING old.note, new.note, old.id")
         return piece(self.random.choice(shapes), smaller=("",))
 
     # INSERT
@@ -125,6 +127,8 @@ class Writes(Selects):
         if key is None or not self.chance(0.35):
             return ""
         place = f" ({', '.join(key)})"
+        if self.chance(0.1):
+            place = f" ON CONSTRAINT {table}_pkey"
         if self.chance(0.4):
             return optional(f" ON CONFLICT{place if self.chance(0.6) else ''} DO NOTHING")
         settable = [name for name in names if name != "email"]
@@ -182,6 +186,29 @@ class Writes(Selects):
                 made = self.expr(kind, scope, 1)
                 value = piece("(", made.part, ")", cast_to(kind))
             sets.append(piece(f"{name_of(name)} = ", value))
+        if len(names) > 2 and self.chance(0.06) and kinds[names[0]] in {"text", "big"}:
+            pair = [name for name in names if kinds[name] == "text"][:2]
+            if len(pair) == 2:
+                sets = [
+                    piece(
+                        f"({pair[0]}, {pair[1]}) = ",
+                        self.one_of("('p', 'q')", "(SELECT 'p', 'q')", "ROW('p', NULL)"),
+                    )
+                ]
+        if table == "orders" and self.chance(0.05) and not self.bare:
+            inner, source = self.table("accounts", next(self.names))
+            link = piece(self.ref(source, "id"), " = ", self.ref(scope[0], "account_id"))
+            conditions = (link, *self.tenancy(source, scope[0]))
+            value = piece(
+                "(SELECT max(",
+                self.ref(source, "name"),
+                ") FROM ",
+                inner,
+                " WHERE ",
+                Seq(conditions, " AND "),
+                ")",
+            )
+            sets = [piece("note = ", value)]
         if self.attack and self.chance(0.4):
             sets.append(f"tenant_id = {self.one_of(3, 4, self.tenant)}")
         return Seq(tuple(sets))
@@ -209,7 +236,8 @@ class Writes(Selects):
         self.bare = self.chance(0.5)
         sets, where = self.assignments(table, (target,)), self.aimed(target)
         self.bare = False
-        return piece("UPDATE ", text, " SET ", sets, where, self.returning(target), writes=())
+        tail = self.returning(target, changes=True)
+        return piece("UPDATE ", text, " SET ", sets, where, tail, writes=())
 
     def update_from(self, table: str) -> Part:
         """An update from the one row that a row's foreign key names."""
