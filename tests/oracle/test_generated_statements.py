@@ -4,6 +4,7 @@ import secrets
 import sys
 from contextlib import AsyncExitStack
 
+from tests.oracle.differential.keys import STYLES
 from tests.oracle.differential.run import run_statements
 from tests.oracle.differential.world import open_worlds
 
@@ -13,12 +14,17 @@ FIXED_SEED = "short"
 
 async def _report(cluster, seed, count):
     async with AsyncExitStack() as stack:
-        worlds = await open_worlds(
-            stack,
-            lambda database: cluster.url("catalog-a", database),
-            f"oracle_{secrets.token_hex(4)}",
-            (1, 2, 4),
-        )
+        prefix = f"oracle_{secrets.token_hex(4)}"
+        worlds = {
+            name: await open_worlds(
+                stack,
+                lambda database: cluster.url("catalog-a", database),
+                f"{prefix}_{name}",
+                (1, 2, 4),
+                keys,
+            )
+            for name, keys in STYLES.items()
+        }
         return await run_statements(worlds, seed, range(count))
 
 

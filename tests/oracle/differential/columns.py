@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .tree import Part
 
@@ -74,6 +74,20 @@ TABLES: dict[str, tuple[str, tuple[Column, ...], tuple[str, ...] | None]] = {
         _C("key", "text"), _C("value", "text"), _C("on_by_default", "bool"),
     ), ("key",)),
 }  # fmt: skip
+
+
+def tables(kind: str) -> dict[str, tuple[str, tuple[Column, ...], tuple[str, ...] | None]]:
+    """The tables, with tenant columns of that kind."""
+    return {
+        name: (
+            schema,
+            tuple(replace(c, kind=kind) if c.name == "tenant_id" else c for c in columns),
+            key,
+        )
+        for name, (schema, columns, key) in TABLES.items()
+    }
+
+
 SHARDED = ("accounts", "orders", "items", "events", "logs")
 REFERENCE = ("countries", "plans")
 

@@ -18,7 +18,6 @@ from router import (
     StatementFailed,
 )
 from router.statement import SEPARATOR
-from shardmap import TenantId
 
 from .statements import Case
 from .tree import Rendered
@@ -136,7 +135,7 @@ async def ask_router(routed: Routed, case: Case, text: Rendered, *, json: bool) 
     statement = Statement(text.sql, text.args, Form.JSON if json else Form.ROWS)
     context = QueryContext(
         role="authenticated" if scoped is not None and not case.service else "service_role",
-        tenant=TenantId(str(scoped)) if scoped is not None else None,
+        tenant=case.keys.id(scoped) if scoped is not None else None,
         session="oracle",
         claims="{}",
         deadline=Deadline.after(TIME_LIMIT_S),

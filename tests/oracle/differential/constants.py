@@ -18,7 +18,6 @@ class Constants:
         self.random = random
         self.bound = bound
         """Constants are arguments more often than literals."""
-        self.tenant = 1
         self.bare = False
         """Columns need no qualifier: one source is in scope."""
 

@@ -13,37 +13,39 @@ EMPTY = 8
 """A tenant without orders."""
 
 SHARDED = """
-CREATE SCHEMA app;
-CREATE TYPE app.mood AS ENUM ('sad', 'ok', 'happy', 'Zen');
 CREATE TABLE accounts (
-    tenant_id int NOT NULL, id bigint NOT NULL, name text, email text COLLATE "C" NOT NULL,
+    tenant_id KEY NOT NULL, id bigint NOT NULL, name text, email text COLLATE "C" NOT NULL,
     plan text, balance numeric(12,2), active boolean DEFAULT true, created_at timestamptz,
     parent_id bigint, ref uuid, settings jsonb, tags text[], PRIMARY KEY (tenant_id, id),
     UNIQUE (tenant_id, email)
 );
 CREATE TABLE orders (
-    tenant_id int NOT NULL, id bigint NOT NULL, account_id bigint, status text DEFAULT 'new',
+    tenant_id KEY NOT NULL, id bigint NOT NULL, account_id bigint, status text DEFAULT 'new',
     total numeric, discount float8, placed_on date, ends_on date, shipped_at timestamptz,
     country text, note text, data jsonb, PRIMARY KEY (tenant_id, id)
 );
 CREATE TABLE items (
-    tenant_id int NOT NULL, order_id bigint NOT NULL, line int NOT NULL, sku varchar(12),
+    tenant_id KEY NOT NULL, order_id bigint NOT NULL, line int NOT NULL, sku varchar(12),
     qty int DEFAULT 1 CHECK (qty >= 0), price numeric(10,2), "Gift Note" text,
     PRIMARY KEY (tenant_id, order_id, line),
     FOREIGN KEY (tenant_id, order_id) REFERENCES orders ON DELETE CASCADE
 );
 CREATE TABLE app.events (
-    tenant_id int NOT NULL, id bigint NOT NULL, kind text, at timestamptz, weight real,
+    tenant_id KEY NOT NULL, id bigint NOT NULL, kind text, at timestamptz, weight real,
     payload jsonb, nums int[], "from" int, mood app.mood, code char(3), span interval, clock time,
     raw bytea, PRIMARY KEY (tenant_id, id)
 );
 CREATE TABLE logs (
-    tenant_id int NOT NULL, level int NOT NULL DEFAULT 1, message text DEFAULT 'none', at date
+    tenant_id KEY NOT NULL, level int NOT NULL DEFAULT 1, message text DEFAULT 'none', at date
 );
 CREATE TABLE countries (
     code text PRIMARY KEY, name text, continent text, population bigint, currency text
 );
 CREATE TABLE plans (name text PRIMARY KEY, price numeric(8,2), quota int);
+"""
+TYPES = """
+CREATE SCHEMA app;
+CREATE TYPE app.mood AS ENUM ('sad', 'ok', 'happy', 'Zen');
 """
 GLOBAL = "CREATE TABLE flags (key text PRIMARY KEY, value text, on_by_default boolean);"
 
@@ -104,13 +106,13 @@ def quoted(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def rows_of(tenant: int) -> str:
+def rows_of(tenant: int, key: str) -> str:
     """The inserts of one tenant's rows, the same in every run."""
     pick = Random(f"rows of {tenant}").choice
     statements = []
 
     def add(table: str, *values: object) -> None:
-        texts = ", ".join(quoted(value) for value in (tenant, *values))
+        texts = ", ".join(quoted(value) for value in (key, *values))
         statements.append(f"INSERT INTO {table} VALUES ({texts});")
 
     for number in range(1, 7):

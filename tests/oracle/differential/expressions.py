@@ -324,7 +324,8 @@ class Expressions(Constants):
     def _compared(self, kind: str, scope: Scope, depth: int) -> Part:
         a = self.part(kind, scope, min(depth, 1) if self.chance(0.2) else 0)
         if isinstance(a, str) and a.endswith("tenant_id"):
-            a = piece(a, " + 0")  # what a condition says of tenants is said elsewhere
+            # what a condition says of tenants is said elsewhere
+            a = piece("coalesce(", a, ", ", a, ")") if kind != "int" else piece(a, " + 0")
         shape = self.random.randrange(24)
         if shape == 20 and kind in {"int", "text", "date"}:
             b = self.value(kind)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 import uvloop
 
 from .compare import judge
+from .keys import STYLES, style_of
 from .report import Report, described
 from .shrink import kind_of, smallest
 from .statements import Case
@@ -42,21 +43,24 @@ async def _run(task: Task) -> Report:
         def url(database: str) -> str:
             return task.url.replace("DATABASE", database)
 
-        worlds = await open_worlds(stack, url, task.prefix, task.counts)
+        worlds = {
+            name: await open_worlds(stack, url, f"{task.prefix}_{name}", task.counts, keys)
+            for name, keys in STYLES.items()
+        }
         return await run_statements(worlds, task.seed, task.numbers, task.modes)
 
 
 async def run_statements(
-    worlds: Worlds, seed: str, numbers: Iterable[int], modes: Sequence[str] = ()
+    worlds: Mapping[str, Worlds], seed: str, numbers: Iterable[int], modes: Sequence[str] = ()
 ) -> Report:
     """Run the statements of these numbers; differences are minimised as they are met."""
     report = Report(seed)
     seen: dict[str, int] = {}
     for number in numbers:
-        made = case_of(seed, number)
+        made = case_of(seed, number, style_of(number))
         if not modes or made.mode.value in modes:
             for each in versions(made):
-                await _one(worlds, each, report, seen)
+                await _one(worlds[made.keys.name], each, report, seen)
     return report
 
 

@@ -8,6 +8,7 @@ from random import Random
 from .columns import Column, Source
 from .data import ASKED
 from .expressions import Expressions
+from .keys import Keys
 from .sources import From, Select
 from .tenancy import Mode
 from .tree import Part, Seq, optional, piece
@@ -21,6 +22,7 @@ class Case:
     number: int
     mode: Mode
     tenant: int
+    keys: Keys
     part: Part
     writes: bool
     json: bool
@@ -33,13 +35,13 @@ class Case:
         return self.tenant if self.mode is Mode.TENANT else None
 
 
-def case(seed: str, number: int) -> Case:
+def case(seed: str, number: int, keys: Keys) -> Case:
     """The statement of that number, the same for the same seed."""
     random = Random(f"{seed}:{number}")
     mode = random.choices(list(Mode), [40, 20, 40])[0]
     attack = mode is Mode.TENANT and random.random() < 0.08
     tenant = random.choice(ASKED)
-    maker = Statements(random, mode=mode, tenant=tenant, attack=attack)
+    maker = Statements(random, mode=mode, tenant=tenant, keys=keys, attack=attack)
     writes = random.random() < 0.27
     part = maker.write() if writes else maker.read()
     if random.random() < 0.04:
@@ -50,7 +52,7 @@ def case(seed: str, number: int) -> Case:
         part = piece(part, random.choice([" -- end", ";", "\n", " /* x */"]))
     locks = not writes and maker.locks
     return Case(
-        number, mode, tenant, part, writes or locks, random.random() < 0.25, attack,
+        number, mode, tenant, keys, part, writes or locks, random.random() < 0.25, attack,
         mode is Mode.TENANT and random.random() < 0.1,
     )  # fmt: skip
 
@@ -104,7 +106,7 @@ class Statements(Writes):
                 whole = piece(whole, word, arm, smaller=(whole, arm))
         outputs = [Column(name, kind) for name, kind in zip(names, kinds, strict=True)]
         if tenanted:
-            outputs.insert(0, Column("tenant_id", "int"))
+            outputs.insert(0, Column("tenant_id", self.keys.kind))
         tail = (
             self.ordinals(outputs, limited=self.chance(0.5), top=True) if self.chance(0.5) else ""
         )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
+from random import Random
 
-from .columns import REFERENCE, TABLES, Source, name_of
+from .columns import REFERENCE, Source, name_of, tables
+from .data import quoted
 from .expressions import Expressions
+from .keys import Keys
 from .tree import Part, Seq, Value, piece
 
 
@@ -23,34 +26,44 @@ class Mode(Enum):
 class Tenancy(Expressions):
     """Names tables, and holds them to the tenant as the mode asks."""
 
-    def __init__(self, random, *, mode: Mode, tenant: int, attack: bool = False) -> None:
+    def __init__(
+        self, random: Random, *, mode: Mode, tenant: int, keys: Keys, attack: bool = False
+    ) -> None:
         super().__init__(random, bound=random.random() < 0.5)
         self.mode = mode
         self.tenant = tenant
+        self.keys = keys
+        self.tables = tables(keys.kind)
         self.attack = attack
         self.names = iter(f"x{number}" for number in range(1, 1000))
-        self.keys: tuple[int, ...] = (tenant,)
 
     def tenant_is(self, column: str) -> Part:
         """That a column is this statement's tenant."""
-        key = str(self.tenant)
-        value = Value(key, self.tenant, "", self.bound and self.chance(0.7))
+        key = self.keys.literal(self.tenant)
+        argument = self.keys.argument(self.tenant)
+        value = Value(key, argument, "", self.bound and self.chance(0.7))
         match self.random.randrange(14):
             case 0:
                 return piece(column, " IN (", value, ")")
             case 1:
                 return piece(value, " = ", column)
             case 2:
-                return piece(column, f" = '{key}'")
+                return piece(column, f" = {quoted(self.keys.text(self.tenant))}")
             case 3:
-                return piece(column, f" = {key}::{self.one_of('int', 'bigint')}")
+                return piece(column, f" = {key}::{self.one_of(*self.keys.casts)}")
             case 4:
                 return piece(column, " = ANY (ARRAY[", key, "])")
             case 5:
+                kind = self.keys.column
                 return piece(
                     column,
                     " = ANY (",
-                    Value(f"'{{{key}}}'::int[]", [self.tenant], "::int[]", self.bound),
+                    Value(
+                        f"{self.keys.array(self.tenant)}::{kind}[]",
+                        [argument],
+                        f"::{kind}[]",
+                        self.bound,
+                    ),
                     ")",
                 )
             case 6:
@@ -60,20 +73,22 @@ class Tenancy(Expressions):
 
     def several(self, column: str) -> Part:
         others = sorted(self.random.sample(range(1, 9), 2))
-        return piece(column, " IN (", Seq(tuple(str(other) for other in others)), ")")
+        return piece(column, " IN (", Seq(tuple(map(self.keys.literal, others))), ")")
 
     def attacked(self, column: str) -> Part:
         """A condition that reaches for others, or seems to hold."""
-        other = str(self.one_of(3, 4, 6, 7))
-        own = str(self.tenant)
+        number = self.one_of(3, 4, 6, 7)
+        other, own = self.keys.literal(number), self.keys.literal(self.tenant)
+        text, array = quoted(self.keys.text(number)), self.keys.array(number)
+        low, high = ("1", "9") if self.keys.kind == "int" else (self.keys.literal(1), other)
         return piece(self.one_of(
             f"{column} = {other}", f"({column} = {own} OR {column} = {other})", f"{column} <> {own}",
             f"{column} IN ({own}, {other})", f"({column} = {own} OR true)", f"{column} = {column}",
-            f"NOT ({column} = {own})", f"{column} > 0", f"coalesce({column}, 0) = {other}",
-            f"{column} = ANY ('{{{other}}}')", f"({column} = {own}) IS NOT TRUE", "true",
-            f"{column} BETWEEN 1 AND 9", f"{column} = {own} IS FALSE", f"{column} + 0 = {other}",
+            f"NOT ({column} = {own})", f"{column} >= {low}", f"coalesce({column}, {low}) = {other}",
+            f"{column} = ANY ({array})", f"({column} = {own}) IS NOT TRUE", "true",
+            f"{column} BETWEEN {low} AND {high}", f"{column} = {own} IS FALSE", f"nullif({column}, {own}) = {other}",
             f"{column} IN (SELECT tenant_id FROM accounts)", f"{column} NOT IN ({own})",
-            f"CASE WHEN {column} = {own} THEN false ELSE true END", f"{column}::text = '{other}'",
+            f"CASE WHEN {column} = {own} THEN false ELSE true END", f"{column}::text = lower({text})",
             f"/* {column} = {own} */ {column} = {other}", f"{column} = {own} -- AND false\n OR true",
         ))  # fmt: skip
 
@@ -101,7 +116,7 @@ class Tenancy(Expressions):
         return (self.several(column),) if self.chance(0.06) else ()
 
     def table(self, name: str, alias: str | None = None) -> tuple[Part, Source]:
-        schema, columns, key = TABLES[name]
+        schema, columns, key = self.tables[name]
         if alias is None:
             alias = (
                 name

@@ -24,7 +24,6 @@ from shardmap import (
     CATALOG,
     Endpoint,
     Global,
-    KeyType,
     Pin,
     Reference,
     Shard,
@@ -32,10 +31,10 @@ from shardmap import (
     ShardId,
     ShardMap,
     TableName,
-    TenantId,
 )
 
-from .data import ASKED, GLOBAL, GLOBAL_ROWS, REFERENCE_ROWS, SHARDED, TENANTS, rows_of
+from .data import ASKED, GLOBAL, GLOBAL_ROWS, REFERENCE_ROWS, SHARDED, TENANTS, TYPES, rows_of
+from .keys import Keys
 
 EXPOSED = ("public", "app")
 FEW = 4
@@ -71,9 +70,10 @@ Contents = dict[tuple[str, bool | None], tuple[int, int]]
 class Session:
     """One connection that forgets what it wrote: read only until a write begins a transaction."""
 
-    def __init__(self, connection: asyncpg.Connection, contents: str) -> None:
+    def __init__(self, connection: asyncpg.Connection, contents: str, keys: Keys) -> None:
         self.connection = connection
         self.writing = False
+        self._keys = keys
         self._contents = contents
         self._unwritten: dict[int | None, Contents] = {}
 
@@ -96,7 +96,8 @@ class Session:
         return self._unwritten[tenant]
 
     async def _read(self, tenant: int | None) -> Contents:
-        args = () if self._contents is GLOBAL_CONTENTS else (tenant,)
+        key = None if tenant is None else self._keys.argument(tenant)
+        args = () if self._contents is GLOBAL_CONTENTS else (key,)
         records = await self.connection.fetch(self._contents, *args)
         return {(r["name"], r["own"]): (r["rows"], int(r["hash"])) for r in records}
 
@@ -245,25 +246,25 @@ class Worlds:
     routed: list[Routed] = field(default_factory=list)
 
 
-def shard_map(count: int) -> ShardMap:
+def shard_map(count: int, keys: Keys) -> ShardMap:
     """A map of that many shards; tenants are pinned in turn, so that every shard has some."""
     shards = tuple(ShardId(f"shard_{number}") for number in range(count))
     endpoint = Endpoint("a", "127.0.0.1", 5432, "fluxbase", "fluxshard")
     return ShardMap(
         cluster_id="oracle",
         epoch=1,
-        key_type=KeyType.INTEGER,
+        key_type=keys.key_type,
         shards={shard: Shard(shard, endpoint) for shard in shards},
         catalog=endpoint,
         catalog_replicas=(),
         slots=tuple(shards[slot % count] for slot in range(4096)),
-        pins={TenantId(str(tenant)): Pin(shards[tenant % count]) for tenant in TENANTS},
+        pins={keys.id(tenant): Pin(shards[tenant % count]) for tenant in TENANTS},
         tables=PLACEMENTS,
     )
 
 
 async def open_worlds(
-    stack: AsyncExitStack, url: Callable[[str], str], prefix: str, counts: Sequence[int]
+    stack: AsyncExitStack, url: Callable[[str], str], prefix: str, counts: Sequence[int], keys: Keys
 ) -> Worlds:
     """Make and fill the databases on one server; `stack` closes the connections.
 
@@ -287,29 +288,31 @@ async def open_worlds(
         stack.push_async_callback(connection.close)
         await connection.execute(sql)
         await connection.execute("ANALYZE; SET default_transaction_read_only = on")
-        return Session(connection, contents)
+        return Session(connection, contents, keys)
 
-    catalog = await session("catalog", GLOBAL + GLOBAL_ROWS, GLOBAL_CONTENTS)
+    catalog = await session("catalog", TYPES + GLOBAL + GLOBAL_ROWS, GLOBAL_CONTENTS)
 
     async def database(
         name: str, tenants: Sequence[int], more: str = "", contents: str = CONTENTS
     ) -> Session:
-        rows = "\n".join(rows_of(tenant) for tenant in tenants)
-        return await session(name, SHARDED + REFERENCE_ROWS + rows + more, contents)
+        rows = "\n".join(rows_of(tenant, keys.text(tenant)) for tenant in tenants)
+        tables = SHARDED.replace("tenant_id KEY", f"tenant_id {keys.column}")
+        return await session(name, TYPES + tables + REFERENCE_ROWS + rows + more, contents)
 
     whole = f"{CONTENTS} UNION ALL {GLOBAL_CONTENTS}"
     worlds = Worlds(Alone(await database("one", TENANTS, GLOBAL + GLOBAL_ROWS, whole)))
     for tenant in ASKED:
         filled = "".join(
-            f"ALTER TABLE {name} ALTER tenant_id SET DEFAULT {tenant};" for name in SHARDED_TABLES
+            f"ALTER TABLE {name} ALTER tenant_id SET DEFAULT {keys.literal(tenant)};"
+            for name in SHARDED_TABLES
         )
         more = filled + GLOBAL + GLOBAL_ROWS
         worlds.alone[tenant] = Alone(await database(f"alone_{tenant}", [tenant], more, whole))
     for count in counts:
-        placed = shard_map(count)
+        placed = shard_map(count, keys)
         sessions = {}
         for shard in placed.shards:
-            tenants = [t for t in TENANTS if placed.owner(TenantId(str(t))) == shard]
+            tenants = [t for t in TENANTS if placed.owner(keys.id(t)) == shard]
             sessions[shard] = await database(f"{count}_{shard}", tenants)
         worlds.routed.append(await _routed(f"{count} shards", placed, sessions, catalog))
     analyses = worlds.routed[0].router.analyses if worlds.routed else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .columns import TABLES, Source, cast_to, name_of
+from .columns import Source, cast_to, name_of
 from .expressions import Expressions
 from .selects import Selects
 from .sources import From
@@ -37,17 +37,17 @@ class Writes(Selects):
             return self.update()
         return self.reference_write()
 
-    def key_text(self) -> str:
+    def key_number(self) -> int:
         """The tenant of an inserted row."""
         if self.attack and self.chance(0.5):
-            return str(self.one_of(3, 4, 6))
+            return self.one_of(3, 4, 6)
         if self.mode is Mode.ACROSS and self.chance(0.7):
-            return str(self.one_of(1, 2, 3, 4, 5, 6))
-        return str(self.tenant)
+            return self.one_of(1, 2, 3, 4, 5, 6)
+        return self.tenant
 
     def key_value(self) -> Value:
-        text = self.key_text()
-        return Value(text, int(text), "", self.bound)
+        tenant = self.key_number()
+        return Value(self.keys.literal(tenant), self.keys.argument(tenant), "", self.bound)
 
     def constant(self, column: str, kind: str, number: int) -> Part:
         """A value for a column, of which unique ones differ."""
@@ -94,7 +94,7 @@ class Writes(Selects):
             return self.insert_select(table)
         if table == "logs" and self.chance(0.3) and self.mode is Mode.TENANT:
             return "INSERT INTO logs DEFAULT VALUES"
-        schema, columns, key = TABLES[table]
+        schema, columns, key = self.tables[table]
         names = [each for each in WRITTEN[table] if self.chance(0.5)]
         if table == "accounts" and "email" not in names:
             names.append("email")
@@ -123,7 +123,7 @@ class Writes(Selects):
         return piece(head, Seq(tuple(rows)), conflict, self.returning(source), writes=())
 
     def on_conflict(self, table: str, names: list[str], alias: str) -> Part:
-        _, _, key = TABLES[table]
+        _, _, key = self.tables[table]
         if key is None or not self.chance(0.35):
             return ""
         place = f" ({', '.join(key)})"
@@ -136,7 +136,7 @@ class Writes(Selects):
             return optional(f" ON CONFLICT{place} DO NOTHING")
         sets = [f"{name_of(name)} = EXCLUDED.{name_of(name)}" for name in settable]
         if self.attack and self.chance(0.5):
-            sets.append(f"tenant_id = {self.one_of(3, 4)}")
+            sets.append(f"tenant_id = {self.keys.literal(self.one_of(3, 4))}")
         if "note" in settable and self.chance(0.5):
             sets = [f"note = coalesce({alias}.note, '') || coalesce(excluded.note, '-')"]
         where = optional(f" WHERE {alias}.{key[1]} > 3") if self.chance(0.2) else ""
@@ -146,7 +146,7 @@ class Writes(Selects):
         """Rows of a table again, under ids of their own."""
         if table == "accounts":
             table = "orders"
-        schema, columns, key = TABLES[table]
+        schema, columns, key = self.tables[table]
         names = [each for each in WRITTEN[table] if self.chance(0.4)] or [WRITTEN[table][0]]
         text, source = self.table(table, "s")
         made = From(text, (source,), self.tenancy(source, None))
@@ -167,7 +167,7 @@ class Writes(Selects):
     # UPDATE
 
     def assignments(self, table: str, scope: tuple[Source, ...]) -> Part:
-        kinds = {column.name: column.kind for column in TABLES[table][1]}
+        kinds = {column.name: column.kind for column in self.tables[table][1]}
         names = [name for name in WRITTEN[table] if name not in {"email", "level", "sku"}]
         chosen = self.random.sample(
             names, self.random.choices([1, 2, 3], [60, 30, 10])[0] if len(names) > 2 else 1
@@ -210,7 +210,7 @@ class Writes(Selects):
             )
             sets = [piece("note = ", value)]
         if self.attack and self.chance(0.4):
-            sets.append(f"tenant_id = {self.one_of(3, 4, self.tenant)}")
+            sets.append(f"tenant_id = {self.keys.literal(self.one_of(3, 4, self.tenant))}")
         return Seq(tuple(sets))
 
     def aimed(self, source: Source) -> Part:
@@ -295,7 +295,7 @@ class Writes(Selects):
     def merge(self) -> Part:
         keyed = self.mode is not Mode.TENANT or self.chance(0.5)
         numbers = self.random.sample(range(1, 20), 2)
-        tenant = self.key_text()
+        tenant = self.keys.literal(self.key_number())
         rows = ", ".join(f"({tenant}, {number}, 'm{number}')" for number in numbers)
         link = "t.id = s.id" + (" AND t.tenant_id = s.tenant_id" if keyed else "")
         extra = piece(" AND ", self.tenant_is("t.tenant_id")) if self.mode is Mode.KEYED else ""
