@@ -35,7 +35,7 @@ ONE = dataclasses.replace(
     slots=(oracle.SHARDS[0],) * 4096,
     pins={},
 )
-SHARDS_CANNOT = {"P102", "P107"}
+SHARDS_CANNOT = {"P102"}
 """Codes that only several shards give."""
 
 

@@ -332,6 +332,12 @@ async def open_world():
 
 
 @pytest.fixture
+def login():
+    """Who logs in to an endpoint, as the world's own backends do."""
+    return LOGIN
+
+
+@pytest.fixture
 def until() -> Callable[..., Awaitable[Any]]:
     """Wait for a condition: `await until(lambda: …)`; it may be a coroutine function."""
     return _until

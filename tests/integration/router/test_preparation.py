@@ -1,6 +1,7 @@
 """Preparing databases: again, at once, as an ordinary login role, and by hand."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 import asyncpg
@@ -10,6 +11,7 @@ from router import (
     BackendSettings,
     ConnectionBudgetExceeded,
     DatabaseNotPrepared,
+    PreparedTransactionsOff,
     ShardDown,
     StatementFailed,
     by_hand,
@@ -176,3 +178,30 @@ async def test_a_budget_beyond_the_servers_limit_is_refused_with_its_sum(world):
 
 def test_the_sql_to_run_by_hand_names_the_login_role():
     assert "SET fluxshard.login = 'o''neil'" in by_hand(["public"], "o'neil")
+
+
+async def test_several_shards_need_prepared_transactions(disposable_cluster):
+    cluster = await disposable_cluster(shards=2, replicas=0)
+    endpoints = cluster.endpoints()
+    several = ShardMap(
+        cluster_id="c-off",
+        epoch=1,
+        key_type=KeyType.INTEGER,
+        shards={shard.id: shard for shard in endpoints.shards},
+        catalog=endpoints.catalog.primary,
+        catalog_replicas=(),
+        slots=(endpoints.shards[0].id,) * 4096,
+    )
+    one = replace(several, shards={endpoints.shards[0].id: endpoints.shards[0]})
+    for shard in endpoints.shards:
+        session = await asyncpg.connect(cluster.url(shard.primary.name))
+        await session.execute("ALTER SYSTEM SET max_prepared_transactions = 0")
+        await session.close()
+    await cluster.down()
+    await cluster.up()
+
+    await prepare_cluster(one, LOGIN, BackendSettings())
+    with pytest.raises(PreparedTransactionsOff, match=r"off at shard_0-a") as caught:
+        await prepare_cluster(several, LOGIN, BackendSettings())
+
+    assert "max_prepared_transactions" in caught.value.hint
