@@ -38,11 +38,29 @@ class Findings:
 
     all: tuple[Finding, ...]
     unreachable: Mapping[ShardId, str]
+    pending: frozenset[str] = frozenset()
+    """Paths of tables that are on none of their servers, which were all asked: a migration makes
+    them, and it needs to know their places first."""
 
     @property
     def problems(self) -> tuple[Finding, ...]:
         """What keeps the map from being applied."""
         return tuple(one for one in self.all if one.severity in REFUSING)
+
+    @property
+    def awaited(self) -> tuple[Finding, ...]:
+        """Of the problems: tables that a migration will make once they have a place."""
+        return tuple(
+            one
+            for one in self.problems
+            if one.rule is Rule.TABLE_MISSING and one.path in self.pending
+        )
+
+    @property
+    def blocking(self) -> tuple[Finding, ...]:
+        """What keeps `map apply` from applying: the problems without the tables awaited."""
+        awaited = self.awaited
+        return tuple(one for one in self.problems if one not in awaited)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
@@ -102,8 +120,9 @@ async def check_servers(
             tables[shard] = table_findings(shard_map, shard, answer.facts)
     facts = {shard: answer.facts for shard, answer in answers.items()}
     found = (*servers, *merged(tables), *sequence_findings(shard_map, facts))
+    pending = _pending(shard_map, tables) if not unreachable else frozenset()
     order = [shard for shard, _, _ in primaries if shard in unreachable]
-    return Findings(found, {shard: unreachable[shard] for shard in order})
+    return Findings(found, {shard: unreachable[shard] for shard in order}, pending)
 
 
 async def check_before_start(shard_map: ShardMap, environ: Mapping[str, str]) -> Findings:
@@ -146,6 +165,16 @@ def _primaries(shard_map: ShardMap) -> list[tuple[ShardId, Endpoint, Identity]]:
         (name, primary, identity)
         for name, (primary, identity) in zip(names, expected_identities(shard_map), strict=True)
     ]
+
+
+def _pending(shard_map: ShardMap, found: Mapping[ShardId, tuple[Finding, ...]]) -> frozenset[str]:
+    """The paths of tables that every server lacks which should have them."""
+    missing = {
+        shard: {one.path for one in findings if one.rule is Rule.TABLE_MISSING}
+        for shard, findings in found.items()
+    }
+    on_no_shard = set.intersection(*(missing[shard] for shard in shard_map.shards))
+    return frozenset(missing[CATALOG] | on_no_shard)
 
 
 def _identity_findings(

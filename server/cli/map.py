@@ -293,7 +293,9 @@ def apply(*, catalog: Catalog, file: IO[str], reason: str, author: str | None, y
             message = f"does not answer, and has to prove who it is before it is used: {why}"
             problems.append(Problem(f"{place}.primary", message))
     lines = [f"refused: {problem}" for problem in problems]
-    lines += [line for finding in findings.problems for line in finding.lines("refused")]
+    lines += [line for finding in findings.blocking for line in finding.lines("refused")]
+    for finding in findings.awaited:
+        click.echo(f"note: {finding}; fluxshard migrate makes it", err=True)
     if lines or proposal.refused:
         raise _Failed(lines, PROBLEMS)
     if not proposal.changed:

@@ -105,7 +105,8 @@ class Runner:
         began = time.monotonic()
         self._report(Progress("begun", work))
         with speaking_to(work.database, session):
-            if all(step.transaction for step in work.steps) and len(work.steps) <= 1:
+            whole = len(work.steps) <= 1 and all(step.transaction for step in work.steps)
+            if whole and not work.done:
                 await self._patiently(work, work.steps, session, self._whole)
             else:
                 await ledger.begin(session, work, self._by)

@@ -63,6 +63,8 @@ class Column:
     computed: bool
     """Each row of an existing table gets a value of its own, so that it is written anew."""
     line: int
+    counted: bool = False
+    """A sequence of its own gives the values."""
 
 
 Part = Column | Key | ForeignKey | Check
@@ -168,6 +170,7 @@ def _column(cursor: Cursor, line: int) -> Iterator[Part]:  # noqa: C901 - one ca
                 computed = computed or _varies(cursor)
             case "generated":
                 default = computed = True
+                serial = serial or "identity" in [token.text for token in cursor.rest()[:4]]
             case "references":
                 cursor.at -= 1
                 keys += _reference(cursor, (name,), line)
@@ -175,7 +178,7 @@ def _column(cursor: Cursor, line: int) -> Iterator[Part]:  # noqa: C901 - one ca
                 keys.append(Check(line, validated=not _not_valid(cursor)))
             case "":
                 cursor.at += 1
-    yield Column(name, " ".join(words), not_null, default, computed, line)
+    yield Column(name, " ".join(words), not_null, default, computed, line, serial)
     yield from keys
 
 

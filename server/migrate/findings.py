@@ -148,6 +148,12 @@ RULES: Final[Mapping[str, Rule]] = {
         "the place of the statements behind it is decided by their names as public.name",
         "Write names with their schema.",
     ),
+    "L209": Rule(
+        WARNING,
+        "each shard counts by itself, so that rows of two shards have the same numbers and clash"
+        " when a tenant moves",
+        "Let fluxshard.next_id() be the default of a bigint column.",
+    ),
 }
 UNALLOWABLE: Final = frozenset({"L203"})
 """Findings that leave no place to run at; only another statement or `only:` resolves them."""

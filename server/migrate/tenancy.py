@@ -82,11 +82,20 @@ def _parts(table: str, parts: tuple[Part, ...], shard_map: ShardMap) -> Iterator
     for part in parts:
         match part:
             case Key(kind, columns, at) if isinstance(placement, Sharded):
-                if columns is not None and placement.column not in columns:
+                if columns is not None and not _told_apart(placement, columns):
                     yield "L202", at, f"a {kind} of {table} without {placement.column}"
+            case Column(name, _, _, _, _, at, counted=True) if isinstance(placement, Sharded):
+                yield "L209", at, f"{table}.{name} is numbered by a sequence"
             case ForeignKey(_, target, _, at):
                 if not _reaches(table, part, shard_map):
                     yield "L204", at, f"a foreign key of {table} to {target}"
+
+
+def _told_apart(placement: Sharded, columns: tuple[str, ...]) -> bool:
+    """Whether rows of two tenants can never meet in a key of these columns."""
+    return placement.column in columns or any(
+        {*names} <= {*columns} for names in placement.unique_ids
+    )
 
 
 def _reaches(table: str, key: ForeignKey, shard_map: ShardMap) -> bool:

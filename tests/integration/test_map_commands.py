@@ -452,3 +452,30 @@ async def test_wrong_usage_has_its_own_exit_code(fluxshard, arguments, env, mess
 async def test_what_applying_leaves_is_what_a_server_finds(applied, fluxshard, databases):
     async with connected(databases.endpoints.catalog.primary, {}) as session:
         assert await CatalogSource(session).newest() == applied
+
+
+async def test_tables_are_placed_before_a_migration_makes_them(
+    applied, fluxshard, document, databases
+):
+    def placing(shard_map):
+        tables = "tables: {public.orders: {sharded: tenant_id}, public.plans: global}"
+        return document(write_yaml(shard_map).replace("tables: {}", tables))
+
+    await databases.execute(ORDERS, "shard_0")
+    refused = await fluxshard("map", "apply", placing(applied), "--reason", "r", "--yes")
+    await databases.execute("drop table orders", "shard_0")
+    placed = await fluxshard("map", "apply", placing(applied), "--reason", "r", "--yes")
+
+    assert refused.exit_code == 1
+    assert "refused: tables.public.orders: there is no such table (on shard_1)" in refused.stderr
+    assert placed.exit_code == 0, placed.output
+    assert placed.stderr.splitlines() == [
+        (
+            "note: tables.public.plans: there is no such table (on catalog); "
+            "fluxshard migrate makes it"
+        ),
+        (
+            "note: tables.public.orders: there is no such table (on shard_0, shard_1); "
+            "fluxshard migrate makes it"
+        ),
+    ]
