@@ -94,7 +94,12 @@ class _Analysis:
         self._check_permission()
         check_names(self.tables)
         scoping = Scoping(
-            self.parsed, self.tables, self.setting, scoped=self.caller.scoped, param=self.param
+            self.parsed,
+            self.regions,
+            self.tables,
+            self.setting,
+            scoped=self.caller.scoped,
+            param=self.param,
         )
         edits = scoping.edits()
         scoping.prove(splice(self.parsed.body, edits))
@@ -121,7 +126,7 @@ class _Analysis:
             key_type=self.setting.key_type,
             parameters=self.param,
             scoped=bool(edits),
-            inserts=isinstance(self.tree, exp.Insert),
+            inserts=bool(scoping.inserted),
             filtered=scoping.filtered(),
             gather=gather,
             gather_refusal=refusal,

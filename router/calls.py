@@ -18,8 +18,8 @@ from router.scopes import ascii_lower
 
 _SYNTAX: Final = frozenset(
     """
-    by conflict cube escape filter first ilike insert join key like materialized next over rollup
-    set sets similar update within zone
+    by conflict cube escape filter first ilike insert join key like materialized next over
+    repeatable rollup set sets similar update within zone
     """.split()
 )
 """Words that may stand before a parenthesis without calling anything, though functions may have

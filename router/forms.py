@@ -67,10 +67,11 @@ class Forms:
 
     def _behind_with(self) -> str:
         """A write that begins with WITH: its last part becomes one more of the list."""
-        starts = [region.start for region in self.regions if region.depth == 0]
-        if not starts:
+        start = min((region.start for region in self.regions if region.depth == 0), default=0)
+        before = [token for token in self.parsed.tokens if token.start < start]
+        if not before or before[-1].token_type is not TokenType.R_PAREN:
             raise StatementNotUnderstood("WITH before a write in parentheses that returns JSON")
-        opening = insertion(min(starts), f", {ANSWER} AS (")
+        opening = insertion(start, f", {ANSWER} AS (")
         return f"{splice(self.parsed.body, [opening, *self.edits])}) {WRITTEN}"
 
     def stream(self) -> StreamForm | None:

@@ -100,6 +100,9 @@ def _table(row: Mapping[str, Any]) -> Table:
         rls=row["rls"],
         triggered=row["triggered"],
         computed_defaults=row["computed_defaults"],
+        constraints={
+            name: tuple(columns) for name, columns in json.loads(row["constraints"]).items()
+        },
     )
 
 

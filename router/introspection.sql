@@ -150,6 +150,16 @@ SELECT
         ) AS distinct_keys
     ), '[]')::text AS uniques,
     coalesce((
+        SELECT pg_catalog.json_object_agg(k.conname, (
+            SELECT pg_catalog.json_agg(a.attname::text ORDER BY key.position)
+            FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS key(attnum, position)
+            JOIN pg_catalog.pg_attribute AS a
+                ON a.attrelid = k.conrelid AND a.attnum = key.attnum
+        ) ORDER BY k.conname)
+        FROM pg_catalog.pg_constraint AS k
+        WHERE k.conrelid = exposed.oid AND k.contype IN ('p', 'u', 'x')
+    ), '{}')::text AS constraints,
+    coalesce((
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', columns.attname,
             'type', spelled.name,

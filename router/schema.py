@@ -59,6 +59,8 @@ class Table:
     """User triggers or rules exist, so a write may run code that reads the claims."""
     computed_defaults: bool
     """A default or generated column calls something beyond immutable built-ins."""
+    constraints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The columns of unique and exclusion constraints, by name."""
 
     @property
     def writable(self) -> bool:

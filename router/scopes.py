@@ -35,12 +35,16 @@ _CLAUSES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One clause in the text: its keyword, where its content begins and ends."""
+    """One clause in the text: its keyword, where its content begins and ends.
+
+    `before` is the end of what stands before the keyword.
+    """
 
     keyword: TokenType
     start: int
     content: int
     end: int
+    before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +123,15 @@ def table_uses(parsed: Parsed, found: tuple[Region, ...]) -> tuple[TableUse, ...
 
 def _uses(tree: exp.Expr, found: tuple[Region, ...]) -> Iterator[TableUse]:
     for node in tree.find_all(exp.Table):
-        if not isinstance(node.this, exp.Identifier):
-            continue  # a function in FROM
+        if not isinstance(node.this, exp.Identifier) or isinstance(node.parent, exp.Lock):
+            continue  # a function in FROM; FOR UPDATE OF names an alias
         if node.args.get("catalog") is not None:
             raise StatementNotUnderstood("names of another database are not understood")
         schema = folded(node.args["db"]) if node.args.get("db") is not None else None
         relation = folded(node.this)
         use = _use_of(node)
         # what is written is never a CTE, whatever that is called
-        if schema is None and use is Use.READ and _is_cte(node, relation):
+        if schema is None and use is Use.READ and visible_cte(node, relation) is not None:
             continue
         alias = node.args.get("alias")
         name = folded(alias.this) if alias is not None and alias.this is not None else relation
@@ -159,8 +163,8 @@ def _innermost(found: tuple[Region, ...], offset: int) -> Region:
     return max(inside, key=lambda region: region.start)
 
 
-def _is_cte(node: exp.Table, name: str) -> bool:
-    """Whether an unqualified name means a CTE that is visible where it stands."""
+def visible_cte(node: exp.Expr, name: str) -> exp.CTE | None:
+    """The CTE that an unqualified name means where the node stands; None: it means a table."""
     inside: exp.Expr = node
     above = node.parent
     while above is not None:
@@ -170,10 +174,11 @@ def _is_cte(node: exp.Table, name: str) -> bool:
             if inside is with_ and not with_.args.get("recursive"):
                 own = next(i for i, cte in enumerate(visible) if _holds(cte, node))
                 visible = visible[:own]
-            if any(folded(cte.args["alias"].this) == name for cte in visible):
-                return True
+            for cte in visible:
+                if isinstance(cte, exp.CTE) and folded(cte.args["alias"].this) == name:
+                    return cte
         inside, above = above, above.parent
-    return False
+    return None
 
 
 def _holds(ancestor: exp.Expr, node: exp.Expr) -> bool:
@@ -202,7 +207,7 @@ def _inner(node: exp.Table, use: Use) -> bool:
     parent = node.parent
     if use in {Use.UPDATE, Use.DELETE}:
         return True
-    if node.args.get("joins") or node.args.get("sample") or use is Use.INSERT:
+    if node.args.get("joins") or use is Use.INSERT:
         return False
     if isinstance(parent, exp.Delete):
         return True  # USING
@@ -319,11 +324,10 @@ class _Scan:
     def _finish(self, region: _Open, previous: Token | None) -> None:
         end = previous.end + 1 if previous is not None else region.body
         clauses: dict[TokenType, Clause] = {}
-        for position, (keyword, start, content, _) in enumerate(region.marks):
+        for position, (keyword, start, content, before) in enumerate(region.marks):
             following = region.marks[position + 1 :]
-            clauses.setdefault(
-                keyword, Clause(keyword, start, content, following[0][3] if following else end)
-            )
+            last = following[0][3] if following else end
+            clauses.setdefault(keyword, Clause(keyword, start, content, last, before))
         self.closed.append(
             Region(region.verb, region.depth, region.start, region.body, end, clauses)
         )

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 from sqlglot import expressions as exp
 
-from router.errors import UnsupportedAcrossShards
+from router.arms import select_regions
+from router.assignments import changed_keys
+from router.errors import TenantKeyMissing, UnsupportedAcrossShards
+from router.insert_keys import InsertReader, all_sources
+from router.lineage import Lineage
 from router.parse import Parsed, parse
 from router.query import Either, Keys, Param, Scope, Source, Unbounded
-from router.rewrite.insert import InsertKeys, check_conflict, fill_edits, insert_keys
+from router.rewrite.insert import fill_edits
 from router.rewrite.splice import Edit
 from router.rewrite.tenant import predicate_edits, tenant_value
-from router.rewrite.update import changed_keys
 from router.schema import Schema
-from router.scopes import Use, folded, quoted, regions, table_uses
+from router.scopes import Region, Use, folded, quoted, regions, table_uses
 from router.tables import Located, Placements, locate
 from router.tenant_keys import IsKey, required_keys, scope_of
 from shardmap import KeyType
@@ -37,9 +40,10 @@ class Scoping:
     `param` is the position of the tenant among the arguments, counted from 0.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of one analysis
         self,
         parsed: Parsed,
+        found: tuple[Region, ...],
         tables: tuple[Located, ...],
         setting: Setting,
         *,
@@ -48,24 +52,17 @@ class Scoping:
     ) -> None:
         self.parsed = parsed
         self.tree = parsed.tree
+        self.regions = found
         self.tables = tables
         self.sharded = tuple(t for t in tables if t.tenant_column is not None)
         self.setting = setting
         self.scoped = scoped
         self.param = param
-        self.keys = self._insert_keys()
-
-    def _insert_keys(self) -> InsertKeys | None:
-        targets = [t for t in self.sharded if t.use.use is Use.INSERT]
-        if not targets:
-            return None
-        target = targets[0]
-        root = isinstance(self.tree, exp.Insert)
-        if not root or target.use.node.find_ancestor(exp.Insert) is not self.tree or targets[1:]:
-            raise UnsupportedAcrossShards("an insert inside another statement")
-        column = _column(target)
-        check_conflict(self.tree, column)
-        return insert_keys(self.tree, column, self.setting.key_type)
+        self.lineage = Lineage(tables, scoped=scoped)
+        reader = InsertReader(self.lineage, setting.key_type, None)
+        self.inserted = tuple(
+            reader.read(t, _column(t)) for t in self.sharded if t.use.use is Use.INSERT
+        )
 
     def edits(self) -> tuple[Edit, ...]:
         """What holds the text's sharded tables to the tenant in context; nothing without one."""
@@ -73,9 +70,11 @@ class Scoping:
             return ()
         value = tenant_value(self.setting.key_type, self.param)
         edits = list(predicate_edits([(t.use, _column(t)) for t in self.sharded], value))
-        if self.keys is not None and isinstance(self.tree, exp.Insert):
-            target = next(t for t in self.sharded if t.use.use is Use.INSERT)
-            edits.extend(fill_edits(self.parsed, target.use, _column(target), self.keys, value))
+        if self.inserted:
+            selects = select_regions(self.tree, self.regions)
+            for each in self.inserted:
+                column = _column(each.located)
+                edits.extend(fill_edits(self.parsed, each, column, value, selects))
         return tuple(edits)
 
     def prove(self, sql: str) -> None:
@@ -90,8 +89,15 @@ class Scoping:
         tables = locate(
             table_uses(again, regions(again)), self.setting.schema, self.setting.placements
         )
+        reader = InsertReader(Lineage(tables, scoped=True), self.setting.key_type, self.param)
+        checked = {Param(self.param), *self._inserted_keys()}
         for located in tables:
-            if located.tenant_column is None or located.use.use is Use.INSERT:
+            if located.tenant_column is None:
+                continue
+            if located.use.use is Use.INSERT:
+                found = reader.read(located, located.tenant_column)
+                if found.index is None or not checked.issuperset(found.sources):
+                    raise UnsupportedAcrossShards(f"the insert into {located.name}")
                 continue
             is_key = _is_key(located, tables)
             if Param(self.param) not in required_keys(
@@ -106,7 +112,7 @@ class Scoping:
             for located in self.sharded
             if located.use.use is not Use.INSERT
         ]
-        if self.keys is not None and not scopes:
+        if self.inserted and not scopes:
             return Keys(())
         if not scopes or any(isinstance(scope, Unbounded) for scope in scopes):
             return Unbounded()
@@ -114,16 +120,29 @@ class Scoping:
 
     def required(self) -> tuple[Source, ...]:
         """Without a tenant, an insert's are those of its rows alone: they say where it goes."""
-        inserted = self.keys.sources if self.keys is not None else ()
-        if self.keys is not None and not self.scoped:
+        inserted = self._inserted_keys()
+        if self.inserted and not self.scoped:
             return inserted
         return inserted + tuple(
             source
             for located in self.sharded
             if located.use.inner
-            for source in required_keys(
-                _condition(located), _is_key(located, self.tables), self.setting.key_type
-            )
+            for source in self._required_of(located)
+        )
+
+    def _required_of(self, located: Located) -> tuple[Source, ...]:
+        is_key = _is_key(located, self.tables)
+        return tuple(required_keys(_condition(located), is_key, self.setting.key_type))
+
+    def _inserted_keys(self) -> tuple[Source, ...]:
+        """The keys of all inserted rows. In context, copied ones are the tenant's anyway."""
+        if self.scoped:
+            return tuple(source for each in self.inserted for source in each.sources)
+        nested = len(self.inserted) > 1 or not isinstance(self.tree, exp.Insert)
+        if nested and any(each.index is None for each in self.inserted):
+            raise TenantKeyMissing("an insert inside another statement needs its tenant key")
+        return tuple(
+            source for each in self.inserted for source in all_sources(each, self._required_of)
         )
 
     def changed(self) -> tuple[Source, ...]:
@@ -132,7 +151,11 @@ class Scoping:
             source
             for located in self.sharded
             if located.use.use is Use.UPDATE
-            for source in changed_keys(located.use.node, _column(located), self.setting.key_type)
+            for source in changed_keys(
+                located.use.node.parent.expressions if located.use.node.parent else (),
+                _column(located),
+                self.setting.key_type,
+            )
         )
 
     def filtered(self) -> bool:

@@ -60,14 +60,8 @@ def _where(region: Region, predicate: str) -> Iterator[Edit]:
 
 def where_end(region: Region) -> int:
     """The offset behind the last token that stands before GROUP BY and what follows it."""
-    starts = [region.clauses[kind].start for kind in _AFTER_WHERE if kind in region.clauses]
-    if not starts:
-        return region.end
-    first = min(starts)
-    return max(
-        (clause.end for clause in region.clauses.values() if clause.end <= first),
-        default=region.body,
-    )
+    following = [region.clauses[kind] for kind in _AFTER_WHERE if kind in region.clauses]
+    return min(following, key=lambda clause: clause.start).before if following else region.end
 
 
 def _filtered(use: TableUse, column: str, value: str) -> Iterator[Edit]:

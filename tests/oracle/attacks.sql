@@ -238,3 +238,70 @@ SELECT id FROM orders;; /* x */ ;
 SELECT unnest(array_agg(id ORDER BY id)) FROM orders
 SELECT row(o.*), row(1, o.note) FROM orders o
 SELECT id FROM orders GROUP BY (id) ORDER BY (id)
+SELECT o.id FROM orders o JOIN items i ON i.id = o.id FOR UPDATE OF o, i
+SELECT o.id FROM orders o TABLESAMPLE BERNOULLI (100) REPEATABLE (1), items i TABLESAMPLE BERNOULLI (100)
+SELECT o.id FROM items i LEFT JOIN orders o TABLESAMPLE BERNOULLI (100) ON true
+INSERT INTO orders VALUES (1, 600, 'a')
+INSERT INTO orders VALUES (3, 600, 'a')
+INSERT INTO orders VALUES (1, 600), (3, 601)
+INSERT INTO orders VALUES ('1', 600)
+INSERT INTO orders VALUES (DEFAULT, 600)
+INSERT INTO items SELECT tenant_id, id + 500, id FROM orders
+INSERT INTO items SELECT o.tenant_id, o.id + 500 FROM orders o JOIN items i USING (tenant_id, id)
+INSERT INTO items SELECT tenant_id, id + 500 FROM orders JOIN items USING (tenant_id, id)
+INSERT INTO items SELECT i.tenant_id, 500 FROM orders o LEFT JOIN items i ON i.id = o.id + 15
+INSERT INTO items SELECT max(tenant_id), 500 FROM orders
+INSERT INTO items SELECT tenant_id, 500 FROM orders GROUP BY ROLLUP (tenant_id)
+INSERT INTO items SELECT tenant_id, 500 FROM orders GROUP BY tenant_id
+INSERT INTO items SELECT id, tenant_id FROM orders WHERE id = 3
+INSERT INTO items SELECT x.* FROM (SELECT id, tenant_id FROM orders WHERE id = 3) x
+INSERT INTO items SELECT x.* FROM (SELECT tenant_id, id + 500, id FROM orders) x
+INSERT INTO items SELECT x.* FROM (SELECT tenant_id, id + 500, id FROM orders) x(id, tenant_id)
+INSERT INTO items SELECT * FROM (SELECT id, tenant_id FROM orders WHERE id = 3) x(tenant_id, id)
+INSERT INTO items SELECT tenant_id, id + 600 FROM (SELECT id AS tenant_id, tenant_id AS id FROM orders WHERE id = 3) x
+INSERT INTO items WITH x AS (SELECT 3 AS tenant_id, 600 AS id) SELECT x.* FROM x
+INSERT INTO items WITH orders AS (SELECT 3 AS tenant_id, 600 AS id) SELECT orders.tenant_id, orders.id FROM orders
+INSERT INTO items WITH x AS (SELECT 3 AS tenant_id) SELECT y.tenant_id, 600 FROM (WITH y AS (SELECT * FROM x), x AS (SELECT * FROM orders) SELECT * FROM y) y
+INSERT INTO items SELECT tenant_id, id + 500 FROM orders UNION ALL SELECT tenant_id, id + 700 FROM items
+INSERT INTO items SELECT tenant_id, id + 500 FROM orders UNION ALL SELECT 3, 700
+INSERT INTO items SELECT tenant_id, id + 500 FROM orders EXCEPT SELECT 1, 501
+INSERT INTO items (tenant_id, id) SELECT (SELECT 3), 700
+INSERT INTO items (tenant_id, id) SELECT v.tenant_id, 700 FROM (VALUES (3)) v(tenant_id), orders
+INSERT INTO items (id) SELECT * FROM generate_series(500, 503)
+INSERT INTO items (id, order_id) SELECT * FROM (VALUES (500, 1), (501, 2)) v(a, b)
+INSERT INTO items (id, order_id) SELECT v.*, 7 FROM (VALUES (500), (501)) v(a)
+INSERT INTO items (tenant_id, id) SELECT *, 1 FROM (VALUES (3)) v(a)
+INSERT INTO items (id, tenant_id) SELECT *, 1 FROM (VALUES (500), (501)) v(a)
+INSERT INTO items (id, tenant_id) SELECT *, 1 FROM (VALUES (500, 3)) v(a, b)
+INSERT INTO items (id) SELECT id + 500 FROM orders UNION SELECT id + 700 FROM items ORDER BY 1 LIMIT 5
+INSERT INTO items (id) (SELECT id + 500 FROM orders ORDER BY id LIMIT 2) UNION ALL (SELECT 900)
+INSERT INTO items (id) ((SELECT id + 500 FROM orders))
+INSERT INTO items (id) SELECT count(*) + 500 FROM orders
+INSERT INTO items (id) SELECT id + 500 FROM orders EXCEPT SELECT id + 500 FROM items WHERE id > 3
+INSERT INTO items (id) VALUES (500) UNION SELECT 501
+INSERT INTO items (id) TABLE orders
+INSERT INTO items TABLE items
+INSERT INTO items SELECT * FROM items ON CONFLICT DO NOTHING
+INSERT INTO items SELECT i.* FROM items i ON CONFLICT (tenant_id, id) DO UPDATE SET order_id = excluded.order_id + 1
+INSERT INTO items (id) SELECT id FROM orders ON CONFLICT (tenant_id, id) DO UPDATE SET (order_id, tenant_id) = (1, 3)
+INSERT INTO items (id) SELECT id FROM orders ON CONFLICT (tenant_id, id) DO UPDATE SET (order_id) = ROW(1)
+WITH o AS (INSERT INTO orders (id) VALUES (600) RETURNING *) SELECT * FROM o
+WITH o AS (INSERT INTO orders (tenant_id, id) VALUES (3, 600) RETURNING *) SELECT * FROM o
+WITH o AS (INSERT INTO orders VALUES (3, 600) RETURNING id) INSERT INTO items (id) SELECT id FROM o
+WITH o AS (INSERT INTO orders (id) VALUES (600) RETURNING id) INSERT INTO items (id, order_id) SELECT 600, id FROM o
+WITH o AS (INSERT INTO orders (id) VALUES (600) RETURNING tenant_id, id) INSERT INTO items SELECT tenant_id, id FROM o
+WITH o AS (INSERT INTO orders (id) VALUES (600) RETURNING id AS tenant_id, tenant_id AS id) INSERT INTO items SELECT tenant_id, id FROM o
+WITH o AS (INSERT INTO orders (id) SELECT id + 600 FROM items RETURNING *), d AS (DELETE FROM items RETURNING *) SELECT (SELECT count(*) FROM o), (SELECT count(*) FROM d)
+WITH d AS (DELETE FROM orders RETURNING tenant_id, id) INSERT INTO items SELECT tenant_id, id + 600 FROM d
+WITH d AS (DELETE FROM orders o USING items i WHERE i.id = o.id RETURNING i.tenant_id, o.id) INSERT INTO items SELECT tenant_id, id + 600 FROM d
+WITH u AS (UPDATE orders SET note = 'u' RETURNING *) INSERT INTO items SELECT tenant_id, id + 600 FROM u
+WITH x AS (SELECT id FROM items), o AS (INSERT INTO orders (id) SELECT id + 600 FROM x RETURNING id) SELECT count(*) FROM o, items
+WITH RECURSIVE r(tenant_id, n) AS (SELECT 3, 600 UNION ALL SELECT tenant_id, n + 1 FROM r WHERE n < 603) INSERT INTO items SELECT tenant_id, n FROM r
+WITH RECURSIVE r(n) AS (SELECT 600 UNION ALL SELECT n + 1 FROM r WHERE n < 603) INSERT INTO items (id) SELECT n FROM r
+UPDATE orders SET (note, total) = ('a', 5)
+UPDATE orders SET (note, tenant_id) = ('a', 3) WHERE id = 1
+UPDATE orders SET (note, tenant_id) = ROW('a', 3) WHERE id = 1
+UPDATE orders SET (note, total) = (SELECT max(note), count(*) FROM orders)
+UPDATE orders SET data['n'] = '5' WHERE id = 1
+UPDATE orders SET tenant_id = tenant_id
+UPDATE orders o SET tenant_id = o.tenant_id

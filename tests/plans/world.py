@@ -53,6 +53,7 @@ def table(name, *columns, key=("id",), rls=False, kind=Kind.TABLE, triggered=Fal
         rls=rls,
         triggered=triggered,
         computed_defaults=False,
+        constraints={f"{relation}_pkey": key},
     )
 
 

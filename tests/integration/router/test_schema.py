@@ -215,3 +215,13 @@ async def test_a_schema_that_cannot_be_read_yet_is_refused_by_name(
     await cluster.start("shard_0-a")
     await until(lambda: world.status().primary == "shard_0-a")
     assert (await world.backends.refresh_schema(now=True)).version == known.version
+
+
+async def test_constraints_are_known_by_their_names(world):
+    things = (await schema_of(world)).tables["public.things"]
+
+    assert things.constraints == {
+        "things_pkey": ("tenant_id", "id"),
+        "things_name_tenant_id_key": ("name", "tenant_id"),
+        "things_uid_key": ("uid",),
+    }
