@@ -47,7 +47,7 @@ class Forms:
 
     def reply(self) -> Reply:
         """What one shard's rows look like."""
-        writes = isinstance(self.tree, exp.Insert | exp.Update | exp.Delete)
+        writes = isinstance(self.tree, exp.Insert | exp.Update | exp.Delete | exp.Merge)
         if writes and self.tree.args.get("returning") is None:
             return Reply.COMMAND
         return Reply.ENVELOPE if self.json else Reply.ROWS

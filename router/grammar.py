@@ -27,6 +27,8 @@ _PARTS: Final[dict[type[exp.Expr], frozenset[str]]] = {
         exp.Insert: "with_ this expression conflict returning default",
         exp.Update: "with_ this expressions from_ where returning",
         exp.Delete: "with_ this using where returning",
+        exp.Merge: "with_ this using on whens returning",
+        exp.When: "matched condition then",
         exp.With: "expressions recursive search cycle",
         exp.CTE: "this alias materialized",
     }.items()
@@ -107,7 +109,7 @@ def check_tree(tree: exp.Expr, tokens: list[Token]) -> None:
     """
     nodes = list(tree.walk())
     for node in nodes:
-        if isinstance(node, exp.Command | exp.Merge):
+        if isinstance(node, exp.Command) or (isinstance(node, exp.Merge) and node is not tree):
             name = node.this if isinstance(node, exp.Command) else "MERGE"
             raise StatementNotUnderstood(f"{name} is not understood")
     written = sum(token.token_type is TokenType.SELECT for token in tokens)

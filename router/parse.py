@@ -24,7 +24,15 @@ MAX_STATEMENT_CHARS: Final = 256 * 1024
 MAX_NESTING: Final = 64
 """Parentheses deeper than this recurse too far in the parser; no human writes them."""
 
-ROOTS: Final = (exp.Select, exp.SetOperation, exp.Values, exp.Insert, exp.Update, exp.Delete)
+ROOTS: Final = (
+    exp.Select,
+    exp.SetOperation,
+    exp.Values,
+    exp.Insert,
+    exp.Update,
+    exp.Delete,
+    exp.Merge,
+)
 """The statements that are routed. Whatever else parses is refused."""
 
 

@@ -70,6 +70,7 @@ class Use(Enum):
     INSERT = auto()
     UPDATE = auto()
     DELETE = auto()
+    MERGE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,8 @@ def _use_of(node: exp.Table) -> Use:
         return Use.INSERT
     if isinstance(parent, exp.Update) and parent.this is node:
         return Use.UPDATE
+    if isinstance(parent, exp.Merge) and parent.this is node:
+        return Use.MERGE
     deletes = isinstance(parent, exp.Delete) and parent.this is node
     return Use.DELETE if deletes else Use.READ
 
@@ -205,7 +208,7 @@ def _use_of(node: exp.Table) -> Use:
 def _inner(node: exp.Table, use: Use) -> bool:
     """Whether WHERE may filter this table's rows one for one."""
     parent = node.parent
-    if use in {Use.UPDATE, Use.DELETE}:
+    if use in {Use.UPDATE, Use.DELETE, Use.MERGE}:
         return True
     if node.args.get("joins") or use is Use.INSERT:
         return False
@@ -251,10 +254,13 @@ class _Scan:
                 case TokenType.R_PAREN:
                     self._close(self.depth, previous)
                     self.depth -= 1
-                case TokenType.SELECT | TokenType.INSERT | TokenType.DELETE:
+                case TokenType.SELECT | TokenType.MERGE:
                     self._begin(token)
+                case TokenType.INSERT | TokenType.DELETE:
+                    if not self._follows(index, "THEN"):
+                        self._begin(token)
                 case TokenType.UPDATE:
-                    if not self._follows(index, "FOR", "KEY", "DO"):
+                    if not self._follows(index, "FOR", "KEY", "DO", "THEN"):
                         self._begin(token)
                 case TokenType.RETURNING:
                     self._leave_select(previous)
@@ -262,6 +268,11 @@ class _Scan:
                 case TokenType.ON:
                     if self._next_text(index) == "CONFLICT":
                         self._leave_select(previous)
+                        self._mark(token, previous)
+                    elif self._in_merge():
+                        self._mark(token, previous)
+                case TokenType.WHEN:
+                    if self._in_merge() and self._next_text(index) in {"MATCHED", "NOT"}:
                         self._mark(token, previous)
                 case kind if kind in _SET_OPERATIONS:
                     self._close_select(previous)
@@ -281,8 +292,15 @@ class _Scan:
         if kind is TokenType.FROM:
             return not self._follows(index, "DISTINCT", "DELETE")
         if kind is TokenType.USING:
-            return bool(self.open) and self.open[-1].verb is TokenType.DELETE
+            return bool(self.open) and self.open[-1].verb in {TokenType.DELETE, TokenType.MERGE}
         return True
+
+    def _in_merge(self) -> bool:
+        return (
+            bool(self.open)
+            and self.open[-1].verb is TokenType.MERGE
+            and self.open[-1].depth == self.depth
+        )
 
     def _follows(self, index: int, *words: str) -> bool:
         before = self.tokens[index - 1]

@@ -3,6 +3,7 @@
 One `Scoping` is made for each statement; the analysis asks it, nobody else.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlglot import expressions as exp
@@ -12,9 +13,11 @@ from router.assignments import changed_keys
 from router.errors import TenantKeyMissing, UnsupportedAcrossShards
 from router.insert_keys import InsertReader, all_sources
 from router.lineage import Lineage
+from router.merge_keys import merge_assignments, merge_inserted
 from router.parse import Parsed, parse
 from router.query import Either, Keys, Param, Scope, Source, Unbounded
 from router.rewrite.insert import fill_edits
+from router.rewrite.merge import merge_edits
 from router.rewrite.splice import Edit
 from router.rewrite.tenant import predicate_edits, tenant_value
 from router.schema import Schema
@@ -61,8 +64,20 @@ class Scoping:
         self.lineage = Lineage(tables, scoped=scoped)
         reader = InsertReader(self.lineage, setting.key_type, None)
         self.inserted = tuple(
-            reader.read(t, _column(t)) for t in self.sharded if t.use.use is Use.INSERT
+            each
+            for located in self.sharded
+            for each in self._inserts(located, self.lineage, reader)
         )
+
+    def _inserts(
+        self, located: Located, lineage: Lineage, reader: InsertReader
+    ) -> Iterator[Inserted]:
+        """The inserts that this mention of a table is the target of."""
+        column, merge = _column(located), located.use.node.parent
+        if located.use.use is Use.INSERT:
+            yield reader.read(located, column)
+        elif located.use.use is Use.MERGE and isinstance(merge, exp.Merge):
+            yield from merge_inserted(merge, located, column, lineage, self.setting.key_type)
 
     def edits(self) -> tuple[Edit, ...]:
         """What holds the text's sharded tables to the tenant in context; nothing without one."""
@@ -70,7 +85,10 @@ class Scoping:
             return ()
         value = tenant_value(self.setting.key_type, self.param)
         edits = list(predicate_edits([(t.use, _column(t)) for t in self.sharded], value))
-        if self.inserted:
+        if self.inserted and isinstance(self.tree, exp.Merge):
+            use, column = self.inserted[0].located.use, _column(self.inserted[0].located)
+            edits.extend(merge_edits(self.parsed, use.region, self.inserted, column, value))
+        elif self.inserted:
             selects = select_regions(self.tree, self.regions)
             for each in self.inserted:
                 column = _column(each.located)
@@ -94,10 +112,10 @@ class Scoping:
         for located in tables:
             if located.tenant_column is None:
                 continue
-            if located.use.use is Use.INSERT:
-                found = reader.read(located, located.tenant_column)
+            for found in self._inserts(located, lineage, reader):
                 if found.index is None or not checked.issuperset(found.sources):
                     raise UnsupportedAcrossShards(f"the insert into {located.name}")
+            if located.use.use is Use.INSERT:
                 continue
             is_key = _is_key(located, tables)
             if Param(self.param) not in required_keys(
@@ -150,18 +168,28 @@ class Scoping:
         return tuple(
             source
             for located in self.sharded
-            if located.use.use is Use.UPDATE
             for source in changed_keys(
-                located.use.node.parent.expressions if located.use.node.parent else (),
-                _column(located),
-                self.setting.key_type,
+                _assignments(located), _column(located), self.setting.key_type
             )
         )
 
     def filtered(self) -> bool:
         """Whether every update and delete has a WHERE clause of its own."""
         writes = self.tree.find_all(exp.Update, exp.Delete)
-        return all(node.args.get("where") is not None for node in writes)
+        return all(
+            node.args.get("where") is not None or isinstance(node.parent, exp.When)
+            for node in writes
+        )
+
+
+def _assignments(located: Located) -> Iterable[exp.Expr]:
+    """What the statement assigns to columns of this mention of a table."""
+    writer = located.use.node.parent
+    if located.use.use is Use.UPDATE and isinstance(writer, exp.Update):
+        return tuple(writer.expressions)
+    if located.use.use is Use.MERGE and isinstance(writer, exp.Merge):
+        return merge_assignments(writer)
+    return ()
 
 
 def _column(located: Located) -> str:
@@ -191,6 +219,9 @@ def _condition(located: Located) -> exp.Expr | None:
     """The WHERE of the statement part that names the table, when it filters its rows."""
     if not located.use.inner:
         return None
+    if isinstance(located.use.node.parent, exp.Merge):
+        on = located.use.node.parent.args.get("on")
+        return on if isinstance(on, exp.Expr) else None
     owner = located.use.node.find_ancestor(exp.Select, exp.Update, exp.Delete)
     where = owner.args.get("where") if owner is not None else None
     return where.this if where is not None else None
@@ -199,7 +230,7 @@ def _condition(located: Located) -> exp.Expr | None:
 def _has_other_sources(located: Located) -> bool:
     """Whether FROM holds anything that is no table and might have a column of that name."""
     owner = located.use.node.find_ancestor(exp.Select, exp.Update, exp.Delete)
-    if owner is None:
+    if owner is None or isinstance(located.use.node.parent, exp.Merge):
         return True
     return bool(owner.args.get("joins") or owner.args.get("laterals")) or (
         isinstance(owner, exp.Update | exp.Delete)

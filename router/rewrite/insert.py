@@ -60,7 +60,7 @@ def _named(parsed: Parsed, inserted: Inserted, column: str) -> Edit:
         opening = _index_after(parsed.tokens, node.this.meta["end"])
         while parsed.tokens[opening].token_type is not TokenType.L_PAREN:
             opening += 1
-        closing = _closing(parsed.tokens, opening)
+        closing = closing_parenthesis(parsed.tokens, opening)
         return insertion(parsed.tokens[closing].start, f", {quoted(column)}")
     alias = node.args.get("alias")
     last = alias.this if alias is not None else node.this
@@ -85,7 +85,7 @@ def _fill_values(tokens: tuple[Token, ...], region: Region, value: str) -> Itera
     at = _index_after(tokens, clause.content - 1)
     while at < len(tokens) and tokens[at].start < clause.end:
         if tokens[at].token_type is TokenType.L_PAREN:
-            at = _closing(tokens, at)
+            at = closing_parenthesis(tokens, at)
             yield insertion(tokens[at].start, f", {value}")
         at += 1
 
@@ -109,7 +109,8 @@ def _index_after(tokens: tuple[Token, ...], offset: int) -> int:
     return next(index for index, token in enumerate(tokens) if token.start > offset)
 
 
-def _closing(tokens: tuple[Token, ...], opening: int) -> int:
+def closing_parenthesis(tokens: tuple[Token, ...], opening: int) -> int:
+    """The index of the parenthesis that closes the one at `opening`."""
     depth = 0
     for index in range(opening, len(tokens)):
         if tokens[index].token_type is TokenType.L_PAREN:

@@ -50,7 +50,9 @@ def predicate_edits(uses: Iterable[tuple[TableUse, str]], value: str) -> Iterato
 
 
 def _where(region: Region, predicate: str) -> Iterator[Edit]:
-    clause = region.clauses.get(TokenType.WHERE)
+    """A MERGE has no WHERE: rows that ON does not match are not touched."""
+    merges = region.verb is TokenType.MERGE
+    clause = region.clauses.get(TokenType.ON if merges else TokenType.WHERE)
     if clause is not None:
         yield insertion(clause.content, " (")
         yield insertion(clause.end, f") AND {predicate}")
