@@ -245,7 +245,7 @@ class _Scan:
         self.open: list[_Open] = []
         self.closed: list[Region] = []
 
-    def run(self) -> list[Region]:  # noqa: C901 - one case per token kind
+    def run(self) -> list[Region]:  # noqa: C901, PLR0912 - one case per token kind
         previous: Token | None = None
         for index, token in enumerate(self.tokens):
             match token.token_type:

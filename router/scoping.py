@@ -11,7 +11,7 @@ from sqlglot import expressions as exp
 from router.arms import select_regions
 from router.assignments import changed_keys
 from router.errors import TenantKeyMissing, UnsupportedAcrossShards
-from router.insert_keys import InsertReader, all_sources
+from router.insert_keys import Inserted, InsertReader, all_sources
 from router.lineage import Lineage
 from router.merge_keys import merge_assignments, merge_inserted
 from router.parse import Parsed, parse
@@ -107,7 +107,8 @@ class Scoping:
         tables = locate(
             table_uses(again, regions(again)), self.setting.schema, self.setting.placements
         )
-        reader = InsertReader(Lineage(tables, scoped=True), self.setting.key_type, self.param)
+        lineage = Lineage(tables, scoped=True)
+        reader = InsertReader(lineage, self.setting.key_type, self.param)
         checked = {Param(self.param), *self._inserted_keys()}
         for located in tables:
             if located.tenant_column is None:

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-
 POSITION: Final = (
     "pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
     " ELSE pg_current_wal_flush_lsn() END"

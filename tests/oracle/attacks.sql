@@ -305,3 +305,30 @@ UPDATE orders SET (note, total) = (SELECT max(note), count(*) FROM orders)
 UPDATE orders SET data['n'] = '5' WHERE id = 1
 UPDATE orders SET tenant_id = tenant_id
 UPDATE orders o SET tenant_id = o.tenant_id
+MERGE INTO orders o USING items i ON o.id = i.order_id + 7 WHEN MATCHED THEN UPDATE SET note = 'm'
+MERGE INTO orders o USING (SELECT DISTINCT order_id FROM items) i ON o.id = i.order_id WHEN MATCHED THEN UPDATE SET note = 'm' WHEN NOT MATCHED THEN INSERT (id) VALUES (i.order_id + 500)
+MERGE INTO orders o USING (VALUES (600), (601), (1)) v(id) ON o.id = v.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (id) VALUES (v.id)
+MERGE INTO orders o USING (VALUES (600)) v(id) ON true OR o.tenant_id = 3 WHEN MATCHED THEN UPDATE SET note = 'm'
+MERGE INTO orders o USING (VALUES (3)) v(t) ON o.tenant_id = v.t WHEN MATCHED THEN DELETE
+MERGE INTO orders o USING (VALUES (3)) v(t) ON false WHEN NOT MATCHED THEN INSERT (tenant_id, id) VALUES (v.t, 600)
+MERGE INTO orders o USING (VALUES (3)) v(t) ON false WHEN NOT MATCHED THEN INSERT (tenant_id, id) VALUES (3, 600)
+MERGE INTO orders o USING (VALUES (3)) v(t) ON false WHEN NOT MATCHED THEN INSERT VALUES (1, 600), (3, 600)
+MERGE INTO orders o USING (VALUES (3)) v(t) ON false WHEN NOT MATCHED THEN INSERT VALUES (1, 600)
+MERGE INTO items t USING orders o ON t.id = o.id + 10 WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (o.tenant_id, o.id + 600)
+MERGE INTO items t USING orders o ON t.id = o.id WHEN NOT MATCHED AND o.id > 3 THEN INSERT (id, tenant_id) VALUES (o.tenant_id, o.id) WHEN MATCHED THEN DO NOTHING
+MERGE INTO items USING orders ON items.id = orders.id AND (SELECT count(*) FROM orders) > 20 WHEN MATCHED THEN DELETE
+MERGE INTO items USING orders ON items.id = orders.id WHEN MATCHED AND (SELECT count(*) FROM items) > 20 THEN DELETE
+MERGE INTO items USING orders ON items.id = orders.id WHEN MATCHED THEN UPDATE SET order_id = (SELECT max(tenant_id) FROM orders)
+MERGE INTO items USING orders ON items.id = orders.id WHEN MATCHED THEN UPDATE SET (order_id, tenant_id) = (1, 3)
+MERGE INTO items i USING orders o ON i.id = CASE WHEN o.id > 2 THEN o.id END WHEN MATCHED THEN UPDATE SET order_id = 9 WHEN NOT MATCHED THEN INSERT (id) VALUES (o.id + 700)
+MERGE INTO items i USING orders o ON CASE WHEN i.id = o.id THEN true ELSE false END WHEN NOT MATCHED THEN INSERT (id) VALUES (700 + o.id)
+MERGE INTO ONLY items i USING ONLY orders o ON i.id = o.id WHEN MATCHED THEN DELETE
+MERGE INTO orders i USING orders o ON i.id = o.id WHEN MATCHED THEN DELETE
+MERGE INTO orders i USING (SELECT o.id FROM orders o LEFT JOIN items x ON true GROUP BY o.id) s ON i.id = s.id WHEN MATCHED THEN DELETE
+MERGE INTO orders USING (TABLE items) s ON orders.id = s.id WHEN MATCHED THEN DELETE
+MERGE INTO orders USING items AS s(x, id) ON orders.id = s.id WHEN MATCHED THEN DELETE
+MERGE INTO orders USING (orders o JOIN items i USING (tenant_id, id)) ON orders.id = i.id WHEN MATCHED THEN DELETE
+WITH s AS (SELECT * FROM orders) MERGE INTO items USING s ON items.id = s.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.tenant_id, s.id)
+WITH orders AS (SELECT 3 AS tenant_id, 600 AS id) MERGE INTO items USING orders ON items.id = orders.id WHEN NOT MATCHED THEN INSERT VALUES (orders.tenant_id, orders.id)
+WITH orders AS (SELECT 1) MERGE INTO orders USING (VALUES (1)) v(id) ON true WHEN MATCHED THEN DELETE
+WITH d AS (DELETE FROM orders RETURNING *) MERGE INTO items USING d ON items.id = d.id WHEN MATCHED THEN DELETE
