@@ -92,6 +92,7 @@ class _Analysis:
     def query(self) -> Query:
         self._refuse_functions()
         self._check_permission()
+        self._check_explain()
         check_names(self.tables)
         scoping = Scoping(
             self.parsed,
@@ -141,6 +142,8 @@ class _Analysis:
     def _gather(self, forms: Forms) -> tuple[GatherForm | None, UnsupportedAcrossShards | None]:
         if self.target is not Target.SHARDED or self.access is Access.WRITE or self.caller.scoped:
             return None, None
+        if self.parsed.explained is not None:
+            return None, UnsupportedAcrossShards("EXPLAIN")
         if self.functions.opaque is not None:
             return None, UnsupportedAcrossShards(
                 f"the function {self.functions.opaque}, whose body is not known,"
@@ -162,7 +165,7 @@ class _Analysis:
         return spread_form(self.parsed, self.tables, keys, reply)
 
     def _writes_copies(self) -> bool:
-        return any(
+        return self.parsed.explained is None and any(
             isinstance(located.placement, Reference) and located.use.use is not Use.READ
             for located in self.tables
         )
@@ -170,13 +173,17 @@ class _Analysis:
     # What it is
 
     def _access(self) -> Access:
-        writes = (
+        """What is only explained does not run."""
+        explained = self.parsed.explained is not None
+        return Access.WRITE if self._writes() and not explained else Access.READ
+
+    def _writes(self) -> bool:
+        return (
             any(located.use.use is not Use.READ for located in self.tables)
             or self.tree.find(exp.Insert, exp.Update, exp.Delete, exp.Merge) is not None
             or self.tree.find(exp.Lock, exp.Into) is not None
             or self.functions.volatile
         )
-        return Access.WRITE if writes else Access.READ
 
     def _target(self) -> Target:
         kinds = {type(located.placement) for located in self.tables}
@@ -199,6 +206,18 @@ class _Analysis:
             )
         if self.access is Access.WRITE and self.tree.find(exp.Into) is not None:
             raise StatementNotUnderstood("SELECT INTO is not routed")
+
+    def _check_explain(self) -> None:
+        """Estimates tell of other tenants' rows, and what runs for EXPLAIN ANALYZE also writes."""
+        explained = self.parsed.explained
+        if explained is None:
+            return
+        if not self.caller.service:
+            raise ServiceOnly("EXPLAIN tells of other tenants' rows: it is for the service role")
+        if explained.runs and self._writes():
+            raise StatementNotUnderstood("EXPLAIN ANALYZE of a write is not routed")
+        if self.ask.form is Form.JSON:
+            raise StatementNotUnderstood("EXPLAIN gives rows, and FORMAT JSON in them, not JSON")
 
     def _check_permission(self) -> None:
         if self.caller.service:

@@ -47,6 +47,8 @@ class Forms:
 
     def reply(self) -> Reply:
         """What one shard's rows look like."""
+        if self.parsed.explained is not None:
+            return Reply.ROWS
         writes = isinstance(self.tree, exp.Insert | exp.Update | exp.Delete | exp.Merge)
         if writes and self.tree.args.get("returning") is None:
             return Reply.COMMAND
@@ -58,7 +60,8 @@ class Forms:
         if self.reply() is not Reply.ENVELOPE:
             if self.counted:
                 raise StatementNotUnderstood("a total is counted for JSON answers of reads")
-            return sql
+            explained = self.parsed.explained
+            return sql if explained is None else explained.text + sql
         if self.access is Access.READ:
             return read_envelope(sql, self._without_page())
         if self.tree.args.get("with_") is not None:

@@ -11,6 +11,7 @@ from sqlglot.errors import SqlglotError
 
 from router.errors import SeveralStatements, StatementNotUnderstood
 from router.grammar import check_tokens, check_tree
+from router.prefix import Explained, explain_prefix
 from router.verbs import hint_for
 
 _POSTGRES: Final = Dialect.get_or_raise("postgres")
@@ -38,11 +39,15 @@ ROOTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """One statement: its text (the offsets of tokens and tree refer to it), tokens and tree."""
+    """One statement: its text (the offsets of tokens and tree refer to it), tokens and tree.
+
+    `explained` is the EXPLAIN before it, which is no part of them.
+    """
 
     sql: str
     tokens: tuple[Token, ...]
     tree: exp.Expr
+    explained: Explained | None = None
 
     @property
     def body(self) -> str:
@@ -65,7 +70,8 @@ def parse(sql: str) -> Parsed:
         )
     if "\0" in sql:
         raise StatementNotUnderstood("the statement holds a NUL character")
-    spaced = _spaced(sql)
+    explained = explain_prefix(sql)
+    spaced = _spaced(sql if explained is None else sql[len(explained.text) :])
     spaced, tokens, trees = _read(spaced)
     statements = [
         tree for tree in trees if tree is not None and not isinstance(tree, exp.Semicolon)
@@ -79,7 +85,7 @@ def parse(sql: str) -> Parsed:
         raise StatementNotUnderstood(f"{_verb(tokens)} statements are not routed")
     check_tree(tree, tokens)
     kept = tuple(token for token in tokens if token.token_type is not _END)
-    return Parsed(spaced, kept, tree)
+    return Parsed(spaced, kept, tree, explained)
 
 
 _END: Final = TokenType.SEMICOLON
