@@ -99,6 +99,8 @@ class Explanation:
 
     def _arguments(self, query: ShardQuery) -> list[dict[str, Any]]:
         shown = _shown(query.args)
+        if self.plan is not None and self.plan.together is not None:
+            return [{"value": value, "origin": "the statement's arguments"} for value in shown]
         return [
             {"value": value, "origin": origin}
             for value, origin in zip(shown, self.origins, strict=False)

@@ -53,6 +53,8 @@ class Phase(Enum):
     """A message is on its way that must not be cancelled."""
     OUT = auto()
     """Not in a transaction: it is prepared, or has ended."""
+    LEFT = auto()
+    """The connection is given back."""
 
 
 class Participant:
@@ -181,7 +183,9 @@ class Participant:
         return position
 
     def leave(self) -> None:
-        """Give the connection back; what is open in it is rolled back."""
+        """Give the connection back; what is open in it is rolled back. Once: later calls do nothing."""
+        if self.phase is Phase.LEFT:
+            return
         self.live.standing.in_flight -= 1
         pool = self.live.pool
         match self.phase:
@@ -193,6 +197,7 @@ class Participant:
                 pool.drop(self.held)
             case Phase.BEGUN | Phase.RUNNING:
                 pool.discard(self.held)
+        self.phase = Phase.LEFT
 
     async def _commit(self, message: str) -> None:
         try:

@@ -14,6 +14,7 @@ from router.backend_settings import BackendSettings
 from router.context import Deadline
 from router.decisions import Decisions
 from router.errors import RouterError
+from router.health import Monitor
 from router.live_map import LiveMap
 from router.observe import Observer, RecoveryDelayed, TransactionRecovered
 from router.prepared import GlobalId, InDoubt, abandoned, forgettable
@@ -42,6 +43,8 @@ class Recovery:
         self._observe = observe
         self._done: dict[ShardId, list[str]] = defaultdict(list)
         self._wake = asyncio.Event()
+        self._ended: set[tuple[ShardId, str]] = set()
+        """What was ended since the last probe that listed it."""
         self._delayed: dict[tuple[ShardId, str], str] = {}
         """What was reported as delayed, so that it is said once."""
 
@@ -65,14 +68,24 @@ class Recovery:
 
     async def sweep(self) -> None:
         """End whatever the last probes found abandoned."""
-        cluster = self._live.shard_map.cluster_id
+        listed: set[tuple[ShardId, str]] = set()
         async with asyncio.TaskGroup() as tasks:
             for shard, group in self._shards().items():
                 primary = group.primary()
-                found = primary.monitor.prepared if primary is not None else ()
-                old_s = self._settings.recovery_age_s
-                for in_doubt in abandoned(found, cluster, self.in_flight, old_s):
-                    tasks.create_task(self._end(shard, in_doubt))
+                for in_doubt in self._abandoned(primary.monitor if primary is not None else None):
+                    key = (shard, in_doubt.gid.transaction)
+                    listed.add(key)
+                    if key not in self._ended:  # else the last probe is older than its end
+                        tasks.create_task(self._end(shard, in_doubt))
+        self._ended &= listed
+        for key in self._delayed.keys() - listed:
+            del self._delayed[key]
+
+    def _abandoned(self, monitor: Monitor | None) -> tuple[InDoubt, ...]:
+        if monitor is None:
+            return ()
+        cluster, old_s = self._live.shard_map.cluster_id, self._settings.recovery_age_s
+        return abandoned(monitor.prepared, cluster, self.in_flight, old_s)
 
     async def tidy(self) -> None:
         """Remove the decisions of dead processes that nobody will ask for again."""
@@ -121,7 +134,7 @@ class Recovery:
                 self._delayed[key] = error.message
                 self._observe(RecoveryDelayed(shard, gid.transaction, error.message))
             return
-        self._delayed.pop(key, None)
+        self._ended.add(key)
         self._observe(TransactionRecovered(shard, gid.transaction, committed, in_doubt.age_s))
 
     async def _forget(self) -> None:

@@ -225,6 +225,7 @@ class TwoPhase:
         try:
             await first.decide(gid, shards)
         except CommitUnknown as error:
+            first.leave()  # its place in the pool may be the one that asking takes
             if not await self._looked_up(gid, first, context.deadline):
                 await self._undone(gid, others)
                 raise PrimaryAway(first.shard, f"{error.message}; nothing was written") from error
@@ -274,7 +275,8 @@ class TwoPhase:
             await seat.commit_prepared(gid, deadline)
             self._reach(gid, Step.COMMITTED)
             return await seat.position(deadline)
-        while deadline.remaining_s() > 0:  # its connection is of no use: by way of the primary now
+        seat.leave()  # it is of no use any more: by way of whoever is the primary now
+        while deadline.remaining_s() > 0:
             with suppress(RouterError):
                 return await self._decisions.finish(seat.shard, gid, deadline, committed=True)
             await asyncio.sleep(min(PAUSE_S, max(0.0, deadline.remaining_s())))

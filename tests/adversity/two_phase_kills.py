@@ -16,6 +16,7 @@ import json
 import os
 import random
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -51,6 +52,8 @@ _spec.loader.exec_module(coordinator)
 
 RANDOM = "random"
 STEPS = (*(step.value for step in Step if step is not Step.UNDONE), RANDOM)
+UNKNOWN = 255
+"""What asyncio says of a process whose end somebody else has noticed first."""
 WRITERS = 3
 """Commits in flight in a process when it is killed."""
 DEFAULT_AGE_S = BackendSettings().recovery_age_s
@@ -135,7 +138,8 @@ class Kills:
         finally:
             with suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            if await process.wait() not in {-signal.SIGKILL, UNKNOWN}:
+                self.wrong.append(f"{step}: a process ended by itself")
 
     def _steady(self, acknowledged):
         return _Steady(self, acknowledged)
