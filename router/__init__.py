@@ -35,6 +35,7 @@ from router.errors import (
     PoolTimeout,
     PreparedTransactionsOff,
     PrimaryAway,
+    PullUpTooLarge,
     QueryRefused,
     QuorumLost,
     ReadOnlyAsked,
@@ -77,7 +78,7 @@ from router.observe import (
     StepReached,
     TransactionRecovered,
 )
-from router.plan import Plan
+from router.plan import Plan, PullUpLimits
 from router.planning import Planning
 from router.postgres import PostgresBackends
 from router.rewrite.casts import cast_parameters
@@ -142,6 +143,8 @@ __all__ = [
     "PostgresBackends",
     "PreparedTransactionsOff",
     "PrimaryAway",
+    "PullUpLimits",
+    "PullUpTooLarge",
     "QueryContext",
     "QueryRefused",
     "QuorumLost",

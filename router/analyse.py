@@ -4,6 +4,7 @@ Slow (about 0.7 ms) and therefore cached by text; what it depends on besides is 
 schema's version, the placements, whether a tenant is in context, whether the caller is a service.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlglot import expressions as exp
@@ -24,6 +25,7 @@ from router.query import (
     CopyForm,
     GatherForm,
     NotTogether,
+    PullUpForm,
     Query,
     Reply,
     Source,
@@ -114,7 +116,7 @@ class _Analysis:
             counted=self.ask.counted,
         )
         reply = forms.reply()
-        gather, refusal = self._gather(forms)
+        gather, pull_up, refusal = self._gather(forms)
         return Query(
             access=self.access,
             target=self.target,
@@ -130,6 +132,7 @@ class _Analysis:
             inserts=bool(scoping.inserted),
             filtered=scoping.filtered(),
             gather=gather,
+            pull_up=pull_up,
             gather_refusal=refusal,
             stream=forms.stream(),
             together=self._together(reply, scoping.required()),
@@ -139,19 +142,25 @@ class _Analysis:
             reply=reply,
         )
 
-    def _gather(self, forms: Forms) -> tuple[GatherForm | None, UnsupportedAcrossShards | None]:
+    def _gather(
+        self, forms: Forms
+    ) -> tuple[GatherForm | None, PullUpForm | None, UnsupportedAcrossShards | None]:
+        """How several shards answer: each for itself, or one of them for all."""
         if self.target is not Target.SHARDED or self.access is Access.WRITE or self.caller.scoped:
-            return None, None
+            return None, None, None
         if self.parsed.explained is not None:
-            return None, UnsupportedAcrossShards("EXPLAIN")
+            return None, None, UnsupportedAcrossShards("EXPLAIN")
         if self.functions.opaque is not None:
-            return None, UnsupportedAcrossShards(
+            refusal = UnsupportedAcrossShards(
                 f"the function {self.functions.opaque}, whose body is not known,"
             )
+            return None, None, refusal
+        with suppress(UnsupportedAcrossShards):
+            return forms.several(), None, None
         try:
-            return forms.several(), None
+            return None, forms.pulled_up(self.param, self.setting), None
         except UnsupportedAcrossShards as refusal:
-            return None, refusal
+            return None, None, refusal
 
     def _together(
         self, reply: Reply, keys: tuple[Source, ...]

@@ -8,7 +8,7 @@ from router.backends import ShardReply
 from router.collected import collected
 from router.errors import RowCountUnexpected
 from router.order import Row, sort_rows
-from router.plan import Collect, Merge, Plan, Single
+from router.plan import Collect, Merge, Plan, PullUp, Single
 from router.query import Reply
 from router.statement import SEPARATOR, Result
 
@@ -22,6 +22,9 @@ def combine(plan: Plan, replies: Sequence[ShardReply], exactly: int | None = Non
     match plan.combine:
         case Single():
             return _single(plan, replies[0])
+        case PullUp():
+            served = tuple(reply.served for reply in replies)
+            return _single(plan, replies[-1])._replace(served=served)
         case Merge() as merge:
             result = _merged(plan, merge, replies)
             if exactly is not None and result.row_count != exactly:

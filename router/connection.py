@@ -214,6 +214,7 @@ async def connect(
             # A read that carries no claims would meet policies with none and be answered wrongly:
             # with this off PostgreSQL refuses it instead, and it runs again with its claims.
             "row_security": "off",
+            "extra_float_digits": "1",  # rows that travel between shards keep all digits
             "synchronous_commit": "on",
             "timezone": "UTC",
             "jit": "off",

@@ -14,7 +14,8 @@ RouterError
 │   ├── RowCountUnexpected        P109  the statement was rolled back
 │   ├── SeveralShardsInTransaction P120
 │   ├── ReadOnlyAsked             P121
-│   └── TransactionOver           P122
+│   ├── TransactionOver           P122
+│   └── PullUpTooLarge            P130  too many rows for one server
 ├── AccessRefused                 403  the caller may not                      never retry
 │   ├── TenantRequired            P150
 │   ├── OtherTenant               P151
@@ -165,6 +166,16 @@ class TransactionOver(QueryRefused):
     hint = "Roll it back and begin another."
 
 
+class PullUpTooLarge(QueryRefused):
+    """The rows that one server would need to compute the answer are more than is allowed."""
+
+    code = "P130"
+    hint = (
+        "Name the tenant, or filter each table by itself, so that fewer rows are needed; an"
+        " operator can raise FLUXSHARD_PULL_UP_ROWS and FLUXSHARD_PULL_UP_BYTES."
+    )
+
+
 class AccessRefused(RouterError):
     """The caller may not do this. Nothing was run."""
 
@@ -248,7 +259,10 @@ class CommitOvertaken(ShardUnavailable):
 
 
 class SchemasDiffer(ShardUnavailable):
-    """Shards have a table in ways that contradict each other: a migration is under way."""
+    """Shards have a table in ways that contradict each other: a migration is under way.
+
+    Or they write values in formats that contradict each other (`DateStyle` and such).
+    """
 
     code = "P207"
     hint = "It passes when the migration is on every shard; `fluxshard migrate check` names it all."

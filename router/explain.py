@@ -14,6 +14,7 @@ from router.plan import (
     Merge,
     OneShard,
     Plan,
+    PullUp,
     Route,
     Single,
     SomeShards,
@@ -50,6 +51,8 @@ class Explanation:
     plan: Plan | None = None
     origins: tuple[str, ...] = ()
     """Where each argument comes from."""
+    last_origins: tuple[str, ...] = ()
+    """The same for the statement that one shard runs over what all have sent."""
     refusal: RouterError | None = None
 
     def summary(self) -> dict[str, Any]:
@@ -92,19 +95,28 @@ class Explanation:
             found["reply"] = _reply(self.plan.reply)
             found["claims"] = self.plan.query.claims
             found["statements"] = [
-                {"shard": shard, "sql": query.sql, "args": self._arguments(query)}
-                for shard, query in _statements(self.plan)
+                {"shard": shard, "sql": query.sql, "args": _arguments(query, origins)}
+                for shard, query, origins in self._statements(self.plan)
             ]
         return found
 
-    def _arguments(self, query: ShardQuery) -> list[dict[str, Any]]:
-        shown = _shown(query.args)
-        if self.plan is not None and self.plan.together is not None:
-            return [{"value": value, "origin": "the statement's arguments"} for value in shown]
-        return [
-            {"value": value, "origin": origin}
-            for value, origin in zip(shown, self.origins, strict=False)
-        ]
+    def _statements(self, plan: Plan) -> Iterator[tuple[ShardId, ShardQuery, tuple[str, ...]]]:
+        """What each shard runs, with the origin of each argument."""
+        if plan.together is not None:
+            for shard, query in plan.together.parts:
+                yield shard, query, ("the statement's arguments",) * len(query.args)
+            return
+        for shard in shards_of(plan.route):
+            yield shard, plan.query, self.origins
+        if isinstance(plan.combine, PullUp):
+            yield plan.combine.shard, plan.combine.query, self.last_origins
+
+
+def _arguments(query: ShardQuery, origins: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [
+        {"value": value, "origin": origin}
+        for value, origin in zip(_shown(query.args), origins, strict=False)
+    ]
 
 
 def explanation(
@@ -115,12 +127,19 @@ def explanation(
     origins = [f"argument {number} of the statement" for number in range(1, query.parameters + 1)]
     if query.scoped:
         origins.append("the tenant in context")
+    last: tuple[str, ...] = ()
+    if query.pull_up is not None and isinstance(plan.combine, PullUp):
+        form = query.pull_up
+        last = tuple(origins[index] for index in form.args)
+        limits = ["one row more than may be fetched", "how many bytes may be fetched"]
+        origins = [*limits, *(origins[index] for index in form.fetch_args)]
     return Explanation(
         epoch=shard_map.epoch,
         rule=_rule(query, context, tenants),
         tenants=tuple(_home(tenant, shard_map) for tenant in _ordered(tenants)),
         plan=plan,
         origins=tuple(origins),
+        last_origins=last,
     )
 
 
@@ -139,6 +158,7 @@ def explain(plan: Plan) -> dict[str, Any]:
         "args": _shown(plan.query.args),
         "reply": _reply(plan.reply),
         "combine": _combine(plan),
+        **(_pull_up(plan.combine) if isinstance(plan.combine, PullUp) else {}),
     }
     if plan.together is not None:
         found["parts"] = [
@@ -211,15 +231,6 @@ def _refusal(refusal: RouterError | None) -> dict[str, Any] | None:
     return {"code": refusal.code, "message": refusal.message, "hint": refusal.hint}
 
 
-def _statements(plan: Plan) -> Iterator[tuple[ShardId, ShardQuery]]:
-    """What each shard runs."""
-    if plan.together is not None:
-        yield from plan.together.parts
-        return
-    for shard in shards_of(plan.route):
-        yield shard, plan.query
-
-
 def _shown(args: tuple[object, ...]) -> list[str | None]:
     return [str(arg) if arg is not None else None for arg in args]
 
@@ -270,12 +281,23 @@ def _combine(plan: Plan) -> str:
             if plan.total:
                 words.append("add totals")
             return ", ".join(words)
+        case PullUp(tables, shard):
+            names = ", ".join(table.name for table in tables)
+            return f"pull up {names} into {shard}"
         case _:
             assert_never(plan.combine)
 
 
 def _decided(together: Together) -> str:
     return f"all or nothing, decided on {together.parts[0].shard}"
+
+
+def _pull_up(pull_up: PullUp) -> dict[str, Any]:
+    """What is selected of each table, and what is computed of it."""
+    return {
+        "fetch": {table.name: table.sql for table in pull_up.tables},
+        "final": pull_up.query.sql,
+    }
 
 
 def _key(index: int, key: SortKey) -> str:

@@ -4,9 +4,10 @@ from sqlglot import TokenType
 from sqlglot import expressions as exp
 
 from router.backends import Access
-from router.errors import StatementNotUnderstood
-from router.parse import Parsed
-from router.query import GatherForm, Reply, StreamForm
+from router.errors import StatementNotUnderstood, UnsupportedAcrossShards
+from router.parse import Parsed, parse
+from router.query import GatherForm, PulledTable, PullUpForm, Reply, StreamForm
+from router.rewrite.dependent import dependent_edits
 from router.rewrite.envelope import (
     ANSWER,
     WRITTEN,
@@ -16,10 +17,19 @@ from router.rewrite.envelope import (
     write_envelope,
 )
 from router.rewrite.gather import gather_json, gather_json_rows, gather_rows, gatherable
+from router.rewrite.pull_up import (
+    OWN_ARGUMENTS,
+    Arguments,
+    check_pullable,
+    fetch_envelope,
+    row_edits,
+    whole_rows,
+)
 from router.rewrite.splice import Edit, insertion, splice
-from router.scopes import Region
+from router.scopes import Region, regions, table_uses
+from router.scoping import Setting
 from router.statement import WHOLE_ROWS
-from router.tables import Located
+from router.tables import Located, locate
 
 
 class Forms:
@@ -56,14 +66,17 @@ class Forms:
 
     def single(self) -> str:
         """The text for one shard, in the form of its answer."""
-        sql = splice(self.parsed.body, self.edits)
+        return self._whole(self.edits)
+
+    def _whole(self, edits: tuple[Edit, ...]) -> str:
+        sql = splice(self.parsed.body, edits)
         if self.reply() is not Reply.ENVELOPE:
             if self.counted:
                 raise StatementNotUnderstood("a total is counted for JSON answers of reads")
             explained = self.parsed.explained
             return sql if explained is None else explained.text + sql
         if self.access is Access.READ:
-            return read_envelope(sql, self._without_page())
+            return read_envelope(sql, self._without_page(edits))
         if self.tree.args.get("with_") is not None:
             return self._behind_with()
         return write_envelope(sql)
@@ -84,7 +97,7 @@ class Forms:
         sql = splice(self.parsed.body, self.edits)
         return StreamForm(capped_envelope(sql, WHOLE_ROWS + 1), json_rows(sql))
 
-    def _without_page(self) -> str | None:
+    def _without_page(self, edits: tuple[Edit, ...]) -> str | None:
         """The statement without ORDER BY, LIMIT and OFFSET, whose rows are the total."""
         if not self.counted:
             return None
@@ -97,7 +110,7 @@ class Forms:
             raise StatementNotUnderstood("a total of SELECT in parentheses is not counted")
         start = _tail(last)
         end = max(token.end + 1 for token in self.parsed.tokens if token.start < start)
-        return splice(self.parsed.sql[:end], [edit for edit in self.edits if edit.end <= end])
+        return splice(self.parsed.sql[:end], [edit for edit in edits if edit.end <= end])
 
     def several(self) -> GatherForm:
         """The text for each of several shards, and how their answers become one.
@@ -115,12 +128,44 @@ class Forms:
                 form,
                 self.edits,
                 source=source,
-                counted=self._without_page(),
+                counted=self._without_page(self.edits),
             )
             rows = gather_json_rows(self.parsed, region, form, self.edits, source=source)
         else:
             sql = rows = gather_rows(self.parsed, region, form, self.edits)
         return GatherForm(sql, form.sort, form.limit, form.offset, rows)
+
+    def pulled_up(self, parameters: int, setting: Setting) -> PullUpForm:
+        """The statement as one server computes it over the rows of several.
+
+        Raises:
+            UnsupportedAcrossShards: It would not mean the same over fetched rows.
+        """
+        check_pullable(self.tree, self.tables)
+        arguments = Arguments(OWN_ARGUMENTS + 1, {})
+        fetches = whole_rows(self.parsed, self.tables, arguments)
+        numbers = {fetch.table: parameters + 1 + at for at, fetch in enumerate(fetches)}
+        edits = (
+            *self.edits,
+            *row_edits(self.tables, numbers),
+            *dependent_edits(self.tables),
+        )
+        _prove_pulled(splice(self.parsed.body, edits), setting)
+        return PullUpForm(
+            fetch=fetch_envelope(fetches),
+            fetch_args=arguments.indices,
+            tables=tuple(PulledTable(fetch.table, fetch.sql, fetch.arrays) for fetch in fetches),
+            sql=self._whole(edits),
+            args=tuple(range(parameters)),
+        )
+
+
+def _prove_pulled(sql: str, setting: Setting) -> None:
+    """Reads the final text again: one server has not all rows of a sharded table in it."""
+    again = parse(sql)
+    for located in locate(table_uses(again, regions(again)), setting.schema, setting.placements):
+        if located.tenant_column is not None:
+            raise UnsupportedAcrossShards(f"table {located.name} where it stands")
 
 
 def _tail(region: Region) -> int:

@@ -54,6 +54,7 @@ STRUCTURE: Final = (
     exp.Or,
     exp.Xor,
     exp.Case,
+    exp.Collate,
     exp.Cast,
     exp.TryCast,
     exp.Exists,

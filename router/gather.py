@@ -6,17 +6,28 @@ from collections.abc import Sequence
 from router.backends import Backends, ShardReply
 from router.context import QueryContext
 from router.errors import RouterError
-from router.plan import Plan, shards_of
+from router.plan import Plan, PullUp, shards_of
+from router.pulled import arrays_of
 
 
 async def gather(plan: Plan, backends: Backends, context: QueryContext) -> Sequence[ShardReply]:
-    """The replies of the plan's shards, in the route's order.
+    """The replies of the plan's shards, in the route's order; behind them that of a pull-up's.
 
     Raises:
         RouterError: The first failure; the other shards' statements were cancelled.
     """
     if plan.together is not None:
         return await backends.run_together(plan.together, context)
+    replies = await _asked(plan, backends, context)
+    if not isinstance(plan.combine, PullUp):
+        return replies
+    last = plan.combine
+    arrays = arrays_of(last, shards_of(plan.route), replies)
+    query = last.query._replace(args=(*last.query.args, *arrays))
+    return (*replies, await backends.run(last.shard, query, context))
+
+
+async def _asked(plan: Plan, backends: Backends, context: QueryContext) -> Sequence[ShardReply]:
     shards = shards_of(plan.route)
     if len(shards) == 1:
         return (await backends.run(shards[0], plan.query, context),)

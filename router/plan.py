@@ -4,10 +4,10 @@ Plans are data: they can be compared, printed and checked in. No connection, clo
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from router.backends import ShardQuery, Together
-from router.query import Reply, SortKey
+from router.query import PulledTable, Reply, SortKey
 from shardmap import ShardId
 
 
@@ -70,7 +70,32 @@ class Collect:
     order: tuple[int, ...] | None = None
 
 
-Combine = Single | Merge | Collect
+@dataclass(frozen=True, slots=True)
+class PullUp:
+    """The shards' replies are rows of tables; `shard` computes the statement over them.
+
+    They follow the arguments of `query` as arrays, in the order of `tables`. More rows or bytes
+    than this, of all tables and shards together, are refused.
+    """
+
+    tables: tuple[PulledTable, ...]
+    shard: ShardId
+    query: ShardQuery
+    most_rows: int
+    most_bytes: int
+
+
+Combine = Single | Merge | Collect | PullUp
+
+
+class PullUpLimits(NamedTuple):
+    """How much one statement may fetch from all shards into one server."""
+
+    rows: int = 100_000
+    bytes: int = 64 * 1024 * 1024
+
+
+PULL_UP_LIMITS: Final = PullUpLimits()
 
 
 class Plan(NamedTuple):

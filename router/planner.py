@@ -15,9 +15,7 @@ from router.errors import (
     FilterRequired,
     FunctionRefused,
     OtherTenant,
-    QueryRefused,
     ReadOnlyAsked,
-    StatementFailed,
     StatementNotUnderstood,
     TenantKeyChanged,
     TenantKeyInvalid,
@@ -25,7 +23,17 @@ from router.errors import (
     TenantKeyNull,
 )
 from router.functions import SAFE_MARK
-from router.plan import AnyShard, EveryShard, Merge, OneShard, Plan, Route, Single, SomeShards
+from router.plan import (
+    PULL_UP_LIMITS,
+    AnyShard,
+    EveryShard,
+    OneShard,
+    Plan,
+    PullUpLimits,
+    Route,
+    Single,
+    SomeShards,
+)
 from router.query import (
     Both,
     Constant,
@@ -41,6 +49,7 @@ from router.query import (
     Target,
     Unbounded,
 )
+from router.several import gathered, pulled_up
 from router.spreading import copied, refusal, sent, spread
 from router.statement import JsonRows, Statement
 from shardmap import CATALOG, InvalidTenantKey, KeyType, ShardId, ShardMap, TenantId, tenant_id
@@ -50,7 +59,13 @@ Args = tuple[object, ...]
 _SINGLE: Final = Single()
 
 
-def plan(query: Query, statement: Statement, context: QueryContext, shard_map: ShardMap) -> Plan:
+def plan(
+    query: Query,
+    statement: Statement,
+    context: QueryContext,
+    shard_map: ShardMap,
+    limits: PullUpLimits = PULL_UP_LIMITS,
+) -> Plan:
     """Where the statement goes, with which arguments, and how the answers become one.
 
     Raises:
@@ -67,7 +82,7 @@ def plan(query: Query, statement: Statement, context: QueryContext, shard_map: S
         _check_tenant(query, args, context.tenant)
         return _single(query, statement, OneShard(shard_map.owner(context.tenant)), context)
     if query.target is Target.SHARDED:
-        return _unscoped(query, statement, context, shard_map)
+        return _unscoped(query, statement, context, shard_map, limits)
     return _single(query, statement, _whole(query, context, shard_map), context)
 
 
@@ -111,7 +126,11 @@ def _any(context: QueryContext, shard_map: ShardMap) -> ShardId:
 
 
 def _unscoped(
-    query: Query, statement: Statement, context: QueryContext, shard_map: ShardMap
+    query: Query,
+    statement: Statement,
+    context: QueryContext,
+    shard_map: ShardMap,
+    limits: PullUpLimits,
 ) -> Plan:
     args = statement.args
     tenants = concerned(query, args)
@@ -133,9 +152,10 @@ def _unscoped(
         return _single(query, statement, AnyShard(_any(context, shard_map)), context)
     if len(shards) == 1:
         return _single(query, statement, OneShard(shards[0]), context)
-    return _gathered(
-        query, statement, EveryShard(shards) if tenants is None else SomeShards(shards)
-    )
+    route = EveryShard(shards) if tenants is None else SomeShards(shards)
+    if query.pull_up is not None:
+        return pulled_up(query, query.pull_up, statement, route, context, limits)
+    return gathered(query, statement, route)
 
 
 def concerned(query: Query, args: Args) -> frozenset[TenantId] | None:
@@ -293,48 +313,3 @@ def _single(query: Query, statement: Statement, route: Route, context: QueryCont
         query.reply,
         query.total,
     )
-
-
-def _gathered(query: Query, statement: Statement, route: Route) -> Plan:
-    form = query.gather
-    if form is None:
-        refusal = query.gather_refusal or QueryRefused("the statement cannot run across shards")
-        raise refusal.with_traceback(None)
-    limit = _bound(form.limit, statement.args)
-    offset = _bound(form.offset, statement.args)
-    _check_bounds(limit, offset)
-    return Plan(
-        route=route,
-        query=ShardQuery(
-            sql=form.sql,
-            args=sent(statement.args),
-            access=query.access,
-            claims=query.claims,
-            inline_position=query.inline_position,
-        ),
-        combine=Merge(form.sort, limit, offset or 0),
-        reply=query.reply,
-        total=query.total,
-    )
-
-
-def _check_bounds(limit: int | None, offset: int | None) -> None:
-    if limit is not None and limit < 0:
-        raise StatementFailed("2201W", "LIMIT must not be negative")
-    if offset is not None and offset < 0:
-        raise StatementFailed("2201X", "OFFSET must not be negative")
-
-
-def _bound(source: Source | None, args: Args) -> int | None:
-    match source:
-        case None:
-            return None
-        case Param(index):
-            value = args[index]
-        case Constant(constant):
-            value = constant
-        case _:
-            raise AssertionError("bounds are parameters or constants")
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    raise StatementNotUnderstood("LIMIT and OFFSET of a gather must be integers")

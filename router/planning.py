@@ -7,7 +7,7 @@ from router.analyses import Analyses
 from router.context import QueryContext
 from router.errors import RouterError
 from router.explain import Explanation, explanation, refused
-from router.plan import Plan
+from router.plan import PULL_UP_LIMITS, Plan, PullUpLimits
 from router.planner import plan
 from router.query import Query
 from router.schema import Schema
@@ -22,23 +22,30 @@ class Planning:
     `shard_map` and `schema` are asked once per request, so no request sees half of two maps.
     """
 
-    def __init__(self, shard_map: Callable[[], ShardMap], schema: Callable[[], Schema]) -> None:
+    def __init__(
+        self,
+        shard_map: Callable[[], ShardMap],
+        schema: Callable[[], Schema],
+        pull_up: PullUpLimits = PULL_UP_LIMITS,
+    ) -> None:
         self._map = shard_map
         self._schema = schema
+        self._limits = pull_up
         self._analyses = Analyses()
         self._seen: tuple[ShardMap, Schema, Setting] | None = None
 
     def plan(self, statement: Statement, context: QueryContext) -> Plan:
         """What `answer` would do, without doing it."""
         shard_map = self._map()
-        return plan(self._query(statement, context, shard_map), statement, context, shard_map)
+        query = self._query(statement, context, shard_map)
+        return plan(query, statement, context, shard_map, self._limits)
 
     def explain(self, statement: Statement, context: QueryContext) -> Explanation:
         """What `answer` would do and why; a refusal is an explanation like any other."""
         shard_map = self._map()
         try:
             query = self._query(statement, context, shard_map)
-            route = plan(query, statement, context, shard_map)
+            route = plan(query, statement, context, shard_map, self._limits)
         except RouterError as refusal:
             return refused(refusal, shard_map)
         return explanation(query, route, statement, context, shard_map)

@@ -181,6 +181,30 @@ class NotTogether:
 
 
 @dataclass(frozen=True, slots=True)
+class PulledTable:
+    """A sharded table: what is selected of it on each shard travels as so many arrays."""
+
+    name: str
+    sql: str
+    arrays: int
+
+
+@dataclass(frozen=True, slots=True)
+class PullUpForm:
+    """The statement as one server computes it, over rows fetched from several shards.
+
+    `fetch` takes two arguments of its own before the statement's that it uses. `sql` takes those
+    of the statement that are in `args`, then the arrays of all tables, in order.
+    """
+
+    fetch: str
+    fetch_args: tuple[int, ...]
+    tables: tuple[PulledTable, ...]
+    sql: str
+    args: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """The parameter-free facts of one statement for one kind of caller.
 
@@ -207,6 +231,8 @@ class Query:
     filtered: bool = True
     """An update or delete has a WHERE clause of its own."""
     gather: GatherForm | None = None
+    pull_up: PullUpForm | None = None
+    """How one server answers where the shards cannot each for itself."""
     gather_refusal: UnsupportedAcrossShards | None = None
     """What keeps the statement from running on several shards."""
     stream: StreamForm | None = None

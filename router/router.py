@@ -9,7 +9,7 @@ from router.description import Description
 from router.errors import InTransaction, RouterError
 from router.gather import gather
 from router.one_shard import shard_of_all
-from router.plan import Plan, shards_of
+from router.plan import PULL_UP_LIMITS, Plan, PullUpLimits, shards_of
 from router.planner import plan
 from router.planning import Planning
 from router.schema import Schema
@@ -30,8 +30,9 @@ class Router(Planning):
         backends: Backends,
         shard_map: Callable[[], ShardMap],
         schema: Callable[[], Schema],
+        pull_up: PullUpLimits = PULL_UP_LIMITS,
     ) -> None:
-        super().__init__(shard_map, schema)
+        super().__init__(shard_map, schema, pull_up)
         self._backends = backends
 
     async def answer(self, statement: Statement, context: QueryContext) -> Result:
@@ -42,7 +43,7 @@ class Router(Planning):
         """
         shard_map = self._map()
         query = self._query(statement, context, shard_map)
-        route = plan(query, statement, context, shard_map)
+        route = plan(query, statement, context, shard_map, self._limits)
         replies = await gather(route, self._backends, context)
         return combine(route, replies, statement.exactly)
 
@@ -59,7 +60,7 @@ class Router(Planning):
         """
         shard_map = self._map()
         query = self._query(statement, context, shard_map)
-        route = plan(query, statement, context, shard_map)
+        route = plan(query, statement, context, shard_map, self._limits)
         if statement.exactly is not None:
             replies = await gather(route, self._backends, context)
             return combine(route, replies, statement.exactly)

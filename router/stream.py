@@ -13,7 +13,7 @@ from router.context import Deadline, QueryContext
 from router.gather import first_failure, gather
 from router.merging import Merging
 from router.order import Row
-from router.plan import Collect, Merge, Plan, Single, shards_of
+from router.plan import Collect, Merge, Plan, PullUp, Single, shards_of
 from router.query import Query, Reply
 from router.statement import SEPARATOR, WHOLE_ROWS, Piece, Result
 from shardmap import ShardId
@@ -68,7 +68,7 @@ def _rows_of(plan: Plan, query: Query) -> tuple[str | None, Merge]:
             if plan.reply is Reply.ENVELOPE:
                 return None if query.stream is None else query.stream.rows, _WHOLE
             return plan.query.sql, _WHOLE
-        case Collect():
+        case Collect() | PullUp():
             return None, _WHOLE
 
 

@@ -136,6 +136,18 @@ class DatabaseSettings:
         "/migrations/user",
         "the directory of `fluxshard migrate`; see docs/migrations.md",
     )
+    pull_up_rows: int = setting(
+        "FLUXSHARD_PULL_UP_ROWS",
+        integer(1, 10_000_000),
+        "100000",
+        "most rows that one statement may fetch from all shards into one; then 400 P130",
+    )
+    pull_up_bytes: int = setting(
+        "FLUXSHARD_PULL_UP_BYTES",
+        integer(1024, 512 * 1024 * 1024),
+        "67108864",
+        "the same in bytes; the router holds them, and so does the shard that computes the answer",
+    )
     url_name: str = ""
     """The variable that holds the primary's credentials."""
     shards: tuple[ShardSettings, ...] = ()

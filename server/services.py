@@ -10,6 +10,7 @@ from router import (
     BackendSettings,
     Counts,
     PostgresBackends,
+    PullUpLimits,
     Router,
     Schema,
     ShardStatus,
@@ -104,7 +105,8 @@ async def open_services(
                 copy=last_good_copy(settings),
             )
         )
-        router = Router(backends, in_use.current, backends.schema)
+        limits = PullUpLimits(settings.database.pull_up_rows, settings.database.pull_up_bytes)
+        router = Router(backends, in_use.current, backends.schema, limits)
         yield Services(router, backends, in_use)
 
 

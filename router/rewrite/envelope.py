@@ -17,10 +17,7 @@ WRITTEN: Final = f"SELECT coalesce(json_agg({ANSWER}.*), '[]')::text, count(*) F
 
 def read_envelope(sql: str, counted: str | None) -> str:
     """One row: the JSON array, its number of rows, [the total of `counted`,] the position."""
-    total = f", (SELECT count(*) FROM ({counted}) AS c)" if counted is not None else ""
-    return (
-        f"SELECT coalesce(json_agg(r.*), '[]')::text, count(*){total}, {POSITION} FROM ({sql}) AS r"
-    )
+    return _with_position("coalesce(json_agg(r.*), '[]')::text, count(*)", f"({sql}) AS r", counted)
 
 
 def capped_envelope(sql: str, rows: int) -> str:
@@ -41,8 +38,17 @@ def write_envelope(sql: str) -> str:
 def gather_envelope(sql: str, sort_columns: int, counted: str | None) -> str:
     """One row of arrays: JSON texts and sort keys of the rows in order, [the total,] the position."""
     keys = "".join(f", array_agg(g.k{index})" for index in range(sort_columns))
-    total = f", (SELECT count(*) FROM ({counted}) AS c)" if counted is not None else ""
-    return f"SELECT array_agg(g.j){keys}{total}, {POSITION} FROM ({sql}) AS g"
+    return _with_position(f"array_agg(g.j){keys}", f"({sql}) AS g", counted)
+
+
+def _with_position(outputs: str, source: str, counted: str | None) -> str:
+    """The total stands beside the rows, not inside: there their names would mean ours."""
+    if counted is None:
+        return f"SELECT {outputs}, {POSITION} FROM {source}"
+    return (
+        f"SELECT e.*, t.n, {POSITION} FROM (SELECT {outputs} FROM {source}) AS e,"
+        f" (SELECT count(*) AS n FROM ({counted}) AS c) AS t"
+    )
 
 
 def spread_envelope(sql: str) -> str:
