@@ -4,22 +4,14 @@ Ends with 0 if all is well, 1 with a refusal, a failure or drift, 2 for wrong us
 database cannot be reached.
 """
 
-import asyncio
-import getpass
 import json
-import os
-import socket
 import sys
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from functools import wraps
-from pathlib import Path
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any
 
 import click
 
-from router import RouterError
-from server.cli.map import Catalog, catalog_options, json_option
+from server.cli.map import json_option
+from server.cli.migratesource import REFUSED, Source, changing_options, run, source_options
 from server.cli.migratetext import (
     checked_document,
     findings_text,
@@ -29,208 +21,12 @@ from server.cli.migratetext import (
     status_document,
     status_text,
 )
-from server.configuration.forms import DURATION
-from server.configuration.reading import load_cluster_settings
-from server.errors import SettingsInvalid
-from server.mapstart import given_cluster, starting_map
-from server.migrate.apply import Patience, Progress, Unknown
+from server.migrate import operations
+from server.migrate.apply import Progress
 from server.migrate.directory import read_directory
-from server.migrate.errors import DatabaseAway, MigrateError
 from server.migrate.findings import Finding
-from server.migrate.operations import (
-    Options,
-    Planned,
-    Site,
-    migrate,
-    offline_findings,
-    pending_findings,
-    planned,
-    survey,
-)
-from server.migrate.operations import (
-    check as check_drift,
-)
-from server.settings import Settings
-from shardmap import (
-    CredentialsUnavailable,
-    Endpoint,
-    InvalidUrl,
-    Login,
-    MapUnavailable,
-    ShardMap,
-    ShardMapError,
-    first_from,
-    read_map,
-    resolve,
-)
-
-T = TypeVar("T")
-
-REFUSED: Final = 1
-USAGE: Final = 2
-UNREACHABLE: Final = 3
-
-
-class _Ended(click.ClickException):
-    """What ends a command: lines for people, and an exit code for scripts."""
-
-    def __init__(self, lines: list[str], exit_code: int) -> None:
-        super().__init__("\n".join(lines))
-        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print the lines as they are."""
-        click.echo(self.message, err=True, file=file)
-
-
-class _Duration(click.ParamType[float]):
-    """`500ms`, `2s`, `10m`, as settings have it."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """The seconds."""
-        try:
-            return DURATION.parse(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-def run(work: Coroutine[object, object, T]) -> T:
-    """The result; an error ends the command with its code, its lines and an exit code."""
-    try:
-        return asyncio.run(work)
-    except SettingsInvalid as error:
-        raise _Ended([str(problem) for problem in error.problems], USAGE) from error
-    except InvalidUrl as error:
-        raise _Ended([f"--catalog: {error}"], USAGE) from error
-    except MigrateError as error:
-        exit_code = UNREACHABLE if isinstance(error, DatabaseAway) else REFUSED
-        raise _Ended([f"{error.code} {line}" for line in error.lines], exit_code) from error
-    except RouterError as error:
-        lines = [f"{error.code} {error.message}", *([error.hint] if error.hint else [])]
-        raise _Ended(lines, REFUSED) from error
-    except (MapUnavailable, CredentialsUnavailable) as error:
-        raise _Ended([f"{error.code} {error}"], UNREACHABLE) from error
-    except ShardMapError as error:
-        raise _Ended([f"{error.code} {error}"], REFUSED) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where cluster and files are, as options and environment say."""
-
-    catalog: Catalog
-    directory: Path | None
-
-    @property
-    def settings(self) -> Settings:
-        """What the environment says; `--catalog` takes the place of its DATABASE_URL."""
-        url = self.catalog.url
-        environ = os.environ if url is None else {**os.environ, "DATABASE_URL": url}
-        return load_cluster_settings(environ, self.catalog.file)
-
-    async def site(self, *, change: bool) -> Site:
-        """The cluster and its migrations. `change`: a first map is made where there is none."""
-        settings = self.settings
-        environ = {**settings.environ, **self.catalog.environ}
-        migrations = read_directory(self._directory(settings))
-        given = given_cluster(settings)
-        shard_map = await self.catalog.stored()
-        if shard_map is None and change:
-            starting = await starting_map(given, None, settings.environ, author=author())
-            shard_map = starting.shard_map
-        elif shard_map is None:
-            shard_map = first_from(given, "undecided")
-        database = settings.database
-
-        def login(endpoint: Endpoint) -> Login:
-            return resolve(endpoint, environ)
-
-        def admin(endpoint: Endpoint) -> Login:
-            if not database.admin_user:
-                return login(endpoint)
-            return Login(database.admin_user, database.admin_password or None)
-
-        return Site(
-            shard_map=shard_map,
-            migrations=migrations,
-            login=login,
-            admin=admin,
-            exposed=settings.api.exposed_schemas,
-            by=author(),
-        )
-
-    def _directory(self, settings: Settings) -> Path:
-        return self.directory or Path(settings.database.migrations_path)
-
-
-def source_options(command: Callable[..., None]) -> Callable[..., None]:
-    """`--dir`, `--catalog` and `--config`, given to the command as one `source`."""
-
-    @wraps(command)
-    def with_source(*, catalog: Catalog, directory: Path | None, **others: Any) -> None:
-        command(source=Source(catalog, directory), **others)
-
-    return click.option(
-        "--dir",
-        "directory",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="The directory of migrations.  [default: $FLUXBASE_DATABASE_USER_MIGRATIONS_PATH]",
-    )(catalog_options(with_source))
-
-
-def changing_options(command: Callable[..., None]) -> Callable[..., None]:
-    """How to migrate, given to the command as `options`."""
-
-    @wraps(command)  # which hands the options on that it has already
-    def with_options(  # noqa: PLR0913 - one parameter per option
-        *,
-        allow: tuple[str, ...],
-        lock_timeout: float,
-        lock_patience: float,
-        statement_timeout: float,
-        wait: float,
-        redo: bool,
-        skip: bool,
-        to: int | None = None,
-        **others: Any,
-    ) -> None:
-        if redo and skip:
-            raise click.UsageError("--redo and --skip exclude each other")
-        unknown = Unknown.REDO if redo else Unknown.SKIP if skip else Unknown.REFUSE
-        patience = Patience(lock_timeout, lock_patience, statement_timeout)
-        options = Options(to, frozenset(allow), patience, wait, unknown)
-        command(options=options, **others)
-
-    for option in reversed(
-        (
-            click.option("--dry-run", is_flag=True, help="Only show what would be run where."),
-            click.option("--allow", multiple=True, metavar="CODE", help="Accept this finding."),
-            click.option(
-                "--lock-timeout", type=_Duration(), default="1s", show_default=True,
-                help="Longest wait of a statement for a lock, with others queueing behind it.",
-            ),
-            click.option(
-                "--lock-patience", type=_Duration(), default="5m", show_default=True,
-                help="For how long to try again.",
-            ),
-            click.option(
-                "--statement-timeout", type=_Duration(), default="0", show_default=True,
-                help="Longest time of a statement; 0: none.",
-            ),
-            click.option(
-                "--wait", type=_Duration(), default="0", show_default=True,
-                help="How long to wait for somebody else who is migrating.",
-            ),
-            click.option("--redo", is_flag=True, help="Run again what was begun and whose end nobody saw."),
-            click.option("--skip", is_flag=True, help="Take it for done."),
-        )
-    ):  # fmt: skip
-        with_options = option(with_options)
-    return with_options
+from server.migrate.operations import Options, Planned
+from shardmap import read_map
 
 
 @click.group("migrate")
@@ -251,7 +47,7 @@ def status(*, source: Source, as_json: bool) -> None:
 
     async def work() -> tuple[dict[str, Any], str, tuple[str, ...]]:
         site = await source.site(change=False)
-        found = await survey(site)
+        found = await operations.survey(site)
         document = status_document(site.migrations, found)
         return document, status_text(site.migrations, found), found.problems
 
@@ -322,11 +118,10 @@ def lint(
     async def work() -> tuple[Finding, ...]:
         if file is None:
             options = Options(allow=frozenset(allow))
-            return await pending_findings(await source.site(change=False), options)
-        shard_map: ShardMap = read_map(file.read(), None)
-        directory = source.directory or Path(source.settings.database.migrations_path)
-        migrations = read_directory(directory)
-        return offline_findings(shard_map, migrations, after=after, allow=allow)
+            return await operations.pending_findings(await source.site(change=False), options)
+        shard_map = read_map(file.read(), None)
+        migrations = read_directory(source.path(source.settings))
+        return operations.offline_findings(shard_map, migrations, after=after, allow=allow)
 
     found = run(work())
     if as_json:
@@ -338,13 +133,33 @@ def lint(
 
 
 @command.command()
+@click.argument("version", type=click.IntRange(min=0))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@source_options
+def baseline(*, source: Source, version: int, yes: bool) -> None:
+    """Note all versions up to VERSION as applied, without running them.
+
+    For databases whose tables were made by other tools.
+    """
+    if not yes:
+        click.confirm(f"Are all versions up to {version} in all databases already?", abort=True)
+
+    async def work() -> tuple[str, ...]:
+        noted = await operations.baseline(await source.site(change=True), version, 0)
+        return tuple(map(str, noted))
+
+    lines = [f"{name}  noted as applied" for name in run(work())]
+    click.echo("\n".join(lines) or "nothing to do")
+
+
+@command.command()
 @json_option
 @source_options
 def check(*, source: Source, as_json: bool) -> None:
     """Compare the schemas of all shards, thing by thing. Ends with 1 when they differ."""
 
     async def work() -> Any:
-        return await check_drift(await source.site(change=False))
+        return await operations.check(await source.site(change=False, files=False))
 
     found = run(work())
     if as_json:
@@ -356,7 +171,7 @@ def check(*, source: Source, as_json: bool) -> None:
 
 
 async def _planned(source: Source, options: Options, down: int | None) -> Planned:
-    return await planned(await source.site(change=False), options, down)
+    return await operations.planned(await source.site(change=False), options, down)
 
 
 def _migrate(
@@ -368,7 +183,7 @@ def _migrate(
             click.echo(line, err=as_json)
 
     async def work() -> Planned:
-        return await migrate(await source.site(change=True), options, report, down)
+        return await operations.migrate(await source.site(change=True), options, report, down)
 
     done = run(_planned(source, options, down)) if dry_run else run(work())
     for line in findings_text(done.findings):
@@ -385,12 +200,3 @@ def _end_with(lines: tuple[str, ...] | list[str], *, failed: bool) -> None:
         click.echo(line, err=True)
     if failed:
         sys.exit(REFUSED)
-
-
-def author() -> str:
-    """Who runs the command."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a uid without a name, as in containers
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"

@@ -26,6 +26,7 @@ from server.migrate.channel import SCHEMA_CHANNEL
 from server.migrate.errors import LockNotGranted, OutcomeUnknown, StatementFailed
 from server.migrate.indexes import clear_invalid, is_done
 from server.migrate.locks import ask_keeper, blockers
+from server.migrate.places import ALL
 from server.migrate.plan import Step, Work
 from server.migrate.routing import Routed
 from server.migrate.session import Session, speaking_to
@@ -41,6 +42,13 @@ _REPEATABLE: Final = frozenset(
      "drop index"}
 )  # fmt: skip
 """Statements that may be run once more when nobody saw their end."""
+
+_NOT_THERE: Final = frozenset({"42P01", "42704", "42883", "3F000"})
+"""Undefined table, object, function and schema."""
+_SAY_WHERE: Final = (
+    "The statement names no table of the shard map, so it runs in every database; say where"
+    " it belongs at the top of the file: -- fluxshard: only: shards"
+)
 
 
 class Unknown(StrEnum):
@@ -225,6 +233,8 @@ async def _execute(work: Work, one: Routed, session: Session) -> None:
         position = getattr(error, "position", None)
         line = one.statement.line_at(int(position) - 1) if position else one.statement.line
         parts = [error.message or str(error), error.detail, error.hint]
+        if error.sqlstate in _NOT_THERE and one.places == ALL != work.database.places:
+            parts.append(_SAY_WHERE)
         raise StatementFailed(
             f"{work.script.file}:{line}: {work.database.name}: "
             f"{'. '.join(part for part in parts if part)} ({error.sqlstate})",

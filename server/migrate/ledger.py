@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Final
 
+from server.migrate.files import Migration
 from server.migrate.plan import Direction, Entry, State, Work
 from server.migrate.session import Session
 
@@ -41,6 +42,13 @@ where version = $1
 _FORGET: Final = "delete from fluxshard.migrations where version = $1"
 
 
+_ADOPT: Final = """
+insert into fluxshard.migrations
+    (version, name, checksum, state, steps, applied_by, finished_at, duration_s)
+values ($1, $2, $3, 'applied', 0, $4, clock_timestamp(), 0)
+"""
+
+
 async def read_ledger(session: Session) -> dict[int, Entry]:
     """All rows by version; none, where nothing was ever applied."""
     if not await session.fetchval(_EXISTS):
@@ -61,6 +69,13 @@ async def install_ledger(session: Session) -> None:
     async with session.transaction():
         await session.execute(f"select pg_advisory_xact_lock({INSTALL_LOCK})")
         await session.execute(_LEDGER)
+
+
+async def adopt(session: Session, migration: Migration, by: str) -> None:
+    """Note a version as applied that somebody else has applied."""
+    await session.execute(
+        _ADOPT, migration.version, migration.name, migration.up.checksum, f"{by} (baseline)"
+    )
 
 
 async def begin(session: Session, work: Work, by: str) -> None:

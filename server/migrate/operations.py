@@ -8,9 +8,10 @@ from server.migrate.apply import Patience, Progress, Runner, Unknown
 from server.migrate.cluster import Cluster, opened
 from server.migrate.content import read_content
 from server.migrate.drift import Difference, broken, differences, misplaced
-from server.migrate.errors import LintRefused
+from server.migrate.errors import HistoryRefused, LintRefused
 from server.migrate.files import Migration
 from server.migrate.findings import Finding
+from server.migrate.ledger import adopt
 from server.migrate.lint import lint
 from server.migrate.places import Place, databases_of
 from server.migrate.plan import (
@@ -37,6 +38,8 @@ class Site:
     exposed: tuple[str, ...]
     by: str
     """Who migrates, for the ledgers and for others who find the lock taken."""
+    has_files: bool = True
+    """False: there is no directory, so that nothing can be missing from it."""
 
     @property
     def label(self) -> str:
@@ -131,6 +134,35 @@ async def migrate(site: Site, options: Options, report: Report, down: int | None
         return plan
 
 
+async def baseline(site: Site, version: int, wait_s: float) -> tuple[Migration, ...]:
+    """Note the versions up to this one as applied where they are not noted; nothing of them is run.
+
+    For databases whose tables were made by other tools. Returns the versions that some lacked.
+
+    Raises:
+        HistoryRefused: There is no such version, or files and ledgers contradict each other.
+    """
+    if version not in {migration.version for migration in site.migrations}:
+        raise HistoryRefused(f"there is no file of version {version}")
+    async with _open(site) as cluster:
+        await cluster.lock(wait_s)
+        await cluster.prepare(site.login, site.exposed, site.label)
+        ledgers = await cluster.ledgers()
+        problems = history_problems(site.migrations, ledgers)
+        if problems:
+            raise HistoryRefused(*problems)
+        noted: dict[int, Migration] = {}
+        for database in cluster.databases:
+            session = cluster.sessions[database.name]
+            with speaking_to(database, session):
+                ledger = ledgers[database.name]
+                for migration in site.migrations:
+                    if migration.version <= version and migration.version not in ledger:
+                        noted[migration.version] = migration
+                        await adopt(session, migration, site.by)
+    return tuple(noted[number] for number in sorted(noted))
+
+
 async def check(site: Site) -> Checked:
     """Compare the schemas of all shards, and of all databases with the shard map."""
     async with _open(site) as cluster:
@@ -152,7 +184,7 @@ async def check(site: Site) -> Checked:
             *broken(contents),
             *misplaced(contents, site.shard_map, catalog),
             *_uneven(ledgers),
-            *history_problems(site.migrations, ledgers),
+            *(history_problems(site.migrations, ledgers) if site.has_files else ()),
         ),
     )
 

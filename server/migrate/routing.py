@@ -6,12 +6,14 @@ database. `only:` at the top of a file decides for all of its statements instead
 remembered, so that a later statement about an index, a view or a sequence finds its place.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 
-from server.migrate.alterations import Renamed, actions_of
+from server.migrate.alterations import Added, Renamed, actions_of
+from server.migrate.cursor import Cursor
 from server.migrate.deeds import Deed, deed_of
+from server.migrate.definitions import Column, Part, parts_of
 from server.migrate.files import Migration, Script
 from server.migrate.places import ALL, CATALOG_ONLY, SHARDS_ONLY, Database, Places
 from server.migrate.scan import Statement
@@ -104,6 +106,8 @@ class Atlas:
         created = routed.deed.creates or _new_name(routed.deed)
         if created is not None:
             self._homes[created] = routed.places
+        for sequence in _sequences(routed.deed):
+            self._homes[sequence] = routed.places
 
 
 def route_all(
@@ -121,6 +125,27 @@ def route_all(
 
 def _together(homes: Iterable[Places]) -> Places:
     return reduce(lambda one, other: one & other, homes, ALL)
+
+
+def _sequences(deed: Deed) -> Iterator[str]:
+    """The sequences that serial and identity columns bring along, by the names they get."""
+    table = deed.creates or next(iter(deed.targets), None)
+    if table is None:
+        return
+    if deed.kind == "create table":
+        parts: Iterable[Part] = parts_of(Cursor(deed.body))
+    elif deed.kind == "alter table":
+        parts = [
+            part
+            for _, action in actions_of(deed.body)
+            if isinstance(action, Added)
+            for part in action.parts
+        ]
+    else:
+        return
+    for part in parts:
+        if isinstance(part, Column) and part.counted:
+            yield f"{table}_{part.name}_seq"
 
 
 def _new_name(deed: Deed) -> str | None:

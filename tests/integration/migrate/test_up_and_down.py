@@ -183,3 +183,28 @@ async def test_the_admin_role_migrates_and_the_service_role_may_use_what_it_make
         assert await migrations.ask("shard_0-a", granted)
     finally:
         await databases.execute(f"drop owned by {name} cascade; drop role {name}")
+
+
+async def test_what_other_tools_have_made_is_noted_and_not_run(migrations, orders):
+    migrations.write(_0001_begin=orders, _0002_note="alter table orders add note text")
+    await migrations.databases.execute(orders, "shard_0", "shard_1")
+
+    noted = await migrations.run("baseline", "1", "--yes")
+    await migrations.run("up")
+    again = await migrations.run("baseline", "1", "--yes")
+    unknown = await migrations.run("baseline", "3", "--yes", code=1)
+
+    assert noted.stdout == "0001_begin  noted as applied\n"
+    assert await migrations.states() == {1: ("applied",) * 3, 2: ("applied",) * 3}
+    assert again.stdout == "nothing to do\n"
+    assert unknown.stderr == "G102 there is no file of version 3\n"
+
+
+async def test_a_statement_without_a_table_that_fails_in_the_catalog_says_how_to_place_it(
+    migrations, orders
+):
+    migrations.write(_0001_begin=orders + "select count(*), 'x' from only_here")
+
+    failed = await migrations.run("up", code=1)
+
+    assert failed.stderr.rstrip().endswith("-- fluxshard: only: shards (42P01)")

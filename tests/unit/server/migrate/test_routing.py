@@ -78,6 +78,16 @@ def test_what_was_created_before_is_known_by_its_name(world):
     )
 
 
+def test_sequences_of_columns_are_where_their_table_is(world):
+    assert places(
+        world,
+        "create table plans (id serial); create table orders (id bigint generated always as"
+        " identity); alter table orders add n bigserial; grant usage on sequence plans_id_seq to"
+        " authenticated; alter sequence orders_id_seq restart; alter sequence public.orders_n_seq"
+        " cycle",
+    ) == [CATALOG_ONLY, SHARDS_ONLY, SHARDS_ONLY, CATALOG_ONLY, SHARDS_ONLY, SHARDS_ONLY]
+
+
 def test_tables_that_are_never_together_are_named(world):
     (view,) = world.routed("create view v as select * from orders, plans").statements
     (drop,) = world.routed("drop table orders, plans").statements
