@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from router.agreement import agreed
 from router.backend_settings import BackendSettings
@@ -186,9 +186,11 @@ class KnownSchema:
 
         async def hold(group: ShardEndpoints) -> None:
             try:
-                self._held[group.shard] = await self._holdings(group)
+                rows = await self._rows(group)
             except RouterError as error:  # the other shards' tenants need not wait for this one
                 failures[group.shard] = error
+            else:
+                self._held[group.shard] = await asyncio.to_thread(_holdings, *rows)
 
         async with asyncio.TaskGroup() as tasks:
             for group in groups:
@@ -219,7 +221,7 @@ class KnownSchema:
             await asyncio.wait([member.monitor.ask() for member in behind])
             await asyncio.sleep(REPLAY_PAUSE_S)
 
-    async def _holdings(self, group: ShardEndpoints) -> Holdings:
+    async def _rows(self, group: ShardEndpoints) -> tuple[Sequence[Any], Sequence[Any]]:
         """Tables and functions as the primary has them; without one, as a replica does."""
         deadline = Deadline.after(READ_TIMEOUT_S)
         live = group.primary() or await group.reader(None, deadline)
@@ -231,9 +233,14 @@ class KnownSchema:
             tables, _ = await held.fetch(INTROSPECTION, (exposed,), deadline.remaining_s())
             functions, _ = await held.fetch(FUNCTIONS, (SAFE_MARK,), deadline.remaining_s())
             put_back = live.pool.give_back
-            return Holdings(read_tables(map(dict, tables)), read_functions(map(dict, functions)))
         except DRIVER_ERRORS as error:
             scene = Scene(group.shard, live.name, read=True, closed=held.closed, expired=False)
             raise translated(error, scene) from error
+        else:
+            return tables, functions
         finally:
             put_back(held)
+
+
+def _holdings(tables: Sequence[Any], functions: Sequence[Any]) -> Holdings:
+    return Holdings(read_tables(map(dict, tables)), read_functions(map(dict, functions)))

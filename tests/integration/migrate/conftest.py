@@ -65,11 +65,15 @@ class Migrations:
 
     async def run(self, *arguments, code=0, env=None):
         """Run the command; its output. Fails unless it ends with `code`."""
+        arguments = ["migrate", arguments[0], "--dir", self.directory, *arguments[1:]]
+        return await self.fluxshard(*arguments, code=code, env=env)
+
+    async def fluxshard(self, *arguments, code=0, env=None):
+        """The same for any command."""
         environ = dict.fromkeys(
             ("DATABASE_URL", "FLUXBASE_DATABASE_READ_REPLICAS", "FLUXSHARD_CONFIG")
         )
         environ |= self.databases.environment | (env or {})
-        arguments = ["migrate", arguments[0], "--dir", self.directory, *arguments[1:]]
         result = await asyncio.to_thread(
             CliRunner(env=environ).invoke, main, [str(argument) for argument in arguments]
         )

@@ -208,3 +208,24 @@ async def test_a_statement_without_a_table_that_fails_in_the_catalog_says_how_to
     failed = await migrations.run("up", code=1)
 
     assert failed.stderr.rstrip().endswith("-- fluxshard: only: shards (42P01)")
+
+
+async def test_a_new_cluster_goes_from_settings_over_the_map_to_tables(
+    databases, tmp_path, orders, migrations_of
+):
+    directory = tmp_path / "migrations"
+    directory.mkdir()
+    fresh = migrations_of(databases, directory)
+    fresh.write(_0001_begin=orders)
+    file = tmp_path / "map.yaml"
+
+    unplaced = await fresh.run("up", code=1)
+    await fresh.fluxshard("map", "get", "-o", file)
+    file.write_text(
+        file.read_text().replace("tables: {}", "tables: {public.orders: {sharded: tenant_id}}")
+    )
+    await fresh.fluxshard("map", "apply", file, "--reason", "place orders", "--yes")
+    await fresh.run("up")
+
+    assert unplaced.stderr.startswith("G103 0001_begin.sql:2: L201 error: makes the table public.")
+    assert await fresh.everywhere(THERE, "orders") == [False, True, True]
