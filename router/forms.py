@@ -12,6 +12,7 @@ from router.rewrite.envelope import (
     ANSWER,
     WRITTEN,
     capped_envelope,
+    counted_rows,
     json_rows,
     read_envelope,
     write_envelope,
@@ -92,10 +93,11 @@ class Forms:
 
     def stream(self) -> StreamForm | None:
         """The texts for an answer in pieces from one shard; None: it is given whole."""
-        if self.access is Access.WRITE or self.counted or not self.json:
+        if self.access is Access.WRITE or not self.json:
             return None
-        sql = splice(self.parsed.body, self.edits)
-        return StreamForm(capped_envelope(sql, WHOLE_ROWS + 1), json_rows(sql))
+        sql, counted = splice(self.parsed.body, self.edits), self._without_page(self.edits)
+        capped = capped_envelope(sql, WHOLE_ROWS + 1, counted)
+        return StreamForm(capped, counted_rows(json_rows(sql), counted))
 
     def _without_page(self, edits: tuple[Edit, ...]) -> str | None:
         """The statement without ORDER BY, LIMIT and OFFSET, whose rows are the total."""
@@ -121,16 +123,10 @@ class Forms:
         form = gatherable(self.tree, self.tables)
         region = self.regions[0]
         if self.reply() is Reply.ENVELOPE:
-            source = self.tables[0].use.alias
-            sql = gather_json(
-                self.parsed,
-                region,
-                form,
-                self.edits,
-                source=source,
-                counted=self._without_page(self.edits),
-            )
-            rows = gather_json_rows(self.parsed, region, form, self.edits, source=source)
+            source, counted = self.tables[0].use.alias, self._without_page(self.edits)
+            sql = gather_json(self.parsed, region, form, self.edits, source=source, counted=counted)
+            each = gather_json_rows(self.parsed, region, form, self.edits, source=source)
+            rows = counted_rows(each, counted)
         else:
             sql = rows = gather_rows(self.parsed, region, form, self.edits)
         return GatherForm(sql, form.sort, form.limit, form.offset, rows)

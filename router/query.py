@@ -110,7 +110,7 @@ class GatherForm:
     limit: Source | None
     offset: Source | None
     rows: str | None = None
-    """The same with each row in a row of its own: JSON text or columns, then the sort columns.
+    """The same with each row in a row of its own: JSON text or columns, the sort columns, [total].
     None: it cannot be answered in pieces."""
 
 
@@ -121,7 +121,7 @@ class StreamForm:
     capped: str
     """Its answer, cut to one row more than what is answered whole."""
     rows: str
-    """The JSON text of each row, in a row of its own."""
+    """The JSON text of each row, in a row of its own, [and the total]."""
 
 
 Piece = tuple[str | Param, ...]

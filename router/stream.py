@@ -47,13 +47,14 @@ async def stream(
         if reply.affected <= WHOLE_ROWS:
             return combine(plan, (reply,))
     rows, merge = _rows_of(plan, query)
-    if rows is None or plan.total:
+    if rows is None:
         return combine(plan, await gather(plan, backends, context))
     each = asked._replace(sql=rows, inline_position=False, row_count_column=None)
     opened = await _opened(plan._replace(query=each), backends, context, Deadline.after(longest_s))
     answer = Stream(opened, merge, plan.reply)
-    few = merge.limit is not None and merge.limit <= WHOLE_ROWS
-    return await answer.whole() if few or answer.ended else answer
+    few = answer.ended or (merge.limit is not None and merge.limit <= WHOLE_ROWS)
+    await answer.begin(counted=plan.total)
+    return await answer.whole() if few else answer
 
 
 def _rows_of(plan: Plan, query: Query) -> tuple[str | None, Merge]:
@@ -157,11 +158,32 @@ class Stream:
         self.columns = () if self._json else columns[: self._width]
         self.served = tuple(rows.served for rows in opened)
         """Who answers for each shard."""
+        self.total: int | None = None
+        """The number of rows without LIMIT and OFFSET, where it was asked for."""
         self._opened = opened
         self._ahead = [_Ahead(rows) for rows in opened]
         self._merging = Merging(
             len(opened), merge.sort, self._width, limit=merge.limit, offset=merge.offset
         )
+
+    async def begin(self, *, counted: bool) -> None:
+        """Take the first batches, which are here, and let the next be fetched.
+
+        `counted`: rows end in the total of their shard. A shard without rows has a total of 0,
+        since each is asked for more than no rows, from the first on.
+        """
+        total, complete = 0, False
+        try:
+            for source, ahead in enumerate(self._ahead):
+                batch = await ahead.batch()
+                self._merging.feed(source, batch)
+                if counted and batch:
+                    total += batch[0][-1]
+            complete = True
+        finally:
+            if not complete:
+                await self.close()
+        self.total = total if counted else None
 
     @property
     def ended(self) -> bool:
@@ -204,6 +226,7 @@ class Stream:
             columns=self.columns,
             rows=[row for piece in pieces for row in piece.rows],
             body=f"[{SEPARATOR.join(piece.text for piece in pieces)}]",
+            total=self.total,
             served=self.served,
         )
 

@@ -20,14 +20,24 @@ def read_envelope(sql: str, counted: str | None) -> str:
     return _with_position("coalesce(json_agg(r.*), '[]')::text, count(*)", f"({sql}) AS r", counted)
 
 
-def capped_envelope(sql: str, rows: int) -> str:
+def capped_envelope(sql: str, rows: int, counted: str | None) -> str:
     """As `read_envelope`, of the first so many rows: enough to see whether there are more."""
-    return read_envelope(f"SELECT * FROM ({sql}) AS c LIMIT {rows}", None)
+    return read_envelope(f"SELECT * FROM ({sql}) AS c LIMIT {rows}", counted)
 
 
 def json_rows(sql: str) -> str:
     """Each row as the text that `json_agg` makes of it, in order."""
     return f"SELECT to_json(r.*)::text FROM ({sql}) AS r"
+
+
+def counted_rows(sql: str, counted: str | None) -> str:
+    """The rows, with the total of `counted` behind each where it is asked for.
+
+    It is worked out once, and one row beside others leaves their order as it is.
+    """
+    if counted is None:
+        return sql
+    return f"SELECT g.*, t.n FROM ({sql}) AS g, (SELECT count(*) AS n FROM ({counted}) AS c) AS t"
 
 
 def write_envelope(sql: str) -> str:

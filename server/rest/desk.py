@@ -85,15 +85,13 @@ class Desk:
     async def ask_for_rows(self, request: Request, filled: Filled) -> Result | Stream:
         """The result of a read, in pieces when it is large: then it has to be closed.
 
-        Counted reads are given whole: their total comes with their rows.
-
         Raises:
             RouterError: There is none.
             ParameterMalformed: A value has not the form that its operator needs.
         """
-        if filled.counted or not may_be_large(filled.page):
+        if not may_be_large(filled.page):
             return await self.ask(request, filled)
         who = request.principal
-        statement = filled.template.statement(filled.values, filled.page)
+        statement = filled.template.statement(filled.values, filled.page, counted=filled.counted)
         context = QueryContext(who.role, who.tenant, who.session, who.claims, request.deadline)
         return await self.router.stream(statement, context, self.limits.stream_s)

@@ -103,6 +103,12 @@ def postgrest_page(
     return Page(rows, first)
 
 
+def rows_of_page(page: Page, total: int) -> int:
+    """How many of so many rows are on the page."""
+    behind = max(0, total - page.offset)
+    return behind if page.limit is None else min(page.limit, behind)
+
+
 def may_be_large(page: Page) -> bool:
     """Whether more rows may be fetched than are answered whole, those before the page included."""
     return page.limit is None or page.limit + page.offset > WHOLE_ROWS

@@ -89,6 +89,7 @@ class DirectRows:
         self.columns = reply.columns
         self._rows = reply.rows
         self._next = WHOLE_ROWS + 1
+        self.abandoned = False
 
     async def batch(self):
         found, self._rows = self._rows[: self._next], self._rows[self._next :]
@@ -101,6 +102,7 @@ class DirectRows:
 
     def abandon(self):
         self._rows = []
+        self.abandoned = True
 
 
 def _affected(status):

@@ -63,7 +63,7 @@ class NativeReads:
         """The rows of a read."""
         result = await self._desk.ask_for_rows(request, reading)
         if isinstance(result, Stream):
-            return render.streamed(result)
+            return render.streamed(result, reading.page)
         headers = render.count_headers(reading.page.offset, result)
         return _conditional(request, render.array(result.body, headers=headers))
 
@@ -83,7 +83,7 @@ class NativeReads:
         reading = self._built(query_form(request.body), request, target)
         result = await self._desk.ask_for_rows(request, reading)
         if isinstance(result, Stream):
-            return render.streamed(result)
+            return render.streamed(result, reading.page)
         return render.array(result.body, headers=render.count_headers(reading.page.offset, result))
 
     async def row(self, request: Request, target: Target, identity: str) -> Reply:

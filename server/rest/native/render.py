@@ -9,8 +9,9 @@ import orjson
 from router import Result, Schema, Stream
 from server.exchange import Reply
 from server.rest.native.paths import PREFIX
-from server.rest.page import content_range
+from server.rest.page import content_range, rows_of_page
 from server.rest.pieces import ARRAY, RowPieces
+from server.rest.request import Page
 
 JSON: Final = "application/json"
 
@@ -22,9 +23,12 @@ def array(body: str, status: int = 200, headers: Headers = ()) -> Reply:
     return Reply(status, body.encode(), JSON, headers)
 
 
-def streamed(stream: Stream) -> Reply:
+def streamed(stream: Stream, page: Page) -> Reply:
     """A JSON array in pieces. It has no ETag: that would have to be sent before it."""
-    return Reply(200, content_type=JSON, pieces=RowPieces(stream, ARRAY))
+    total = stream.total
+    rows = 0 if total is None else rows_of_page(page, total)
+    headers = _counts(page.offset, rows, total)
+    return Reply(200, content_type=JSON, headers=headers, pieces=RowPieces(stream, ARRAY))
 
 
 def first(body: str, status: int = 200, headers: Headers = ()) -> Reply:
@@ -50,10 +54,14 @@ def batch_headers(rows: int) -> Headers:
 
 def count_headers(offset: int, result: Result) -> Headers:
     """The page and the total, where a total was counted. It is exact, whatever was asked for."""
-    if result.total is None:
+    return _counts(offset, result.row_count, result.total)
+
+
+def _counts(offset: int, rows: int, total: int | None) -> Headers:
+    if total is None:
         return ()
     return (
-        ("Content-Range", content_range(offset, result.row_count, result.total)),
+        ("Content-Range", content_range(offset, rows, total)),
         ("Preference-Applied", "count=exact"),
     )
 

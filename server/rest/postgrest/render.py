@@ -12,7 +12,7 @@ from server.exchange import Reply, Request
 from server.rest import exact_json
 from server.rest.desk import Filled
 from server.rest.errors import FeatureMissing, NotSingular, RangeUnsatisfiable
-from server.rest.page import content_range
+from server.rest.page import content_range, rows_of_page
 from server.rest.pieces import ARRAY, Framing, RowPieces
 from server.rest.postgrest.media import Media
 
@@ -88,10 +88,7 @@ def read(request: Request, result: Result, filled: Filled, media: Media, extra: 
         NotSingular: One object was asked for, and there is another number of rows.
     """
     total, offset = result.total, filled.page.offset
-    if total is not None and offset > total:
-        raise RangeUnsatisfiable(
-            f"An offset of {offset} was requested, but there are only {total} rows.", total=total
-        )
+    _check_offset(offset, total)
     body = content(result, media, filled.template.names)
     status = 206 if total is not None and result.row_count < total else 200
     headers = (
@@ -103,24 +100,40 @@ def read(request: Request, result: Result, filled: Filled, media: Media, extra: 
     return Reply(status, b"" if request.method == "HEAD" else body, media.content_type, headers)
 
 
+def _check_offset(offset: int, total: int | None) -> None:
+    if total is not None and offset > total:
+        raise RangeUnsatisfiable(
+            f"An offset of {offset} was requested, but there are only {total} rows.", total=total
+        )
+
+
 async def streamed(
     request: Request, stream: Stream, filled: Filled, media: Media, extra: Headers
 ) -> Reply:
-    """The reply to a read whose rows come in pieces: nobody knows yet how many there are.
+    """The reply to a read whose rows come in pieces: how many, only a count can tell before.
 
     Raises:
+        RangeUnsatisfiable: The page begins behind the last row.
         NotSingular: One object was asked for. The rows are counted for it, and not kept.
     """
     if media.single:
         raise NotSingular(await _counted(stream))
+    offset, total = filled.page.offset, stream.total
+    status, extent = 200, f"{offset}-*/*"
+    if total is not None:
+        if offset > total:
+            await stream.close()
+        _check_offset(offset, total)
+        rows = rows_of_page(filled.page, total)
+        status, extent = 206 if rows < total else 200, content_range(offset, rows, total)
     headers = (
-        ("Content-Range", f"{filled.page.offset}-*/*"),
+        ("Content-Range", extent),
         ("Content-Location", _location(request)),
         VARY,
         *extra,
     )
     pieces = RowPieces(stream, _framing(media, filled.template.names))
-    return Reply(200, b"", media.content_type, headers, pieces)
+    return Reply(status, b"", media.content_type, headers, pieces)
 
 
 async def _counted(stream: Stream) -> int:
