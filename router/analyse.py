@@ -19,7 +19,7 @@ from router.errors import (
     UnsupportedAcrossShards,
 )
 from router.forms import Forms
-from router.functions import judge
+from router.functions import SAFE_MARK, judge
 from router.parse import Parsed, parse
 from router.query import (
     CopyForm,
@@ -167,6 +167,13 @@ class _Analysis:
     ) -> SpreadForm | CopyForm | NotTogether | None:
         if self.access is Access.READ or not self.caller.service:
             return None
+        if self.functions.opaque is not None:
+            return NotTogether(
+                f"a write that calls {self.functions.opaque}, whose body is not known,"
+                " cannot run on several shards",
+                "Name the tenant; or, if the function reads its arguments only, let its owner say"
+                f" so with ALTER FUNCTION {self.functions.opaque} SET {SAFE_MARK} = on.",
+            )
         if self.target is Target.REFERENCE or self._writes_copies():
             return copy_form(self.parsed, self.tables, reply)
         if self.target is not Target.SHARDED or self.caller.scoped:

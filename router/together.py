@@ -39,7 +39,7 @@ def spread_form(
     target = _target(parsed, tables)
     if target is None or not isinstance(tree, exp.Insert | exp.Update | exp.Delete):
         return NotTogether(
-            "a SELECT that may write or lock cannot run on several shards", ONE_TENANT
+            "a SELECT or MERGE that may write or lock cannot run on several shards", ONE_TENANT
         )
     if sum(isinstance(located.placement, Sharded) for located in tables) > 1:
         return NotTogether(

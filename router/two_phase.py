@@ -26,6 +26,7 @@ from router.errors import (
     PrimaryAway,
     RouterError,
     RowCountUnexpected,
+    SchemasDiffer,
     ShardDown,
     StatementFailed,
 )
@@ -111,7 +112,7 @@ class TwoPhase:
                 seats.append(await self._seated(part.shard, context))  # noqa: PERF401 - each one is left again
             run = _ran_at_once if write.copied is None else _ran_and_copied
             ran = await run(write, seats)
-            _check_count(write, ran)
+            _check(write, ran)
             outcome = self._start_commit(seats[: len(ran)], context)
             handed_over = True
         finally:
@@ -374,10 +375,18 @@ async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in running]
 
 
-def _check_count(write: Together, ran: Sequence[Rows]) -> None:
-    found = ran[0].affected if write.copied is not None else sum(rows.affected for rows in ran)
+def _check(write: Together, ran: Sequence[Rows]) -> None:
+    """Refuse what would be an answer that nobody asked for, while it can still be undone."""
+    copied = write.copied is not None
+    found = ran[0].affected if copied else sum(rows.affected for rows in ran)
     if write.exactly is not None and found != write.exactly:
         raise RowCountUnexpected(write.exactly, found)
+    for part, rows in zip(write.parts, ran, strict=False):
+        if not copied and rows.columns != ran[0].columns:
+            raise SchemasDiffer(
+                part.shard,
+                f"rows of {write.parts[0].shard} and {part.shard} have different columns",
+            )
 
 
 def _taken_note_of(outcome: "asyncio.Future[Outcome]") -> None:

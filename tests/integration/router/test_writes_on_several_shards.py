@@ -12,6 +12,7 @@ from router import (
     JsonRows,
     Router,
     RowCountUnexpected,
+    SchemasDiffer,
     SeveralShardsWritten,
     Statement,
     StatementFailed,
@@ -240,3 +241,31 @@ async def test_a_reference_row_that_one_shard_refuses_is_written_nowhere(two):
 async def test_a_table_without_a_primary_key_is_refused(two):
     with pytest.raises(SeveralShardsWritten, match="no primary key"):
         await two.run("INSERT INTO keyless VALUES ('x')")
+
+
+async def test_rows_of_different_columns_are_refused_before_anything_is_committed(two):
+    async with two.world.superuser("shard_1-a") as connection:
+        await connection.execute("ALTER TABLE orders ADD more int")
+
+    with pytest.raises(SchemasDiffer, match="different columns"):
+        await two.run("INSERT INTO orders (tenant_id, id) VALUES (1, 1), (2, 1) RETURNING *")
+
+    assert await two.shards("SELECT id FROM orders") == [[], []]
+
+
+async def test_a_function_that_may_read_all_rows_is_not_run_on_each_shard(two):
+    for server in SERVERS:
+        async with two.world.superuser(server) as connection:
+            await connection.execute(
+                "CREATE FUNCTION everything() RETURNS numeric LANGUAGE plpgsql AS"
+                " 'BEGIN RETURN (SELECT sum(total) FROM orders); END'"
+            )
+    await two.world.backends.refresh_schema(now=True)
+
+    for sql in (
+        "UPDATE orders SET total = everything() WHERE id = 1",
+        "INSERT INTO orders (tenant_id, id, total) VALUES (1, 1, everything()), (2, 1, 0)",
+        "INSERT INTO pairs SELECT 'x', everything()",
+    ):
+        with pytest.raises(SeveralShardsWritten, match="everything"):
+            await two.run(sql)
