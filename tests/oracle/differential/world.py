@@ -283,7 +283,7 @@ async def open_worlds(
         connection = await asyncpg.connect(
             url(database),
             statement_cache_size=0,
-            server_settings={"timezone": "UTC", "jit": "off"},
+            server_settings={"timezone": "UTC", "jit": "off", "statement_timeout": "10s"},
         )
         stack.push_async_callback(connection.close)
         await connection.execute(sql)
