@@ -62,6 +62,7 @@ from router.errors import (
 )
 from router.explain import Explanation
 from router.freshness import Floors, Position, SharedFloors
+from router.interactive import InteractiveTransaction
 from router.observe import (
     CommitLost,
     EndpointChanged,
@@ -126,6 +127,7 @@ __all__ = [
     "FunctionRefused",
     "IdentityMismatch",
     "InTransaction",
+    "InteractiveTransaction",
     "Isolation",
     "JsonRows",
     "Kind",

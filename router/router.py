@@ -8,6 +8,7 @@ from router.context import QueryContext
 from router.description import Description
 from router.errors import InTransaction, RouterError
 from router.gather import gather
+from router.interactive import InteractiveTransaction
 from router.one_shard import shard_of_all
 from router.plan import PULL_UP_LIMITS, Plan, PullUpLimits, shards_of
 from router.planner import plan
@@ -91,6 +92,12 @@ class Router(Planning):
         finally:
             open_.leave()
         return results
+
+    def interactive(
+        self, context: QueryContext, options: TransactionOptions
+    ) -> InteractiveTransaction:
+        """A transaction that is told its statements one at a time; to be left, whatever happens."""
+        return InteractiveTransaction(self, self._backends, context, options)
 
     def _part(self, index: int, statement: Statement, context: QueryContext) -> Plan:
         try:

@@ -12,9 +12,9 @@ from server.observe.board import Board
 from server.observe.facts import FactObserver
 from server.rest import Limits, Noting, Tables, told
 from server.routes import Route, Routes
-from server.services import Services
+from server.services import Services, backend_settings
 from server.settings import Settings
-from server.sql import SqlDoor
+from server.sql import SocketLimits, SqlDoor
 
 
 def api(
@@ -74,7 +74,18 @@ def _tables(settings: Settings, services: Services) -> tuple[Route, ...]:
 def _sql(settings: Settings, services: Services) -> tuple[Route, ...]:
     if not settings.sql.enabled:
         return ()
-    door = SqlDoor(services.router, services.schema, settings.sql, served_by=settings.api.served_by)
+    connections = backend_settings(settings, settings.process.workers).max_connections
+    limits = SocketLimits(
+        most=min(settings.sql.max_transactions, connections - 1),  # one describes statements
+        request_timeout_s=settings.http.request_timeout_s,
+    )
+    door = SqlDoor(
+        services.router,
+        services.schema,
+        settings.sql,
+        limits,
+        served_by=settings.api.served_by,
+    )
     return door.routes()
 
 

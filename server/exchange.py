@@ -1,6 +1,6 @@
 """One HTTP exchange as values: features turn a Request into a Reply and never see a socket."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
@@ -63,6 +63,39 @@ class Pieces(Protocol):
         ...
 
 
+class SocketClosed(Exception):
+    """The other side of a socket has left."""
+
+
+class Socket(Protocol):
+    """A WebSocket, as features see it."""
+
+    async def receive(self, timeout_s: float) -> str:
+        """The next message.
+
+        Raises:
+            SocketClosed: The client has left.
+            TimeoutError: There was none in time.
+        """
+        ...
+
+    async def send(self, text: str) -> None:
+        """Send a message.
+
+        Raises:
+            SocketClosed: The client has left.
+        """
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say good-bye. Harmless when repeated."""
+        ...
+
+
+Talk = Callable[[Socket], Awaitable[None]]
+"""What is said on a socket, from its opening to its end."""
+
+
 class Reply(NamedTuple):
     """A whole response. Content-Length, Date and X-Request-ID are added when it is written."""
 
@@ -72,3 +105,5 @@ class Reply(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     pieces: Pieces | None = None
     """The body, in place of `body`, when it is too large to be held: its length is not known."""
+    upgrade: Talk | None = None
+    """With status 101: what follows on the connection."""

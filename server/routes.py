@@ -25,6 +25,8 @@ class Entry(Enum):
     """Everybody; no credential is looked at (health, metrics)."""
     KNOWN = auto()
     """Nobody."""
+    KNOWN_BY_URL = auto()
+    """Nobody; the token may be `?token=`, because browsers' WebSockets send no headers."""
     ANONYMOUS = auto()
     """Everybody if `FLUXSHARD_ANONYMOUS` is on: then as role anon."""
 

@@ -12,6 +12,10 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import ERROR
 
+from server.exchange import Talk
+from server.front.websocket import WebSocket
+from server.lifecycle import Lifecycle
+
 MAX_LINE_BYTES: Final = 64 * 1024
 """Longest request line: a filter `in.(…)` of some thousand ids still fits."""
 
@@ -105,6 +109,33 @@ class Outgoing:
         """Nothing is left to be written."""
 
 
+class Upgraded(Outgoing):
+    """The acceptance of a WebSocket, and what is said on it. It counts as a request in flight."""
+
+    __slots__ = ("_lifecycle", "_talk")
+
+    def __init__(self, head: bytes, talk: Talk, lifecycle: Lifecycle) -> None:
+        super().__init__(head, b"", keep_alive=False)
+        self._talk = talk
+        self._lifecycle = lifecycle
+
+    async def prepare(self, request: Incoming) -> None:  # noqa: ARG002 - as the others have it
+        """Called when aiohttp saw no upgrade where the handler did.
+
+        Raises:
+            ConnectionResetError: Always: the two sides would not speak of the same.
+        """
+        raise ConnectionResetError("the request asks for no upgrade")
+
+    async def run(self, socket: WebSocket) -> None:
+        """Talk until one of both sides has said all."""
+        self._lifecycle.begin()
+        try:
+            await self._talk(socket)
+        finally:
+            self._lifecycle.end()
+
+
 Handler = Callable[[Incoming], Awaitable[Outgoing]]
 
 
@@ -115,7 +146,7 @@ class Connection(web.RequestHandler):
     a small one costs. What clients can do to a connection, and the server at its end, is as there.
     """
 
-    __slots__ = ("_answer", "_malformed", "_write_timeout_s")
+    __slots__ = ("_answer", "_malformed", "_socket", "_write_timeout_s")
 
     def __init__(
         self,
@@ -130,6 +161,13 @@ class Connection(web.RequestHandler):
         self._answer = answer
         self._malformed = malformed
         self._write_timeout_s = write_timeout_s
+        self._socket: WebSocket | None = None
+
+    def close(self) -> None:
+        """Take no more requests, and no more messages; what is being answered is answered."""
+        super().close()
+        if self._socket is not None:
+            self._socket.go_away()
 
     async def start(self) -> None:
         """Answer one request after the other, until one of both sides ends the connection."""
@@ -196,7 +234,9 @@ class Connection(web.RequestHandler):
             return self._no_request(error)
 
     async def _send(self, request: Incoming, outgoing: Outgoing) -> None:
-        if self._upgraded:  # declined: aiohttp parses what came behind the request
+        if self._upgraded and isinstance(outgoing, Upgraded):
+            await self._talk(outgoing)
+        elif self._upgraded:  # declined: aiohttp parses what came behind the request
             _, lost = await self.finish_response(request, outgoing, None)  # type: ignore[arg-type]
             if lost:
                 raise ConnectionResetError("the client has left")
@@ -232,6 +272,14 @@ class Connection(web.RequestHandler):
             with socket.socket(fileno=os.dup(descriptor.fileno())) as same:
                 same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         transport.abort()
+
+    async def _talk(self, upgraded: Upgraded) -> None:
+        upgraded.write(self)
+        self._socket = WebSocket(self, self._write_timeout_s)
+        try:
+            await upgraded.run(self._socket)
+        finally:
+            self._socket = None
 
     async def taken(self) -> None:
         """Wait until a slow client has taken enough; cut it off when it does not.

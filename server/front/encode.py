@@ -35,7 +35,7 @@ def encode(  # noqa: PLR0913 - what differs from one response to the next
     r"""The head and the body to send. `more_headers` is whole lines, each ending in `\r\n`.
 
     `minor` is the request's HTTP/1 minor version, which is answered in kind. Statuses that have
-    no body (204, 304) and answers to HEAD are sent without one, and without its length, because
+    no body (101, 204, 304) and answers to HEAD are sent without one, and without its length, because
     the length that a GET would have had is not always known. A body in pieces is sent in chunks,
     and to clients of HTTP/1.0 until the connection ends.
 
@@ -48,7 +48,7 @@ def encode(  # noqa: PLR0913 - what differs from one response to the next
     fields = [line]
     if reply.content_type is not None:
         fields.append(f"Content-Type: {reply.content_type}\r\n")
-    if head or status in {204, 304}:
+    if head or status in {101, 204, 304}:
         body = b""
     elif reply.pieces is None:
         fields.append(f"Content-Length: {len(body)}\r\n")

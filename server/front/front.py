@@ -16,7 +16,7 @@ from server.errors import (
 )
 from server.exchange import Reply, Request
 from server.front.body import limits, read_body
-from server.front.connection import HttpServer, Incoming, Outgoing
+from server.front.connection import HttpServer, Incoming, Outgoing, Upgraded
 from server.front.encode import encode, http_date
 from server.front.pieces import OutgoingPieces
 from server.front.target import dialect_of, target
@@ -165,7 +165,7 @@ class Front:
         exchange.operation = route.operation
 
         deadline = Deadline.after(self._settings.request_timeout_s)
-        caller = self._door.admit(route.entry, headers)
+        caller = self._door.admit(route.entry, headers, query)
         exchange.role = caller.role
         body = b""
         if "Content-Length" in headers or message.chunked:
@@ -227,7 +227,7 @@ class Front:
         `closes`: the end of the connection is the end of the body.
         """
         message = incoming.message
-        keep_alive = not (
+        keep_alive = reply.upgrade is not None or not (
             message.should_close
             or self._lifecycle.draining
             or not incoming.payload.is_eof()
@@ -242,6 +242,8 @@ class Front:
             request_id=exchange.request_id,
             more_headers=self._cors.header_lines(message.headers.get("Origin")),
         )
+        if reply.upgrade is not None:
+            return Upgraded(head, reply.upgrade, self._lifecycle)
         return Outgoing(head, body, keep_alive=keep_alive)
 
     def _malformed(self, status: int, code: str) -> tuple[bytes, bytes]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from router import (
     InTransaction,
     QueryContext,
+    Result,
     RouterError,
     Schema,
     Statement,
@@ -36,7 +37,7 @@ class Answering:
         """
         statement, shape = await self.prepared(question, context, layout)
         result = await self._router.answer(statement, context)
-        return answer_text(result, shape.columns, layout, served_by=self._served_by)
+        return self.text(result, shape, layout)
 
     async def together(
         self,
@@ -61,7 +62,7 @@ class Answering:
         statements = [statement for statement, _ in prepared]
         results = await self._router.transaction(statements, context, options)
         texts = [
-            answer_text(result, shape.columns, layout, served_by=self._served_by)
+            self.text(result, shape, layout)
             for result, (_, shape) in zip(results, prepared, strict=True)
         ]
         return f'{{"results":[{",".join(texts)}]}}'
@@ -78,3 +79,11 @@ class Answering:
         statement, shape = await self._shapes.statement(question, context)
         check_names(shape.columns, layout)
         return statement, shape
+
+    def text(self, result: Result, shape: Shape, layout: Layout) -> str:
+        """A result as a JSON object.
+
+        Raises:
+            ValueTooDeep: A JSON value among its rows nests too deep for the layout.
+        """
+        return answer_text(result, shape.columns, layout, served_by=self._served_by)

@@ -5,11 +5,12 @@ from typing import Final
 
 from router import QueryContext, Schema, TransactionOptions
 from server.exchange import Reply, Request
-from server.routes import BodyKind, Route
+from server.routes import BodyKind, Entry, Route
 from server.settings import SqlSettings
 from server.sql.answering import Answering
 from server.sql.errors import SqlNotEnabled
 from server.sql.question import asked_of
+from server.sql.socket import SocketLimits, TransactionSockets
 from server.sql.statements import Statements
 
 PATH: Final = "/api/v1/sql"
@@ -24,15 +25,20 @@ class SqlDoor:
         router: Statements,
         schema: Callable[[], Schema],
         settings: SqlSettings,
+        sockets: SocketLimits,
         *,
         served_by: bool,
     ) -> None:
         self._settings = settings
         self._answering = Answering(router, schema, served_by=served_by)
+        self._sockets = TransactionSockets(self._answering, router.interactive, settings, sockets)
 
     def routes(self) -> tuple[Route, ...]:
         """Its paths."""
-        return (Route("POST", PATH, self.handle, body=BodyKind.BULK),)
+        return (
+            Route("POST", PATH, self.handle, body=BodyKind.BULK),
+            Route("GET", f"{PATH}/transaction", self.upgrade, entry=Entry.KNOWN_BY_URL),
+        )
 
     async def handle(self, request: Request) -> Reply:
         """The answer to a statement or a transaction.
@@ -51,6 +57,14 @@ class SqlDoor:
         else:
             text = await self._answering.alone(asked.questions[0], context, asked.layout)
         return Reply(200, text.encode(), _JSON)
+
+    async def upgrade(self, request: Request) -> Reply:
+        """A socket for one transaction.
+
+        Raises:
+            ServerError: The request is refused, by name.
+        """
+        return self._sockets.accept(request, self.context(request))
 
     def context(self, request: Request) -> QueryContext:
         """Who asks, and whether they may only read.

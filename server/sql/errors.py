@@ -6,7 +6,8 @@ ServerError
     ├── ColumnsAlike         400  two columns have one name, and objects were asked for
     ├── ParameterUntyped     400  a parameter whose type would become a column's name
     ├── ValueTooDeep         400  a value nests too deep for the form that was asked for
-    └── SqlNotEnabled        403  the SQL door is for the service role
+    ├── SqlNotEnabled        403  the SQL door is for the service role
+    └── TransactionsFull     503  too many interactive transactions; passes by itself
 """
 
 from server.errors import ServerError
@@ -68,4 +69,19 @@ class SqlNotEnabled(SqlError):
         super().__init__(
             "The SQL API is for the service role",
             hint="FLUXSHARD_SQL_TENANTS=true lets tenants in.",
+        )
+
+
+class TransactionsFull(SqlError):
+    """This worker has as many interactive transactions as it may."""
+
+    status = 503
+    code = "TRANSACTIONS_FULL"
+    postgrest_code = "TRANSACTIONS_FULL"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"There are {most} interactive transactions already",
+            hint="FLUXSHARD_SQL_MAX_TRANSACTIONS and the number of connections bound them.",
+            headers=(("Retry-After", "1"),),
         )

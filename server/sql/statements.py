@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from router import Description, QueryContext, Result, Statement, TransactionOptions
+from router import (
+    Description,
+    InteractiveTransaction,
+    QueryContext,
+    Result,
+    Statement,
+    TransactionOptions,
+)
 
 
 class Statements(Protocol):
@@ -21,4 +28,10 @@ class Statements(Protocol):
         self, statements: Sequence[Statement], context: QueryContext, options: TransactionOptions
     ) -> Sequence[Result]:
         """The results of all statements, as one transaction on one shard."""
+        ...
+
+    def interactive(
+        self, context: QueryContext, options: TransactionOptions
+    ) -> InteractiveTransaction:
+        """A transaction that is told its statements one at a time."""
         ...

@@ -5,12 +5,14 @@ door
     role asks where no tenant is given. `door.settings` may be replaced by a test.
 """
 
+import asyncio
 import json
 import os
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import aiohttp
 import asyncpg
 import pytest_asyncio
 from multidict import CIMultiDict
@@ -24,10 +26,16 @@ from router import (
     SharedFloors,
     prepare_database,
 )
+from server.auth import Authenticator, mint
 from server.errors import Dialect, ServerError, failure_of, failure_reply
 from server.exchange import Principal, Request
-from server.settings import SqlSettings
-from server.sql import SqlDoor
+from server.front import Front
+from server.lifecycle import Lifecycle
+from server.middleware.cors import Cors
+from server.middleware.entry import Doorkeeper
+from server.routes import Routes
+from server.settings import AuthSettings, CorsSettings, HttpSettings, SqlSettings
+from server.sql import SocketLimits, SqlDoor
 from shardmap import (
     SLOTS,
     Global,
@@ -69,6 +77,9 @@ CREATE TABLE plans (id int PRIMARY KEY, name text);
 INSERT INTO countries VALUES ('at', 'Austria'), ('br', 'Brazil');
 GRANT SELECT, INSERT, UPDATE, DELETE ON orders, items, countries TO authenticated;
 """
+
+SECRET = "a secret that only tests use, honest"
+LIMITS = SocketLimits(most=2, request_timeout_s=30)
 
 TABLES = {
     TableName("public.orders"): Sharded("tenant_id"),
@@ -116,7 +127,7 @@ class Door:
 
     async def ask(self, body, **who):
         """Status and body of a request."""
-        made = SqlDoor(self.router, self.backends.schema, self.settings, served_by=True)
+        made = SqlDoor(self.router, self.backends.schema, self.settings, LIMITS, served_by=True)
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         try:
             reply = await made.handle(request_of(raw, **who))
@@ -184,3 +195,91 @@ async def door(databases):
 
 def with_settings(door, **changes):
     return replace(door, settings=replace(door.settings, **changes))
+
+
+@pytest_asyncio.fixture
+async def served(door, tmp_path):
+    """The door behind a front on a Unix socket; see `Site`."""
+    site = Site(door, str(tmp_path / "http.sock"))
+    async with site.open():
+        yield site
+
+
+@dataclass
+class Site:
+    """A running front. `async with site.socket(tenant=…) as say:` is one transaction."""
+
+    door: Door
+    path: str
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    connections: object = None
+
+    @asynccontextmanager
+    async def open(self, **changes):
+        settings = replace(self.door.settings, **changes)
+        made = SqlDoor(
+            self.door.router, self.door.backends.schema, settings, LIMITS, served_by=True
+        )
+        auth = AuthSettings(jwt_secret=SECRET)
+        front = Front(
+            Routes(made.routes()),
+            Doorkeeper(Authenticator(auth, lambda: KeyType.INTEGER), anonymous=False),
+            Cors(CorsSettings()),
+            settings=HttpSettings(),
+            lifecycle=self.lifecycle,
+            observe=lambda _: None,
+        )
+        self.connections = front.http_server()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_unix_server(self.connections, self.path)
+        try:
+            yield self
+        finally:
+            server.close()
+            await self.connections.shutdown(0.1)
+            await server.wait_closed()
+
+    @staticmethod
+    def token(tenant=None, **claims):
+        role = "service_role" if tenant is None else "authenticated"
+        more = {} if tenant is None else {"tenant_id": tenant}
+        return mint({"role": role, **more, **claims}, SECRET)
+
+    @asynccontextmanager
+    async def client(self):
+        connector = aiohttp.UnixConnector(path=self.path)
+        async with aiohttp.ClientSession(connector=connector) as client:
+            yield client
+
+    @asynccontextmanager
+    async def socket(self, query="", *, tenant=None):
+        headers = {"Authorization": f"Bearer {self.token(tenant)}"}
+        url = f"http://x/api/v1/sql/transaction{query}"
+        async with self.client() as client, client.ws_connect(url, headers=headers) as socket:
+            yield Talk(socket)
+
+
+@dataclass
+class Talk:
+    """One side of a socket."""
+
+    socket: aiohttp.ClientWebSocketResponse
+
+    async def __call__(self, message, **more):
+        """Say something, and hear the answer."""
+        text = {"sql": message, **more} if isinstance(message, str) else message
+        await self.socket.send_str(text if isinstance(text, str) else json.dumps(text))
+        return await self.hear()
+
+    async def hear(self):
+        async with asyncio.timeout(20):
+            heard = await self.socket.receive()
+        if heard.type is not aiohttp.WSMsgType.TEXT:
+            return heard.type, self.socket.close_code
+        return json.loads(heard.data)
+
+    async def closed(self):
+        """The code that the server closes with."""
+        kind, code = await self.hear()
+        assert kind in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED}, kind
+        return code

@@ -1,0 +1,80 @@
+"""A transaction that is told its statements one at a time, on the shard that the first one needs."""
+
+from router.backends import Backends, ShardTransaction
+from router.combine import combine
+from router.context import Deadline, QueryContext
+from router.errors import TransactionOver
+from router.one_shard import fits
+from router.planning import Planning
+from router.statement import Result, Statement
+from router.transaction_options import TransactionOptions
+from shardmap import ShardId
+
+
+class InteractiveTransaction:
+    """Used by one caller at a time, who has to leave it, whatever happens.
+
+    The context's deadline is for all of it. Nothing is held before the first statement.
+    """
+
+    def __init__(
+        self,
+        planning: Planning,
+        backends: Backends,
+        context: QueryContext,
+        options: TransactionOptions,
+    ) -> None:
+        self._planning = planning
+        self._backends = backends
+        self._context = context
+        self._options = options
+        self._shard: ShardId | None = None
+        self._open: ShardTransaction | None = None
+        self._over = False
+
+    @property
+    def over(self) -> bool:
+        """It has ended, or failed and only waits to be rolled back."""
+        return self._over
+
+    async def run(self, statement: Statement, deadline: Deadline) -> Result:
+        """One statement's answer, as far as this transaction is concerned.
+
+        Raises:
+            QueryRefused: It is refused; the transaction goes on.
+            AccessRefused: The same.
+            TransactionOver: It takes no more statements.
+            RouterError: It failed, and with it the transaction.
+        """
+        if self._over:
+            raise TransactionOver("the transaction has ended or failed")
+        plan = self._planning.plan(statement, self._context)
+        shard = fits(plan, self._shard)
+        self._over = True  # until it is known to be well
+        if self._open is None:
+            self._open = await self._backends.begin(shard, self._context, self._options)
+            self._shard = shard
+        reply = await self._open.run(plan.query, deadline)
+        result = combine(plan, (reply,), statement.exactly)
+        self._over = False
+        return result
+
+    async def commit(self, deadline: Deadline) -> None:
+        """Commit it; nothing to commit is no error.
+
+        Raises:
+            TransactionOver: A statement failed; everything is rolled back.
+            CommitUnknown: It may be committed or not.
+            RouterError: PostgreSQL refused the commit; everything is rolled back.
+        """
+        if self._over:
+            raise TransactionOver("a statement of the transaction has failed: nothing remains")
+        self._over = True
+        if self._open is not None:
+            await self._open.commit(deadline)
+
+    def leave(self) -> None:
+        """Free what it holds; what is not committed is rolled back. Harmless when repeated."""
+        self._over = True
+        if self._open is not None:
+            self._open.leave()
