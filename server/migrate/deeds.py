@@ -4,18 +4,14 @@ Names are `schema.name`. Where a statement is not known here it has no targets, 
 everywhere; PostgreSQL then says what it thinks of it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from server.migrate.cursor import Cursor
+from server.migrate.cursor import DEFAULT_SCHEMA, Cursor
+from server.migrate.mentions import body_mentions, mentions_of
 from server.migrate.scan import Kind, Statement, Token
 
-_BEFORE_NAMES: Final = frozenset({"from", "join", "into", "update", "references", "only", "using"})
-_ENDS_FROM: Final = frozenset(
-    {"where", "group", "having", "window", "order", "limit", "offset", "fetch", "for", "union",
-     "except", "intersect", "returning", "set", "when", "select", "values"}
-)  # fmt: skip
+_ROUTINES: Final = ("function", "procedure", "routine")
 _RELATION_KINDS: Final = ("table", "view", "sequence", "index", "foreign table")
 
 
@@ -46,7 +42,7 @@ def deed_of(statement: Statement) -> Deed:  # noqa: C901, PLR0912 - one case per
     """What the statement does."""
     cursor = Cursor(statement.tokens)
     first = cursor.word()
-    mentions = frozenset(_mentions(statement))
+    mentions = mentions_of(statement.tokens)
     match first:
         case "create":
             return _create(cursor, mentions)
@@ -77,15 +73,15 @@ def deed_of(statement: Statement) -> Deed:  # noqa: C901, PLR0912 - one case per
             return _maintain(cursor, first)
         case "with" | "select" | "values" | "table":
             return _query(statement, mentions)
-        case "call":
-            return Deed("call")
+        case "do":
+            return Deed("do", mentions=body_mentions(statement.tokens))
         case "set" | "reset":
             cursor.take_one("local", "session")
             return Deed(f"{first} {cursor.peek()}".strip())
     return Deed(first or "?")
 
 
-def _create(cursor: Cursor, mentions: frozenset[str]) -> Deed:
+def _create(cursor: Cursor, mentions: frozenset[str]) -> Deed:  # noqa: C901 - one case per kind
     cursor.take("or", "replace")
     cursor.take_one("global", "local")
     temporary = bool(cursor.take_one("temp", "temporary"))
@@ -98,6 +94,12 @@ def _create(cursor: Cursor, mentions: frozenset[str]) -> Deed:
             return _create_table(cursor, mentions, temporary=temporary)
         case "index":
             return _create_index(cursor)
+        case "function" | "procedure":
+            name = cursor.relation()
+            used = mentions | body_mentions(cursor.tokens)
+            return Deed(f"create {kind}", creates=f"{name}()" if name else None, mentions=used)
+        case "publication":
+            return Deed("create publication", _published(cursor))
         case "view" | "sequence":
             if_missing = cursor.take("if", "not", "exists")
             name = cursor.relation()
@@ -112,7 +114,10 @@ def _create(cursor: Cursor, mentions: frozenset[str]) -> Deed:
             )
         case "trigger":
             cursor.seek("on")
-            return Deed("create trigger", _one(cursor), mentions=mentions)
+            table = _one(cursor)
+            called = cursor.relation() if cursor.seek("function", "procedure") else None
+            used = mentions | ({f"{called}()"} if called is not None else set())
+            return Deed("create trigger", table, mentions=used - {*table})
         case "policy":
             cursor.identifier()
             return Deed("create policy", _one(cursor, "on"), mentions=mentions)
@@ -188,6 +193,10 @@ def _alter(cursor: Cursor) -> Deed:
     if kind in {"policy", "trigger", "rule"}:
         cursor.identifier()
         return Deed(f"alter {kind}", _one(cursor, "on"))
+    if kind in _ROUTINES:
+        return Deed(f"alter {kind}", _routines(cursor))
+    if kind == "publication":
+        return Deed("alter publication", _published(cursor))
     return Deed(
         f"alter {kind}", own_transaction=kind in {"system", "subscription"}, body=cursor.rest()
     )
@@ -208,6 +217,8 @@ def _drop(cursor: Cursor) -> Deed:
     if kind in {"policy", "trigger", "rule"}:
         cursor.identifier()
         return Deed(f"drop {kind}", _one(cursor, "on"))
+    if kind in _ROUTINES:
+        return Deed(f"drop {kind}", _routines(cursor), if_missing=if_missing)
     return Deed(f"drop {kind}", own_transaction=kind in {"database", "tablespace", "subscription"})
 
 
@@ -219,18 +230,26 @@ def _comment(cursor: Cursor) -> Deed:
         parts = [cursor.identifier()]
         while cursor.symbol("."):
             parts.append(cursor.identifier())
-        names = [part for part in parts[:-1] if part is not None]
-        return Deed("comment", (".".join(names[-2:]) if names[1:] else f"public.{names[0]}",))
+        match [part for part in parts if part is not None]:
+            case [table, _]:
+                return Deed("comment", (f"{DEFAULT_SCHEMA}.{table}",))
+            case [*_, schema, table, _]:
+                return Deed("comment", (f"{schema}.{table}",))
+        return Deed("comment")
     if kind in {"policy", "trigger", "rule", "constraint"}:
         cursor.identifier()
         return Deed("comment", () if cursor.take("on", "domain") else _one(cursor, "on"))
+    if kind in _ROUTINES:
+        return Deed("comment", _routines(cursor))
     return Deed("comment")
 
 
 def _grant(cursor: Cursor, verb: str) -> Deed:
     if not cursor.seek("on"):
         return Deed(verb)
-    if cursor.peek() in {"all", "schema", "function", "procedure", "routine", "type", "domain",
+    if cursor.take_one(*_ROUTINES):
+        return Deed(verb, _routines(cursor))
+    if cursor.peek() in {"all", "schema", "type", "domain",
                          "database", "language", "tablespace", "foreign", "large", "parameter"}:  # fmt: skip
         return Deed(verb)
     cursor.take_one("table", "sequence")
@@ -286,6 +305,26 @@ def _one(cursor: Cursor, before: str | None = None) -> tuple[str, ...]:
     return (name,) if name is not None else ()
 
 
+def _routines(cursor: Cursor) -> tuple[str, ...]:
+    """Functions by name, `schema.name()`: all that have the name are taken for one."""
+    names: list[str] = []
+    while True:
+        name = cursor.relation()
+        if name is None:
+            return tuple(names)
+        names.append(f"{name}()")
+        cursor.group()
+        if not cursor.symbol(","):
+            return tuple(names)
+
+
+def _published(cursor: Cursor) -> tuple[str, ...]:
+    """The tables that a publication is about; none, where it is about all."""
+    if not cursor.seek("table"):
+        return ()
+    return tuple(cursor.relations())
+
+
 def _owner(cursor: Cursor) -> str | None:
     """The table of `OWNED BY schema.table.column`."""
     if not cursor.seek("owned") or not cursor.take("by"):
@@ -296,36 +335,7 @@ def _owner(cursor: Cursor) -> str | None:
     names = [part for part in parts if part is not None]
     match names:
         case [table, _]:
-            return f"public.{table}"
+            return f"{DEFAULT_SCHEMA}.{table}"
         case [schema, table, _]:
             return f"{schema}.{table}"
     return None
-
-
-def _mentions(statement: Statement) -> Iterator[str]:
-    """Names that stand where a relation may stand; some of them are none."""
-    cursor = Cursor(statement.tokens)
-    froms: list[int] = []
-    depth = 0
-    while cursor:
-        token = cursor.tokens[cursor.at]
-        if token.kind is Kind.WORD and token.text in _BEFORE_NAMES:
-            cursor.at += 1
-            cursor.take("only")
-            cursor.take("lateral")
-            if token.text in {"from", "using"}:
-                froms = [*(level for level in froms if level < depth), depth]
-            name = cursor.relation()
-            if name is not None:
-                yield name
-            continue
-        if token.kind is Kind.WORD and token.text in _ENDS_FROM:
-            froms = [level for level in froms if level < depth]
-        cursor.at += 1
-        if token.kind is Kind.OTHER:
-            depth += {"(": 1, ")": -1}.get(token.text, 0)
-            if token.text == "," and depth in froms:
-                cursor.take("lateral")
-                name = cursor.relation()
-                if name is not None:
-                    yield name

@@ -89,6 +89,8 @@ class Atlas:
                 return Routed(statement, deed, ALL, scattered=(*sorted(named), *sorted(read)))
             return Routed(statement, deed, places)
         places = _together(read.values())
+        if not places and deed.kind in {"create function", "create procedure"}:
+            return Routed(statement, deed, ALL)  # its body is not run where it is made
         if not places:
             return Routed(statement, deed, ALL, scattered=tuple(sorted(read)))
         return Routed(statement, deed, places)

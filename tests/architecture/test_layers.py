@@ -63,6 +63,7 @@ PURE_MIGRATE = {
     "files",
     "findings",
     "lint",
+    "mentions",
     "places",
     "plan",
     "routing",

@@ -149,3 +149,8 @@ def world():
         lint_of=lint_of,
         plans=Plans,
     )
+
+
+@pytest.fixture(scope="session")
+def world_of_two():
+    return sharded()

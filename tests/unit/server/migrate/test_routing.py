@@ -52,7 +52,7 @@ def test_a_statement_about_global_tables_runs_in_the_catalog(world):
     "sql",
     [
         "create type mood as enum ('a')",
-        "create function f() returns int language sql as 'select 1 from orders'",
+        "create function f() returns int language sql as 'select 1'",
         "create extension if not exists pg_trgm",
         "do $$ begin end $$",
         "create schema sales",
@@ -76,6 +76,65 @@ def test_what_was_created_before_is_known_by_its_name(world):
         )
         == [CATALOG_ONLY] * 3 + [SHARDS_ONLY] * 5
     )
+
+
+FUNCTIONS = "create {}; alter function f(int) owner to me; drop function if exists f(int), f(text)"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "function f(int) returns int language sql as 'select 1 from orders'",
+        "function f(int) returns int language sql as $$ select 1; select id from lines $$",
+        "function f(int) returns setof orders language plpgsql as $f$ begin end $f$",
+        (
+            "or replace function public.f(a int default 1) returns int begin atomic"
+            " select id from orders; end"
+        ),
+        (
+            "function f(int) returns void language plpgsql as $$ declare x int; begin"
+            " if x > 0 then update orders set x = 1; end if; alter table lines add y int; end $$"
+        ),
+    ],
+)
+def test_a_function_is_where_the_tables_of_its_body_are(world, sql):
+    assert places(world, FUNCTIONS.format(sql)) == [SHARDS_ONLY] * 3
+
+
+def test_a_function_about_no_table_or_about_tables_of_both_places_is_everywhere(world):
+    assert (
+        places(
+            world,
+            "create function f() returns trigger language plpgsql as $$ begin return new; end $$;"
+            "create function g() returns int language plpgsql as"
+            " $$ begin delete from orders; delete from plans; end $$;"
+            "comment on function g() is 'x'; grant execute on function g(), f() to anon",
+        )
+        == [ALL] * 4
+    )
+
+
+def test_a_trigger_needs_its_function_where_its_table_is(world):
+    function = (
+        "create function f() returns trigger language plpgsql as"
+        " $$ begin insert into lines values (1); end $$;"
+        "create trigger t after insert on {} for each row execute function f()"
+    )
+
+    (_, there) = world.routed(function.format("orders")).statements
+    (_, elsewhere) = world.routed(function.format("plans")).statements
+
+    assert there.places == SHARDS_ONLY
+    assert elsewhere.scattered == ("public.plans", "public.f()")
+
+
+def test_a_block_of_code_runs_where_its_tables_are(world):
+    assert places(
+        world,
+        "do $$ begin if true then alter table if exists orders add x int; end if; end $$;"
+        "do $$ begin perform 1; end $$;"
+        "create publication p for table plans; alter publication p add table orders",
+    ) == [SHARDS_ONLY, ALL, CATALOG_ONLY, SHARDS_ONLY]
 
 
 def test_sequences_of_columns_are_where_their_table_is(world):
