@@ -39,7 +39,7 @@ from router.scoping import Scoping, Setting
 from router.statement import Form
 from router.tables import check_names, locate
 from router.together import copy_form, spread_form
-from shardmap import Global, Reference, Sharded
+from shardmap import Global, Reference, Sharded, unique_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,7 @@ class _Analysis:
             stream=forms.stream(),
             together=self._together(reply, scoping.required()),
             writes_copies=self._writes_copies(),
+            unique=self._unique(),
             opaque=self.functions.opaque,
             total=self.ask.counted,
             reply=reply,
@@ -183,6 +184,12 @@ class _Analysis:
     def _writes_copies(self) -> bool:
         return self.parsed.explained is None and any(
             isinstance(located.placement, Reference) and located.use.use is not Use.READ
+            for located in self.tables
+        )
+
+    def _unique(self) -> bool:
+        return any(
+            bool(unique_columns(located.placement)) and located.use.use is not Use.READ
             for located in self.tables
         )
 

@@ -263,6 +263,8 @@ def _reply(reply: Reply) -> str:
 
 def _combine(plan: Plan) -> str:
     match plan.combine:
+        case Single() if plan.together is not None and plan.together.unique:
+            return f"pass on; {_decided(plan.together)}"
         case Single() if plan.together is not None:
             return f"pass on; others take the rows over; {_decided(plan.together)}"
         case Single():
@@ -289,7 +291,8 @@ def _combine(plan: Plan) -> str:
 
 
 def _decided(together: Together) -> str:
-    return f"all or nothing, decided on {together.parts[0].shard}"
+    kept = "; globally unique values kept" if together.unique else ""
+    return f"all or nothing, decided on {together.parts[0].shard}{kept}"
 
 
 def _pull_up(pull_up: PullUp) -> dict[str, Any]:

@@ -13,6 +13,11 @@ def fits(plan: Plan, shard: ShardId | None) -> ShardId:
     Raises:
         SeveralShardsInTransaction: The plan is for another shard, or for several.
     """
+    if plan.together is not None and plan.together.unique:
+        raise SeveralShardsInTransaction(
+            "a write of globally unique columns cannot be part of a transaction",
+            hint="Run it as a statement of its own.",
+        )
     match plan.route:
         case OneShard(own) if plan.together is None:
             if shard is not None and shard != own:

@@ -4,6 +4,7 @@ The messages that prepare and commit are never cancelled, see `run_to_its_end`: 
 a cancel of a wait for the standby with success.
 """
 
+from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Final
 
@@ -33,6 +34,7 @@ from router.preamble import (
     taking_turns,
 )
 from router.prepared import GlobalId
+from router.uniques import NOTES, NOTING, Step, says_taken, violation
 from shardmap import ShardId
 
 ROLLBACK_TIMEOUT_S: Final = 5.0
@@ -78,8 +80,10 @@ class Participant:
         self._faults = faults
         live.standing.in_flight += 1
 
-    async def run(self, query: ShardQuery, in_turn: str | None) -> Rows:
+    async def run(self, query: ShardQuery, in_turn: str | None, *, noting: bool = False) -> Rows:
         """Run the statement, and leave its transaction open.
+
+        `noting`: it writes globally unique columns, whose values will be kept.
 
         Raises:
             NotSent: It was not run; the whole write may be begun again.
@@ -89,6 +93,8 @@ class Participant:
         message = begin(self._context, write=True, timeout_ms=left_ms(deadline))
         if in_turn is not None:
             message = f"{message}; {taking_turns(in_turn)}"
+        if noting:
+            message = f"{message}; {NOTING}"
         self.phase = Phase.BEGUN
         try:
             await self.held.execute(message, left_s(deadline))
@@ -98,6 +104,49 @@ class Participant:
             raise self._meaning(error) from error
         self.phase = Phase.RAN
         return rows
+
+    async def notes(self) -> str | None:
+        """What the statement noted of globally unique values.
+
+        Raises:
+            RouterError: They cannot be read; the write is rolled back.
+        """
+        self.phase = Phase.RUNNING
+        try:
+            records, _ = await self.held.fetch(NOTES, (), left_s(self._context.deadline))
+        except DRIVER_ERRORS as error:
+            raise self._meaning(error) from error
+        self.phase = Phase.RAN
+        ((found, _),) = records
+        return None if found is None else str(found)
+
+    async def keep(self, steps: Sequence[Step]) -> None:
+        """Take and give back values that this shard keeps, in the transaction that commits them.
+
+        Raises:
+            NotSent: The shard has no part yet and was not reached; all may be begun again.
+            StatementFailed: 23505, when a value is another row's.
+            RouterError: It failed, and will be rolled back.
+        """
+        deadline = self._context.deadline
+        name = ""
+        try:
+            if self.phase is Phase.SEATED:
+                self.phase = Phase.BEGUN
+                message = begin(self._context, write=True, timeout_ms=left_ms(deadline))
+                await self.held.execute(message, left_s(deadline))
+            self.phase = Phase.RUNNING
+            await self.held.execute(as_login(), left_s(deadline))
+            for step in steps:
+                name = step.name
+                await self.held.execute(step.sql, left_s(deadline))
+            await self.held.execute(as_role(self._context.role), left_s(deadline))
+        except DRIVER_ERRORS as error:
+            failure = self._meaning(error)
+            if says_taken(failure):
+                raise violation(name) from error
+            raise failure from error
+        self.phase = Phase.RAN
 
     async def prepare(self, gid: GlobalId) -> None:
         """PREPARE TRANSACTION: from now on the shard keeps its part over any crash.

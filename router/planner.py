@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Final, assert_never
 
-from router.backends import Access, ShardQuery
+from router.backends import Access, Part, ShardQuery, Together
 from router.context import QueryContext
 from router.errors import (
     FilterRequired,
@@ -33,6 +33,7 @@ from router.plan import (
     Route,
     Single,
     SomeShards,
+    shards_of,
 )
 from router.query import (
     Both,
@@ -298,18 +299,17 @@ def _single(query: Query, statement: Statement, route: Route, context: QueryCont
     args = sent(statement.args)
     if query.scoped and context.tenant is not None:
         args = (*args, context.tenant)
-    return Plan(
-        route,
-        ShardQuery(
-            query.sql,
-            args,
-            query.access,
-            query.claims,
-            query.inline_position,
-            statement.exactly,
-            1 if query.reply is Reply.ENVELOPE else None,
-        ),
-        _SINGLE,
-        query.reply,
-        query.total,
+    asked = ShardQuery(
+        query.sql,
+        args,
+        query.access,
+        query.claims,
+        query.inline_position,
+        statement.exactly,
+        1 if query.reply is Reply.ENVELOPE else None,
     )
+    together = None
+    if query.unique:
+        parts = tuple(Part(shard, asked) for shard in shards_of(route))
+        together = Together(parts, statement.exactly, unique=query.unique)
+    return Plan(route, asked, _SINGLE, query.reply, query.total, together)

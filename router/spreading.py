@@ -50,7 +50,7 @@ def spread(
         Collect(order),
         query.reply,
         query.total,
-        Together(parts, statement.exactly),
+        Together(parts, statement.exactly, unique=query.unique),
     )
 
 

@@ -35,6 +35,7 @@ from router.failures import EndpointLost, NotSent, PlanOutdated
 from router.faults import Faults
 from router.freshness import Floors, Position
 from router.gather import first_failure
+from router.keeping import keep_unique
 from router.live_map import LiveMap
 from router.observe import CommitLost, Observer, StatementServed, Step, StepReached
 from router.participant import Participant
@@ -105,6 +106,7 @@ class TwoPhase:
         began = time.monotonic()
         seats: list[Participant] = []
         ran: list[Rows] = []
+        taking_part = 0
         handed_over = False
         try:
             # One after the other: two writers never hold what the other one waits for.
@@ -113,13 +115,19 @@ class TwoPhase:
             run = _ran_at_once if write.copied is None else _ran_and_copied
             ran = await run(write, seats)
             _check(write, ran)
-            outcome = self._start_commit(seats[: len(ran)], context)
+            taking_part = len(ran)
+            if write.unique:
+                await keep_unique(
+                    seats, self._live.shard_map, lambda shard: self._seated(shard, context)
+                )
+                taking_part = len(seats)
+            outcome = self._start_commit(seats[:taking_part], context)
             handed_over = True
         finally:
-            for seat in seats[len(ran) :] if handed_over else seats:
+            for seat in seats[taking_part:] if handed_over else seats:
                 seat.leave()
         positions = await asyncio.shield(outcome)
-        return self._answered(write, seats[: len(ran)], ran, positions, context, began)
+        return self._answered(write, seats[:taking_part], ran, positions, context, began)
 
     async def _seated(self, shard: ShardId, context: QueryContext) -> Participant:
         group = self._live.groups.get(shard)
@@ -330,7 +338,7 @@ class TwoPhase:
             )
         seconds = time.monotonic() - began
         replies = []
-        for seat, rows in zip(seats, ran, strict=True):
+        for seat, rows in zip(seats, ran, strict=False):  # who only keeps values gave no rows
             name = seat.live.name
             self._observe(
                 StatementServed(seat.shard, name, replica=False, write=True, seconds=seconds)
@@ -346,7 +354,7 @@ class TwoPhase:
 async def _ran_at_once(write: Together, seats: Sequence[Participant]) -> list[Rows]:
     """What each part gives, run at the same time; the first failure cancels the others."""
     together = zip(write.parts, seats, strict=True)
-    return await _all([seat.run(part.query, None) for part, seat in together])
+    return await _all([seat.run(part.query, None, noting=write.unique) for part, seat in together])
 
 
 async def _ran_and_copied(write: Together, seats: Sequence[Participant]) -> list[Rows]:

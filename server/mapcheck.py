@@ -22,6 +22,7 @@ from shardmap import (
     claim_identity,
     claim_number,
     expected_identities,
+    guard,
     merged,
     read_facts,
     read_identity,
@@ -29,6 +30,8 @@ from shardmap import (
     sequence_findings,
     table_findings,
     tables_of,
+    unguard,
+    unique_columns,
 )
 
 
@@ -153,6 +156,25 @@ async def claim_newcomers(
             async with connected(primary, environ) as session:
                 await claim_identity(session, identity.cluster_id, identity.shard_id)
                 await claim_number(session, shard_map.number(identity.shard_id))
+
+
+async def settle_uniques(
+    shard_map: ShardMap, environ: Mapping[str, str], stored: ShardMap | None
+) -> None:
+    """Guard the globally unique columns of the map on every shard, and no others.
+
+    Raises:
+        MapRefused: Tables that are to have such columns have rows.
+        MapUnavailable: A shard does not answer, or refuses; those before it are settled.
+        CredentialsUnavailable: A login cannot be found.
+    """
+    before = stored.tables if stored is not None else {}
+    if not any(map(unique_columns, (*before.values(), *shard_map.tables.values()))):
+        return
+    for shard in shard_map.shards.values():
+        async with connected(shard.primary, environ) as session:
+            await unguard(session, before, shard_map.tables)
+            await guard(session, shard_map.tables)
 
 
 def _primaries(shard_map: ShardMap) -> list[tuple[ShardId, Endpoint, Identity]]:

@@ -30,6 +30,7 @@ from shardmap.errors import (
     TablesUnsafe,
 )
 from shardmap.findings import REFUSING, Finding, Rule, Severity, merged
+from shardmap.global_unique import guard, unguard, unique_columns
 from shardmap.identity import (
     IDENTITY,
     IDENTITY_EXISTS,
@@ -125,6 +126,7 @@ __all__ = [
     "expected_identities",
     "fair_shares",
     "first_from",
+    "guard",
     "is_reference",
     "is_url",
     "merged",
@@ -146,6 +148,8 @@ __all__ = [
     "table_findings",
     "tables_of",
     "tenant_id",
+    "unguard",
+    "unique_columns",
     "write_document",
     "write_json",
     "write_yaml",

@@ -178,8 +178,9 @@ def _placement(value: Plain, path: str, shards: int, problems: list[Problem]) ->
         fields = Fields(value, path, problems)
         column = fields.required_text("sharded")
         unique_ids = tuple(fields.texts("unique_ids"))
+        global_unique = tuple(fields.texts("global_unique"))
         fields.close()
-        return Sharded(column, unique_ids) if column is not None else None
+        return Sharded(column, unique_ids, global_unique) if column is not None else None
     if value == "unsharded" and shards > 1:
         problems.append(Problem(path, f"unsharded is for maps with one shard, not {shards}"))
         return None

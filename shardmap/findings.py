@@ -35,6 +35,8 @@ class Rule(StrEnum):
     KEY_SPANS_TENANTS = "key-spans-tenants"
     FOREIGN_KEY_SPANS_TENANTS = "foreign-key-spans-tenants"
     FOREIGN_KEY_LEAVES_SHARD = "foreign-key-leaves-shard"
+    GLOBAL_UNIQUE_COLUMN = "global-unique-column"
+    GLOBAL_UNIQUE_UNGUARDED = "global-unique-unguarded"
     SHARD_IDENTITY = "shard-identity"
     SHARD_NUMBER = "shard-number"
     UNIQUE_ID_MISSING = "unique-id-missing"
@@ -52,6 +54,7 @@ _SEVERITIES: Final[Mapping[Rule, Severity]] = {
     Rule.TENANT_COLUMN_TYPE: Severity.UNSAFE,
     Rule.TENANT_COLUMN_COLLATION: Severity.UNSAFE,
     Rule.SHARD_NUMBER: Severity.UNSAFE,
+    Rule.GLOBAL_UNIQUE_UNGUARDED: Severity.WARNING,
     Rule.IDS_BY_CLIENTS: Severity.WARNING,
     Rule.SEQUENCES_OVERLAP: Severity.WARNING,
     Rule.ROW_SECURITY_OFF: Severity.NOTE,

@@ -13,6 +13,7 @@ from typing import Final
 from shardmap.connection import Connection, query
 from shardmap.fields import suggestion
 from shardmap.findings import Finding, Rule
+from shardmap.global_unique import guard_names, guard_sql
 from shardmap.ids import CATALOG, KeyType, ShardId
 from shardmap.map import ShardMap
 from shardmap.markup import dotted
@@ -35,6 +36,15 @@ _MAKERS: Final = (
     "uuid_generate_v",
 )
 """What a default calls to make ids that are unique in the whole cluster."""
+_COMPARED_AS_TEXT: Final = (
+    "text",
+    "character varying",
+    "smallint",
+    "integer",
+    "bigint",
+    "uuid",
+)
+"""Types whose values are equal exactly when their texts are, whatever a session's settings."""
 NEXT_ID: Final = "fluxshard.next_id()"
 
 
@@ -113,15 +123,18 @@ class Facts:
     keys: tuple[KeyFact, ...]
     foreign_keys: tuple[ForeignKeyFact, ...]
     sequences: tuple[SequenceFact, ...] = ()
+    guards: frozenset[tuple[TableName, str]] = frozenset()
+    """Tables with the names of their triggers for globally unique columns."""
 
 
 async def read_facts(connection: Connection, tables: Sequence[TableName]) -> Facts:
-    """What the database's catalogs say about these tables. Four queries."""
+    """What the database's catalogs say about these tables. Five queries."""
     names = list(tables)
     columns = await connection.fetch(query("inspection_columns.sql"), names)
     keys = await connection.fetch(query("inspection_keys.sql"), names)
     foreign_keys = await connection.fetch(query("inspection_foreign_keys.sql"), names)
     sequences = await connection.fetch(query("inspection_sequences.sql"), names)
+    guards = await connection.fetch(query("inspection_guards.sql"), names)
     return Facts(
         columns=tuple(ColumnFact(**dict(row.items())) for row in columns),
         keys=tuple(
@@ -138,6 +151,7 @@ async def read_facts(connection: Connection, tables: Sequence[TableName]) -> Fac
             for row in foreign_keys
         ),
         sequences=tuple(SequenceFact(**dict(row.items())) for row in sequences),
+        guards=frozenset((row["table"], row["name"]) for row in guards),
     )
 
 
@@ -199,6 +213,8 @@ class _Sharded:
             if foreign_key.table == self.table:
                 yield from self._foreign_key(foreign_key)
         yield from self._unique_ids()
+        for names in self.placement.global_unique:
+            yield from self._global_unique(names)
         if column.relkind in _STORED and not column.row_security:
             yield self._found(
                 Rule.ROW_SECURITY_OFF,
@@ -241,7 +257,8 @@ class _Sharded:
     def _told_apart(self, key: KeyFact) -> bool:
         """Whether rows of two tenants can never meet in the key."""
         return self.placement.column in key.columns or any(
-            {*names} <= {*key.columns} for names in self.placement.unique_ids
+            {*names} <= {*key.columns}
+            for names in (*self.placement.unique_ids, *self.placement.global_unique)
         )
 
     def _spanning(self, key: KeyFact) -> Finding:
@@ -301,6 +318,31 @@ class _Sharded:
                     f"nothing makes the values of {listed}: two shards may have the same",
                     f"alter table {self.table} alter {names[-1]} set default {NEXT_ID}",
                 )
+
+    def _global_unique(self, names: tuple[str, ...]) -> Iterator[Finding]:
+        path = dotted(self.path, "global_unique")
+        for name in names:
+            column = self.columns.get(name)
+            if column is None:
+                message = f"there is no column {name}{suggestion(name, list(self.columns))}"
+                yield Finding(Rule.GLOBAL_UNIQUE_COLUMN, path, message)
+            elif column.relkind not in _STORED:
+                yield Finding(Rule.GLOBAL_UNIQUE_COLUMN, path, "only tables can have it")
+            elif column.type not in _COMPARED_AS_TEXT or not column.by_bytes:
+                yield Finding(
+                    Rule.GLOBAL_UNIQUE_COLUMN,
+                    path,
+                    f"{name} is {column.type}: equal values may have different texts",
+                    f"take a column of type {', '.join(_COMPARED_AS_TEXT)}",
+                )
+        wanted = {(self.table, name) for name in guard_names(names).values()}
+        if not wanted <= self.facts.guards:
+            yield Finding(
+                Rule.GLOBAL_UNIQUE_UNGUARDED,
+                path,
+                f"{', '.join(names)} is not guarded yet: `map apply` does it, while the table is empty",
+                "\n".join(f"{statement};" for statement in guard_sql(self.table, names)),
+            )
 
 
 def _reference(shard_map: ShardMap, table: TableName, facts: Facts, path: str) -> Iterator[Finding]:

@@ -12,11 +12,13 @@ class Sharded:
     """Each row lives on the shard that owns the tenant in `column`.
 
     Rule 8: what makes rows unique contains that column, or the columns of one of `unique_ids`,
-    which are unique in the whole cluster by the way they are made.
+    which are unique in the whole cluster by the way they are made, or of one of `global_unique`,
+    whose values are kept so by every write.
     """
 
     column: str
     unique_ids: tuple[tuple[str, ...], ...] = ()
+    global_unique: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

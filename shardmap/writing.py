@@ -96,12 +96,11 @@ def ordered_tenants(tenants: Iterable[TenantId], key_type: KeyType) -> list[Tena
 def placement_form(placement: Placement) -> Plain:
     """How a document writes a placement."""
     match placement:
-        case Sharded(column, unique_ids):
+        case Sharded(column, unique_ids, global_unique):
             form: dict[str, Plain] = {"sharded": column}
-            if unique_ids:
-                form["unique_ids"] = [
-                    names[0] if len(names) == 1 else list(names) for names in unique_ids
-                ]
+            for key, sets in (("unique_ids", unique_ids), ("global_unique", global_unique)):
+                if sets:
+                    form[key] = [names[0] if len(names) == 1 else list(names) for names in sets]
             return form
         case Reference():
             return "reference"

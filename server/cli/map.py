@@ -21,7 +21,7 @@ from server.cli.maptext import explanation, explanation_text, history_text, summ
 from server.cli.proposal import Proposal, propose_change
 from server.configuration.reading import load_cluster_settings
 from server.errors import SettingsInvalid
-from server.mapcheck import Findings, check_servers, claim_newcomers
+from server.mapcheck import Findings, check_servers, claim_newcomers, settle_uniques
 from server.mapstart import given_cluster, new_cluster_id
 from server.settings import Settings
 from shardmap import (
@@ -262,7 +262,7 @@ def apply(*, catalog: Catalog, file: IO[str], reason: str, author: str | None, y
     """Put FILE in force as the next epoch.
 
     Checks the document, the change, and the tables on every server that answers; claims the
-    servers of new shards. If somebody else has applied a map meanwhile, nothing happens.
+    servers of new shards; guards globally unique columns. If somebody else has applied a map meanwhile, nothing happens.
     """
 
     async def look() -> tuple[Proposal, Findings]:
@@ -272,6 +272,7 @@ def apply(*, catalog: Catalog, file: IO[str], reason: str, author: str | None, y
 
     async def change(proposal: Proposal) -> ShardMap:
         await claim_newcomers(proposal.new, catalog.environ, proposal.old)
+        await settle_uniques(proposal.new, catalog.environ, proposal.old)
         async with catalog_session(catalog.endpoints, catalog.environ, writable=True) as session:
             return await CatalogSource(session).apply(
                 proposal.new,

@@ -51,6 +51,7 @@ PURE_ROUTER = {
     "tenant_keys",
     "together",
     "transaction_options",
+    "uniques",
 }
 """Modules (and folders) that decide and never wait."""
 PURE_MIGRATE = {

@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 
+import asyncpg
 import pytest
 from click.testing import CliRunner
 
@@ -479,3 +480,72 @@ async def test_tables_are_placed_before_a_migration_makes_them(
             "fluxshard migrate makes it"
         ),
     ]
+
+
+MEMBERS = """
+create table public.members (tenant_id int not null, id int, email text, primary key (tenant_id, id));
+create unique index members_email on public.members (email);
+alter table public.members enable row level security
+"""
+
+
+def with_members(shard_map, columns="[email]"):
+    return write_yaml(shard_map).replace(
+        "tables: {}",
+        f"tables: {{public.members: {{sharded: tenant_id, global_unique: {columns}}}}}",
+    )
+
+
+async def guards(databases):
+    connection = await asyncpg.connect(databases.url("shard_1-a"))
+    try:
+        return await connection.fetchval(
+            "select count(*) from pg_trigger where tgname like 'fluxshard_unique_%'"
+        )
+    finally:
+        await connection.close()
+
+
+async def test_apply_guards_globally_unique_columns_and_takes_the_guards_away(
+    applied, fluxshard, document, databases
+):
+    await databases.execute(MEMBERS, "shard_0", "shard_1")
+    unique, plain = document(with_members(applied)), with_members(applied, "[]")
+
+    before = await fluxshard("map", "lint", unique, "--live", env={})
+    applying = await fluxshard("map", "apply", unique, "--reason", "x", "--yes")
+    after = await fluxshard("map", "lint", unique, "--live", env={})
+    guarded = await guards(databases)
+    plain = document(plain.replace("epoch: 1", "epoch: 2"))
+    refused = await fluxshard("map", "apply", plain, "--reason", "x", "--yes")
+    await databases.execute("drop index public.members_email", "shard_0", "shard_1")
+    lifted = await fluxshard("map", "apply", plain, "--reason", "x", "--yes")
+
+    assert before.exit_code == after.exit_code == 0
+    assert "[global-unique-unguarded]" in before.stderr
+    assert after.stderr == ""
+    assert (applying.exit_code, guarded) == (0, 4)
+    assert (
+        "warning: tables.public.members.global_unique: email is not guarded yet" in applying.stderr
+    )
+    assert "index members_email does not contain tenant_id" in refused.stderr
+    assert (lifted.exit_code, await guards(databases)) == (0, 0)
+
+
+async def test_apply_refuses_globally_unique_columns_of_a_table_with_rows(
+    applied, fluxshard, document, databases
+):
+    await databases.execute(MEMBERS, "shard_0", "shard_1")
+    await databases.execute("insert into public.members values (1, 1, 'a@x')", "shard_1")
+    unique = document(with_members(applied))
+
+    refused = await fluxshard("map", "apply", unique, "--reason", "x", "--yes")
+    await databases.execute("delete from public.members", "shard_1")
+    applying = await fluxshard("map", "apply", unique, "--reason", "x", "--yes")
+
+    assert refused.exit_code == 1
+    assert refused.stderr.splitlines()[-1] == (
+        "M104 tables.public.members.global_unique: email cannot become globally unique: "
+        "the table has rows, and this release does not look through them"
+    )
+    assert applying.exit_code == 0

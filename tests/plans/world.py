@@ -87,6 +87,14 @@ SCHEMA = Schema(
             table("public.keyless", column("code", "text"), key=()),
             table("public.triggered", column("code", "text"), key=("code",), triggered=True),
             table("public.plans", column("id", "int4"), column("name", "text")),
+            table(
+                "public.members",
+                column("tenant_id", "int4", not_null=True),
+                column("id", "int8", not_null=True),
+                column("email", "text"),
+                key=("tenant_id", "id"),
+                triggered=True,
+            ),
         )
     },
 )
@@ -115,5 +123,6 @@ MAP = ShardMap(
         TableName("public.keyless"): Reference(),
         TableName("public.triggered"): Reference(),
         TableName("public.plans"): Global(),
+        TableName("public.members"): Sharded("tenant_id", global_unique=(("email",),)),
     },
 )

@@ -147,7 +147,12 @@ def shard_maps(draw):
     key_type = draw(st.sampled_from(KeyType))
     homes = st.sampled_from(sorted(shards))
     epochs = st.integers(1, 2**40)
-    placements = [st.just(Reference()), st.just(Global()), printable.map(Sharded)]
+    sets = st.lists(st.lists(printable, min_size=1, max_size=2).map(tuple), max_size=2).map(tuple)
+    placements = [
+        st.just(Reference()),
+        st.just(Global()),
+        st.builds(Sharded, printable, sets, sets),
+    ]
     if len(names) == 1:
         placements.append(st.just(Unsharded()))
     table_names = (

@@ -334,3 +334,40 @@ def test_homes_are_the_shards_that_may_hold_rows():
 
     assert maps.two_shards(shards=joined).homes == (A, B)
     assert maps.two_shards(shards=joined, pins={"42": Pin(C)}).homes == (A, B, C)
+
+
+def test_a_sharded_table_may_say_which_columns_are_unique_in_the_whole_cluster():
+    text = (
+        "tables: {public.t: {sharded: a, unique_ids: [id, [b, c]], global_unique: [email]},"
+        " public.u: {sharded: a}}"
+    )
+
+    shard_map = read_map(MINIMAL + text)
+
+    assert shard_map.tables["public.t"] == Sharded("a", (("id",), ("b", "c")), (("email",),))
+    assert read_map(write_yaml(shard_map)) == shard_map
+    assert "global_unique:\n    - email" in write_yaml(shard_map)
+
+
+@pytest.mark.parametrize("wrong", ["[1]", "[[]]", "[[a, 1]]", "[{a: b}]", "[null]"])
+def test_unique_columns_are_names_or_lists_of_names(wrong):
+    text = f"{MINIMAL}tables: {{public.t: {{sharded: a, global_unique: {wrong}}}}}"
+
+    assert problems(text) == ["tables.public.t.global_unique[0]: must be a name or a list of names"]
+
+
+def test_numbers_of_shards_are_kept_given_and_checked():
+    previous = read_map(MINIMAL + "shard_numbers: {shard_1: 9, gone: 4}")
+
+    again = read_map(MINIMAL + "  shard_2: {primary: postgres://flux@db3/app}", previous)
+
+    assert previous.numbers == {"gone": 4, B: 9, A: 10}
+    assert again.numbers == {"gone": 4, B: 9, A: 10, C: 11}
+    assert problems(MINIMAL + "shard_numbers: {shard_0: 2, shard_1: 2, shard_2: 0, a: 1024}") == [
+        "shard_numbers.shard_2: must be an integer from 1 to 1023",
+        "shard_numbers.a: must be an integer from 1 to 1023",
+        "shard_numbers.shard_1: 2 is the number of shard_0, and ids would clash",
+    ]
+    assert problems(MINIMAL + "shard_numbers: {shard_0: 1023}") == [
+        "shard_numbers.shard_1: cannot be given: all numbers to 1023 are taken"
+    ]

@@ -20,6 +20,7 @@ from shardmap import (
     table_findings,
     tables_of,
 )
+from shardmap.global_unique import guard_names
 from shardmap.inspection import (
     ColumnFact,
     Facts,
@@ -356,3 +357,57 @@ def test_only_what_lets_tenants_meet_or_ids_clash_stops_a_start():
         Rule.TENANT_COLUMN_COLLATION,
         Rule.SHARD_NUMBER,
     }
+
+
+def globally(*names):
+    return maps.two_shards(tables={ORDERS: Sharded("tenant_id", (), names)})
+
+
+def guarded(table, *names):
+    return frozenset((table, name) for columns in names for name in guard_names(columns).values())
+
+
+def test_a_key_of_globally_unique_columns_needs_no_tenant_column():
+    facts = Facts(
+        (column(ORDERS), column(ORDERS, "email", "text")),
+        (KeyFact(ORDERS, "orders_email", KeyKind.UNIQUE, ("email",)),),
+        (),
+        guards=guarded(ORDERS, ("email",)),
+    )
+
+    assert table_findings(globally(("email",)), A, facts) == ()
+
+
+@pytest.mark.parametrize(
+    ("fact", "says"),
+    [
+        (column(ORDERS, "mail", "text"), "there is no column email; did you mean mail?"),
+        (column(ORDERS, "email", "citext"), "email is citext: equal values may have different"),
+        (column(ORDERS, "email", "numeric"), "email is numeric: equal values may have different"),
+        (column(ORDERS, "email", "text", by_bytes=False), "email is text: equal values may have"),
+        (column(ORDERS, "email", "text", kind="v"), "only tables can have it"),
+    ],
+)
+def test_a_globally_unique_column_is_of_a_type_that_is_equal_when_its_text_is(fact, says):
+    facts = Facts((column(ORDERS), fact), (), (), guards=guarded(ORDERS, ("email",)))
+
+    (finding,) = table_findings(globally(("email",)), A, facts)
+
+    assert (finding.rule, finding.severity) == (Rule.GLOBAL_UNIQUE_COLUMN, Severity.ERROR)
+    assert says in finding.message
+
+
+def test_globally_unique_columns_without_all_their_guards_are_warned_about_with_the_statements():
+    guards = frozenset(list(guarded(ORDERS, ("email",)))[1:])
+    facts = Facts((column(ORDERS), column(ORDERS, "email", "text")), (), (), guards=guards)
+
+    (finding,) = table_findings(globally(("email",)), A, facts)
+
+    assert finding.rule is Rule.GLOBAL_UNIQUE_UNGUARDED
+    assert finding.severity is Severity.WARNING
+    assert [line.split()[6:8] for line in finding.hint.splitlines()] == [
+        ["insert", "on"],
+        ["update", "on"],
+        ["delete", "on"],
+        ["truncate", "on"],
+    ]
