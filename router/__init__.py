@@ -58,6 +58,7 @@ from router.errors import (
     TenantKeyNull,
     TenantRequired,
     TransactionOver,
+    UniqueNotGuarded,
     UnsupportedAcrossShards,
 )
 from router.explain import Explanation
@@ -194,6 +195,7 @@ __all__ = [
     "TransactionOptions",
     "TransactionOver",
     "TransactionRecovered",
+    "UniqueNotGuarded",
     "UnsupportedAcrossShards",
     "assumed_schema",
     "by_hand",

@@ -39,7 +39,7 @@ from router.scoping import Scoping, Setting
 from router.statement import Form
 from router.tables import check_names, locate
 from router.together import copy_form, spread_form
-from shardmap import Global, Reference, Sharded, unique_columns
+from shardmap import Global, Reference, Sharded, unique_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +187,12 @@ class _Analysis:
             for located in self.tables
         )
 
-    def _unique(self) -> bool:
-        return any(
-            bool(unique_columns(located.placement)) and located.use.use is not Use.READ
-            for located in self.tables
+    def _unique(self) -> tuple[str, ...]:
+        written = {each.name: each for each in self.tables if each.use.use is not Use.READ}
+        return tuple(
+            name
+            for table, located in sorted(written.items())
+            for name in unique_names(table, located.placement)
         )
 
     # What it is

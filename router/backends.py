@@ -63,9 +63,9 @@ class Together(NamedTuple):
     a JSON envelope all of them are one such text. The others take them as one argument, a JSON
     array of arrays; without a row they are left out. Writers of one table take turns.
     """
-    unique: bool = False
-    """It writes globally unique columns: their values are kept in the same commit, on shards of
-    the values' own."""
+    unique: tuple[str, ...] = ()
+    """It writes globally unique columns of these names: their values are kept in the same commit,
+    on shards of the values' own."""
 
 
 class ShardReply(NamedTuple):

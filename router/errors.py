@@ -12,6 +12,7 @@ RouterError
 │   ├── SeveralShardsWritten      P107
 │   ├── FilterRequired            P108
 │   ├── RowCountUnexpected        P109  the statement was rolled back
+│   ├── UniqueNotGuarded          P110  the statement was rolled back
 │   ├── SeveralShardsInTransaction P120
 │   ├── ReadOnlyAsked             P121
 │   ├── TransactionOver           P122
@@ -144,6 +145,13 @@ class RowCountUnexpected(QueryRefused):
         super().__init__(f"expected {expected} row(s), the result contains {found}")
         self.expected = expected
         self.found = found
+
+
+class UniqueNotGuarded(QueryRefused):
+    """A table that is written lacks the triggers for its globally unique columns."""
+
+    code = "P110"
+    hint = "`fluxshard map apply` sets its guards, while the table is empty."
 
 
 class SeveralShardsInTransaction(QueryRefused):

@@ -240,8 +240,8 @@ class Query:
     """How a write is run on several shards; None: it never is."""
     writes_copies: bool = False
     """A reference table is written, so every shard is concerned."""
-    unique: bool = False
-    """A table with globally unique columns is written."""
+    unique: tuple[str, ...] = ()
+    """The names of the globally unique columns of the tables that are written."""
     opaque: str | None = None
     """A function that it calls, which may read or write rows that the statement does not name."""
     total: bool = False

@@ -118,7 +118,10 @@ class TwoPhase:
             taking_part = len(ran)
             if write.unique:
                 await keep_unique(
-                    seats, self._live.shard_map, lambda shard: self._seated(shard, context)
+                    seats,
+                    write.unique,
+                    self._live.shard_map,
+                    lambda shard: self._seated(shard, context),
                 )
                 taking_part = len(seats)
             outcome = self._start_commit(seats[:taking_part], context)
@@ -354,7 +357,9 @@ class TwoPhase:
 async def _ran_at_once(write: Together, seats: Sequence[Participant]) -> list[Rows]:
     """What each part gives, run at the same time; the first failure cancels the others."""
     together = zip(write.parts, seats, strict=True)
-    return await _all([seat.run(part.query, None, noting=write.unique) for part, seat in together])
+    return await _all(
+        [seat.run(part.query, None, noting=bool(write.unique)) for part, seat in together]
+    )
 
 
 async def _ran_and_copied(write: Together, seats: Sequence[Participant]) -> list[Rows]:

@@ -2,7 +2,7 @@
 
 The triggers of guarded tables note each change (shardmap/global_unique.sql): one line per
 statement and table, `["name", {"digest": n, …}]`, in which n says how many more rows have the
-value. A value is kept on the shard that owns its slot, under its digest.
+value; a statement that changes none notes that. A value is kept on the shard that owns its slot, under its digest.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from router.errors import StatementFailed
+from router.errors import StatementFailed, UniqueNotGuarded
 from router.preamble import quote_literal
 from shardmap import ShardId, ShardMap, TenantId, slot_of
 
@@ -44,16 +44,20 @@ class Step(NamedTuple):
     sql: str
 
 
-def changes(notes: Iterable[str | None]) -> dict[Value, int]:
+def changes(notes: Iterable[str | None], names: Iterable[str]) -> dict[Value, int]:
     """How many more rows have each value, in order; values that only change places are left out.
 
     Raises:
+        UniqueNotGuarded: A shard noted nothing of one of these names: its triggers are missing.
         StatementFailed: Two rows of the write have the same new value.
     """
     counts: Counter[Value] = Counter()
+    expected = frozenset(names)
     for note in notes:
-        for line in (note or "").splitlines():
-            name, found = json.loads(line)
+        lines = [json.loads(line) for line in (note or "").splitlines()]
+        for missing in sorted(expected.difference(name for name, _ in lines)):
+            raise UniqueNotGuarded(f"{missing} is to be globally unique, and is not guarded yet")
+        for name, found in lines:
             for digest, number in found.items():
                 counts[Value(name, digest)] += number
     for value, number in counts.items():

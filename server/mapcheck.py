@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 from server.catalog import connected
@@ -14,10 +15,12 @@ from shardmap import (
     Finding,
     Identity,
     MapUnavailable,
+    Placement,
     Rule,
     Severity,
     ShardId,
     ShardMap,
+    TableName,
     TablesUnsafe,
     claim_identity,
     claim_number,
@@ -31,7 +34,7 @@ from shardmap import (
     table_findings,
     tables_of,
     unguard,
-    unique_columns,
+    unique_names,
 )
 
 
@@ -165,16 +168,24 @@ async def settle_uniques(
 
     Raises:
         MapRefused: Tables that are to have such columns have rows.
-        MapUnavailable: A shard does not answer, or refuses; those before it are settled.
+        MapUnavailable: A shard does not answer, or refuses, that has something to be changed; those
+            before it are settled.
         CredentialsUnavailable: A login cannot be found.
     """
     before = stored.tables if stored is not None else {}
-    if not any(map(unique_columns, (*before.values(), *shard_map.tables.values()))):
+    if not _uniques(before) and not _uniques(shard_map.tables):
         return
+    same = _uniques(before) == _uniques(shard_map.tables)
     for shard in shard_map.shards.values():
-        async with connected(shard.primary, environ) as session:
-            await unguard(session, before, shard_map.tables)
-            await guard(session, shard_map.tables)
+        settled = same and stored is not None and shard.id in stored.shards
+        with suppress(MapUnavailable) if settled else nullcontext():
+            async with connected(shard.primary, environ) as session:
+                await unguard(session, before, shard_map.tables)
+                await guard(session, shard_map.tables)
+
+
+def _uniques(tables: Mapping[TableName, Placement]) -> set[str]:
+    return {name for table, placement in tables.items() for name in unique_names(table, placement)}
 
 
 def _primaries(shard_map: ShardMap) -> list[tuple[ShardId, Endpoint, Identity]]:

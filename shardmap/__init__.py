@@ -30,7 +30,7 @@ from shardmap.errors import (
     TablesUnsafe,
 )
 from shardmap.findings import REFUSING, Finding, Rule, Severity, merged
-from shardmap.global_unique import guard, unguard, unique_columns
+from shardmap.global_unique import guard, unguard, unique_columns, unique_names
 from shardmap.identity import (
     IDENTITY,
     IDENTITY_EXISTS,
@@ -150,6 +150,7 @@ __all__ = [
     "tenant_id",
     "unguard",
     "unique_columns",
+    "unique_names",
     "write_document",
     "write_json",
     "write_yaml",

@@ -53,6 +53,11 @@ def guard_sql(table: TableName, columns: UniqueColumns) -> Iterator[str]:
         )
 
 
+def unique_names(table: TableName, placement: Placement | None) -> tuple[str, ...]:
+    """The names under which the values of a table's globally unique columns are kept."""
+    return tuple(unique_name(table, columns) for columns in unique_columns(placement))
+
+
 def unique_columns(placement: Placement | None) -> tuple[UniqueColumns, ...]:
     """The globally unique columns of a table."""
     return placement.global_unique if isinstance(placement, Sharded) else ()
@@ -61,7 +66,7 @@ def unique_columns(placement: Placement | None) -> tuple[UniqueColumns, ...]:
 async def guard(connection: Connection, tables: Mapping[TableName, Placement]) -> None:
     """Set the guards that are missing on one shard, of tables that have no rows there.
 
-    Writers wait meanwhile; from then on only those that know of the guards go on.
+    Tables that are not there yet are left out: nobody can write them without guards. Writers wait meanwhile; from then on only those that know of the guards go on.
 
     Raises:
         MapRefused: Tables have rows whose values nobody has kept.
@@ -77,6 +82,8 @@ async def guard(connection: Connection, tables: Mapping[TableName, Placement]) -
     async with connection.transaction():
         problems = []
         for table, columns in wanted:
+            if not await _present(connection, _TABLE, _relation(table)):
+                continue
             found = {row["name"] for row in await connection.fetch(_GUARDS, _relation(table))}
             if found >= {*guard_names(columns).values()}:
                 continue

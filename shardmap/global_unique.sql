@@ -2,7 +2,7 @@
 -- of fluxshard.unique_value on the shard that owns the value's slot; only its digest is kept.
 --
 -- note_unique() is what guarded tables call after each statement, whatever its form: it notes, for
--- the router, which values there are more of and which fewer. The router reads the notes before it
+-- the router, which values there are more of and which fewer, or that there are none. The router reads the notes before it
 -- commits, and takes and gives back the values in the same commit. A write by anybody else is
 -- refused, or the notes would be lost; SET fluxshard.keeping = 'off' is for restores and repairs.
 --
@@ -50,13 +50,11 @@ begin
            end
         || ') as each group by digest having sum(n) <> 0) as net'
         into changes;
-    if changes is not null then
-        perform set_config(
-            'fluxshard.unique_changes',
-            concat_ws(E'\n', nullif(current_setting('fluxshard.unique_changes', true), ''),
-                json_build_array(tg_argv[0], changes)),
-            true);
-    end if;
+    perform set_config(
+        'fluxshard.unique_changes',
+        concat_ws(E'\n', nullif(current_setting('fluxshard.unique_changes', true), ''),
+            json_build_array(tg_argv[0], coalesce(changes, '{}'))),
+        true);
     return null;
 end
 $$;

@@ -262,7 +262,8 @@ def apply(*, catalog: Catalog, file: IO[str], reason: str, author: str | None, y
     """Put FILE in force as the next epoch.
 
     Checks the document, the change, and the tables on every server that answers; claims the
-    servers of new shards; guards globally unique columns. If somebody else has applied a map meanwhile, nothing happens.
+    servers of new shards, and guards globally unique columns. If somebody else has applied a map
+    meanwhile, nothing happens.
     """
 
     async def look() -> tuple[Proposal, Findings]:
@@ -300,6 +301,7 @@ def apply(*, catalog: Catalog, file: IO[str], reason: str, author: str | None, y
     if lines or proposal.refused:
         raise _Failed(lines, PROBLEMS)
     if not proposal.changed:
+        run(settle_uniques(proposal.new, catalog.environ, proposal.old))
         return
     if not yes:
         click.confirm(f"Apply this as epoch {proposal.new.epoch}?", abort=True)

@@ -549,3 +549,17 @@ async def test_apply_refuses_globally_unique_columns_of_a_table_with_rows(
         "the table has rows, and this release does not look through them"
     )
     assert applying.exit_code == 0
+
+
+async def test_a_table_that_is_made_after_it_was_placed_is_guarded_by_applying_again(
+    applied, fluxshard, document, databases
+):
+    placed = await fluxshard(
+        "map", "apply", document(with_members(applied)), "--reason", "x", "--yes"
+    )
+    await databases.execute(MEMBERS, "shard_0", "shard_1")
+    text = with_members(applied).replace("epoch: 1", "epoch: 2")
+    again = await fluxshard("map", "apply", document(text), "--reason", "x", "--yes")
+
+    assert (placed.exit_code, again.exit_code) == (0, 0)
+    assert await guards(databases) == 4

@@ -16,9 +16,11 @@ from router import (
     SeveralShardsInTransaction,
     Statement,
     StatementFailed,
+    UniqueNotGuarded,
 )
 from router.one_shard import fits
 from shardmap import MapRefused, Pin, Sharded, ShardId, TableName, TenantId, guard, unguard
+from shardmap.global_unique import guard_names
 
 A, B = ShardId("shard_0"), ShardId("shard_1")
 SERVERS = ("shard_0-a", "shard_1-a")
@@ -280,6 +282,18 @@ async def test_what_runs_at_commit_cannot_change_values_behind_our_back(two):
 
     with pytest.raises(StatementFailed, match="globally unique"):
         await two.insert(1, 1, "a@x")
+
+    assert await two.consistent()
+
+
+async def test_a_write_of_a_table_that_lacks_a_guard_on_one_shard_is_refused(two):
+    name = guard_names(("email",))["update"]
+    async with two.world.superuser(SERVERS[1]) as connection:
+        await connection.execute(f"DROP TRIGGER {name} ON members")
+
+    with pytest.raises(UniqueNotGuarded, match=r"public\.members\(email\)"):
+        await two.run("UPDATE members SET email = 'a@x' WHERE tenant_id = 2")
+    await two.insert(2, 1, "a@x")
 
     assert await two.consistent()
 

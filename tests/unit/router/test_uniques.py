@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router import StatementFailed
+from router import StatementFailed, UniqueNotGuarded
 from router.uniques import Value, by_shard, changes, says_taken, violation
 from shardmap import Endpoint, KeyType, Shard, ShardId, ShardMap
 
@@ -31,7 +31,7 @@ def note(*lines):
 
 
 def test_a_write_that_noted_nothing_keeps_nothing():
-    assert changes([None, ""]) == {}
+    assert changes([None, ""], ()) == {}
     assert by_shard({}, MAP) == {}
 
 
@@ -39,12 +39,12 @@ def test_changes_of_all_statements_and_shards_are_added_up():
     one = note((EMAILS, {X: 1}), (CODES, {X: 1}))
     other = note((EMAILS, {X: -1, Y: -1}))
 
-    assert changes([one, None, other]) == {Value(EMAILS, Y): -1, Value(CODES, X): 1}
+    assert changes([one, None, other], ()) == {Value(EMAILS, Y): -1, Value(CODES, X): 1}
 
 
 def test_two_rows_with_the_same_new_value_are_a_violation_whichever_shards_they_are_on():
     with pytest.raises(StatementFailed) as caught:
-        changes([note((EMAILS, {X: 1})), note((EMAILS, {X: 1}))])
+        changes([note((EMAILS, {X: 1})), note((EMAILS, {X: 1}))], [EMAILS])
 
     assert caught.value.sqlstate == "23505"
 
@@ -93,7 +93,7 @@ def test_the_slot_of_a_value_never_changes():
 def test_every_value_is_kept_once_on_the_shard_of_its_slot(found):
     values = {Value(EMAILS, digest.hex()): number for digest, number in found.items()}
 
-    work = by_shard(changes([note((EMAILS, {v.digest: n for v, n in values.items()}))]), MAP)
+    work = by_shard(changes([note((EMAILS, {v.digest: n for v, n in values.items()}))], ()), MAP)
 
     assert list(work) == sorted(work)
     for value, number in values.items():
@@ -104,3 +104,11 @@ def test_every_value_is_kept_once_on_the_shard_of_its_slot(found):
         assert any(
             s.sql.startswith(verb) and value.digest in s.sql for s in work[MAP.slots[value.slot]]
         )
+
+
+def test_every_shard_has_to_note_something_of_every_name():
+    silent = note((EMAILS, {}))
+
+    assert changes([silent, silent], [EMAILS]) == {}
+    with pytest.raises(UniqueNotGuarded, match=r"members\(nick, code\) is to be globally unique"):
+        changes([note((EMAILS, {}), (CODES, {})), silent], [EMAILS, CODES])
