@@ -8,15 +8,14 @@ the row. From PREPARE on the work belongs to a task of its own, which a leaving 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random
 
 from router.backends import ShardReply, Together
 from router.context import Deadline, QueryContext
-from router.copies import copied_rows
 from router.decisions import Decisions
 from router.errors import (
     CommitOvertaken,
@@ -25,8 +24,6 @@ from router.errors import (
     DeadlineExceeded,
     PrimaryAway,
     RouterError,
-    RowCountUnexpected,
-    SchemasDiffer,
     ShardDown,
     StatementFailed,
 )
@@ -34,11 +31,11 @@ from router.execution import Rows
 from router.failures import EndpointLost, NotSent, PlanOutdated
 from router.faults import Faults
 from router.freshness import Floors, Position
-from router.gather import first_failure
 from router.keeping import keep_unique
 from router.live_map import LiveMap
 from router.observe import CommitLost, Observer, StatementServed, Step, StepReached
 from router.participant import Participant
+from router.parts import at_once, ran_together
 from router.prepared import GlobalId
 from router.recovery import Recovery
 from router.retries import LONGEST_RETRY_PAUSE_S, stop_after
@@ -52,8 +49,6 @@ PAUSE_S: Final = 0.05
 DRAIN_S: Final = 2.0
 """For commits on their way when the process stops; an ordinary one takes milliseconds."""
 _UNIQUE_VIOLATION: Final = "23505"
-
-T = TypeVar("T")
 
 Outcome = list[Position | None]
 """Where each participant's WAL is durable; None: it has not committed yet, and will."""
@@ -112,9 +107,7 @@ class TwoPhase:
             # One after the other: two writers never hold what the other one waits for.
             for part in write.parts:
                 seats.append(await self._seated(part.shard, context))  # noqa: PERF401 - each one is left again
-            run = _ran_at_once if write.copied is None else _ran_and_copied
-            ran = await run(write, seats)
-            _check(write, ran)
+            ran = await ran_together(write, seats)
             taking_part = len(ran)
             if write.unique:
                 await keep_unique(
@@ -216,7 +209,7 @@ class TwoPhase:
             return None
 
         self._reach(gid, Step.PREPARING)
-        failures = await _all([prepare(seat) for seat in others])
+        failures = await at_once([prepare(seat) for seat in others])
         found = [failure for failure in failures if failure is not None]
         if found:
             ready = [
@@ -273,7 +266,7 @@ class TwoPhase:
         others: Sequence[Participant],
         deadline: Deadline,
     ) -> Outcome:
-        return await _all(
+        return await at_once(
             [
                 self._position(first, deadline),
                 *(self._commit_prepared(gid, seat, deadline) for seat in others),
@@ -310,7 +303,7 @@ class TwoPhase:
             with suppress(RouterError):
                 await seat.roll_back_prepared(gid)
 
-        await _all([undo(seat) for seat in prepared])
+        await at_once([undo(seat) for seat in prepared])
         self._reach(gid, Step.UNDONE)
 
     async def _known(self, seat: Participant, commit: Awaitable[None]) -> None:
@@ -352,54 +345,6 @@ class TwoPhase:
 
     def _reach(self, gid: GlobalId, step: Step) -> None:
         self._observe(StepReached(gid.transaction, step))
-
-
-async def _ran_at_once(write: Together, seats: Sequence[Participant]) -> list[Rows]:
-    """What each part gives, run at the same time; the first failure cancels the others."""
-    together = zip(write.parts, seats, strict=True)
-    return await _all(
-        [seat.run(part.query, None, noting=bool(write.unique)) for part, seat in together]
-    )
-
-
-async def _ran_and_copied(write: Together, seats: Sequence[Participant]) -> list[Rows]:
-    """What the first part gives, then the others with that; without a row, the first alone."""
-    first, *others = zip(write.parts, seats, strict=True)
-    part, seat = first
-    given = await seat.run(part.query, write.copied)
-    kept, copies = copied_rows(given, part.query)
-    if copies is None:
-        return [kept]
-    return [
-        kept,
-        *await _all(
-            [seat.run(part.query._replace(args=(copies,)), write.copied) for part, seat in others]
-        ),
-    ]
-
-
-async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of all, at the same time; the first failure cancels the others."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(one) for one in work]
-    except ExceptionGroup as failures:
-        raise first_failure(failures) from failures
-    return [task.result() for task in running]
-
-
-def _check(write: Together, ran: Sequence[Rows]) -> None:
-    """Refuse what would be an answer that nobody asked for, while it can still be undone."""
-    copied = write.copied is not None
-    found = ran[0].affected if copied else sum(rows.affected for rows in ran)
-    if write.exactly is not None and found != write.exactly:
-        raise RowCountUnexpected(write.exactly, found)
-    for part, rows in zip(write.parts, ran, strict=False):
-        if not copied and rows.columns != ran[0].columns:
-            raise SchemasDiffer(
-                part.shard,
-                f"rows of {write.parts[0].shard} and {part.shard} have different columns",
-            )
 
 
 def _taken_note_of(outcome: "asyncio.Future[Outcome]") -> None:
