@@ -119,7 +119,8 @@ def _spaced(sql: str) -> str:
     """The same statement with a space after every `$n`.
 
     sqlglot 30.30 reads `$2,$3` as the opening of a dollar quote with the tag `2,`; a space makes
-    it two parameters. Text in quotes and comments stays as it is.
+    it two parameters. Behind `$1` it cannot read a text that ends in `''`; a space helps there,
+    too. Text in quotes and comments stays as it is.
     """
     if "$" not in sql:
         return sql
@@ -137,6 +138,8 @@ def _spaced(sql: str) -> str:
         else:
             pieces.append(match[0])
     pieces.append(sql[at:])
+    if sql.endswith("'"):
+        pieces.append(" ")
     return "".join(pieces)
 
 
