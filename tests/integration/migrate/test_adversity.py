@@ -22,6 +22,16 @@ async def start(migrations, *arguments):
     )  # fmt: skip
 
 
+async def line_with(process, text):
+    """The first line from here on that holds the text."""
+    async with asyncio.timeout(60):
+        while True:
+            line = await process.stdout.readline()
+            assert line, (await process.stderr.read()).decode()
+            if text in line:
+                return line
+
+
 async def open_transaction(migrations, server, sql):
     """A session that has run the SQL in a transaction and does not end it."""
     connection = await asyncpg.connect(migrations.databases.url(server))
@@ -85,9 +95,7 @@ async def test_a_long_transaction_is_not_queued_behind_and_traffic_goes_on(
     )
     process = await start(migrations, "up", "--lock-timeout", "100ms")
     try:
-        waits = await process.stdout.readline()  # the catalog
-        while b"waits" not in waits:
-            waits = await process.stdout.readline()
+        waits = await line_with(process, b"waits")
         reader = await asyncpg.connect(migrations.databases.url("shard_0-a"))
         try:  # it may stand behind a try, which ends after 100 ms
             assert await reader.fetchval("select count(*) from orders", timeout=10) == 0
@@ -324,3 +332,27 @@ async def test_what_only_some_shards_have_is_not_served_until_all_have_it(
         ).status_code == 200
 
     await eventually(there)
+
+
+async def test_when_the_catalog_ends_the_lock_nothing_more_is_begun(migrations, orders):
+    migrations.write(_0001_begin=orders)
+    await migrations.run("up")
+    migrations.write(_0002_note="alter table orders add note text")
+    reader = await open_transaction(migrations, "shard_0-a", "select from orders")
+    process = await start(migrations, "up", "--lock-timeout", "50ms")
+    try:
+        await line_with(process, b"waits")
+        ended = await migrations.ask(
+            "catalog-a",
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+            " where application_name like 'fluxshard migrate%' and datname = current_database()",
+        )
+    finally:
+        await reader.close()
+    _, said = await process.communicate()
+
+    assert ended == 1
+    assert (process.returncode, said[:4]) == (1, b"G109")
+    assert await migrations.states() == {1: ("applied",) * 3, 2: ("applied", "applied", None)}
+    await migrations.run("up")
+    assert await migrations.states() == {1: ("applied",) * 3, 2: ("applied",) * 3}
