@@ -44,7 +44,14 @@ class PostgrestReads:
             told = (("count", "exact" if counted else None), ("handling", prefer.handling))
             extra = (*extra, *applied(told))
         if isinstance(result, Stream):
-            return await render.streamed(request, result, reading, media, extra)
+            replied = False
+            try:
+                reply = await render.streamed(request, result, reading, media, extra)
+                replied = True
+            finally:
+                if not replied:
+                    await result.close()
+            return reply
         return render.read(request, result, reading, media, extra)
 
     def options(self, request: Request, schema: Schema) -> Reply:

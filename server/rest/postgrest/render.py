@@ -121,8 +121,6 @@ async def streamed(
     offset, total = filled.page.offset, stream.total
     status, extent = 200, f"{offset}-*/*"
     if total is not None:
-        if offset > total:
-            await stream.close()
         _check_offset(offset, total)
         rows = rows_of_page(filled.page, total)
         status, extent = 206 if rows < total else 200, content_range(offset, rows, total)
@@ -137,10 +135,7 @@ async def streamed(
 
 
 async def _counted(stream: Stream) -> int:
-    try:
-        return sum([piece.row_count async for piece in stream])
-    finally:
-        await stream.close()
+    return sum([piece.row_count async for piece in stream])
 
 
 def _framing(media: Media, names: Sequence[str]) -> Framing:
