@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from router.context import Deadline, QueryContext
 from router.description import Description
-from router.statement import Served
+from router.statement import WHOLE_ROWS, Served
 from router.transaction_options import TransactionOptions
 from shardmap import ShardId
 
@@ -38,6 +38,8 @@ class ShardQuery(NamedTuple):
     """Fail, rolling back, when another number of rows was returned or changed."""
     row_count_column: int | None = None
     """Where the single row of a JSON envelope holds its number of rows; None: count the rows."""
+    first_rows: int = WHOLE_ROWS + 1
+    """How many rows the first batch holds at most, where rows are fetched when asked for."""
 
 
 class Part(NamedTuple):
@@ -149,8 +151,8 @@ class Backends(Protocol):
     ) -> ShardRows:
         """The shard's answer to a read as rows that are fetched when they are asked for.
 
-        The first batch is there: it holds up to `WHOLE_ROWS` + 1 rows, and until then the read is
-        repeated like any other. The context's time is for each batch, `until` for all of them.
+        The first batch is there: it holds up to `first_rows`, and until then the read is repeated
+        like any other. The context's time is for each batch, `until` for all of them.
         """
         ...
 

@@ -189,7 +189,7 @@ class Cursor:
         self._observe = observe
         self._portal: Portal[asyncpg.Record] | None = None
         self._first: Sequence[Row] = ()
-        self._batch = WHOLE_ROWS + 1
+        self._batch = query.first_rows
         self._running = False
 
     async def begin(self, until: Deadline) -> tuple[bool, int]:

@@ -4,6 +4,7 @@ However large an answer is, two batches of each shard are all of it that is held
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import Final, Self
 
@@ -49,12 +50,17 @@ async def stream(
     rows, merge = _rows_of(plan, query)
     if rows is None:
         return combine(plan, await gather(plan, backends, context))
-    each = asked._replace(sql=rows, inline_position=False, row_count_column=None)
+    each = asked._replace(
+        sql=rows,
+        inline_position=False,
+        row_count_column=None,
+        first_rows=WHOLE_ROWS // len(shards_of(plan.route)) + 1,  # more than whole, if all are full
+    )
     opened = await _opened(plan._replace(query=each), backends, context, Deadline.after(longest_s))
     answer = Stream(opened, merge, plan.reply)
-    few = answer.ended or (merge.limit is not None and merge.limit <= WHOLE_ROWS)
-    await answer.begin(counted=plan.total)
-    return await answer.whole() if few else answer
+    large = await answer.begin(counted=plan.total)
+    few = merge.limit is not None and merge.limit <= WHOLE_ROWS
+    return answer if large and not few else await answer.whole()
 
 
 def _rows_of(plan: Plan, query: Query) -> tuple[str | None, Merge]:
@@ -107,19 +113,35 @@ class _Ahead:
     Owns the task that fetches: `leave` ends it.
     """
 
-    __slots__ = ("_rows", "_task")
+    __slots__ = ("_held", "_rows", "_task")
 
     def __init__(self, rows: ShardRows) -> None:
         self._rows = rows
+        self._held: deque[Sequence[Row]] = deque()
         self._task: asyncio.Task[Sequence[Row]] | None = None
 
     @property
     def ready(self) -> bool:
         """Whether the next batch is here."""
-        return self._task is None or self._task.done()
+        return bool(self._held) or self._task is None or self._task.done()
+
+    @property
+    def going_on(self) -> bool:
+        """Whether a batch is being fetched."""
+        return self._task is not None
 
     async def batch(self) -> Sequence[Row]:
         """The next rows; none: there are no more."""
+        return self._held.popleft() if self._held else await self._fetched()
+
+    async def hold(self) -> int:
+        """Fetch one batch more than is used, to know how many rows there are."""
+        batch = await self._fetched()
+        if batch:
+            self._held.append(batch)
+        return len(batch)
+
+    async def _fetched(self) -> Sequence[Row]:
         if self._task is None:
             batch = await self._rows.batch()
         else:
@@ -166,29 +188,31 @@ class Stream:
             len(opened), merge.sort, self._width, limit=merge.limit, offset=merge.offset
         )
 
-    async def begin(self, *, counted: bool) -> None:
-        """Take the first batches, which are here, and let the next be fetched.
+    async def begin(self, *, counted: bool) -> bool:
+        """Take the first batches; whether there are more than `WHOLE_ROWS` rows in all shards.
 
-        `counted`: rows end in the total of their shard. A shard without rows has a total of 0,
-        since each is asked for more than no rows, from the first on.
+        To know it, rows are fetched until there are, or until there are no more. `counted`: rows
+        end in the total of their shard. A shard without rows has a total of 0, since each is
+        asked for more than no rows, from the first on.
         """
-        total, complete = 0, False
+        found = total = 0
+        complete = False
         try:
             for source, ahead in enumerate(self._ahead):
                 batch = await ahead.batch()
                 self._merging.feed(source, batch)
+                found += len(batch)
                 if counted and batch:
                     total += batch[0][-1]
+            while found <= WHOLE_ROWS and (going_on := [a for a in self._ahead if a.going_on]):
+                for ahead in going_on:
+                    found += await ahead.hold()
             complete = True
         finally:
             if not complete:
                 await self.close()
         self.total = total if counted else None
-
-    @property
-    def ended(self) -> bool:
-        """Whether all that is to come is here already."""
-        return all(rows.ended for rows in self._opened)
+        return found > WHOLE_ROWS
 
     def __aiter__(self) -> Self:
         return self
@@ -216,7 +240,7 @@ class Stream:
         raise StopAsyncIteration
 
     async def whole(self) -> Result:
-        """All rows at once, for a stream that has `ended` or has few rows to give."""
+        """All rows at once, for a stream that has few of them to give."""
         try:
             pieces = [piece async for piece in self]
         finally:

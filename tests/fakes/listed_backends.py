@@ -6,12 +6,14 @@ from router import Served, ShardReply
 
 
 class ListedBackends:
-    """Gives the rows of each shard in batches of `batch`. A row that is an exception is raised.
+    """Gives the rows of each shard: the first batch as asked for, then batches of `batch`.
+
+    A row behind the first batch that is an exception is raised.
 
     `hold` keeps batches behind the first from coming. `opened` has the `ListedRows` by shard.
     """
 
-    def __init__(self, shards, *, columns=("value", "k0"), batch=2):
+    def __init__(self, shards, *, columns=("value", "k0"), batch=100):
         self.shards = shards
         self.columns = columns
         self.batch = batch
@@ -35,34 +37,39 @@ class ListedBackends:
         if rows == "never":
             self.stuck.set()
             await asyncio.Event().wait()
-        self.opened[shard] = ListedRows(self, shard, rows)
+        self.opened[shard] = ListedRows(self, shard, rows, query.first_rows)
         return self.opened[shard]
 
 
 class ListedRows:
-    def __init__(self, backends, shard, rows):
+    def __init__(self, backends, shard, rows, first_rows):
         self.served = Served(shard, shard, replica=True)
         self.columns = backends.columns
         self.abandoned = False
-        self.fetched = 0
         self.cancelled = False
+        self.ended = False
+        self.fetched = 0
         self._backends = backends
         self._rows = list(rows)
+        self._first = self._take(first_rows)
 
-    @property
-    def ended(self):
-        return not self._rows if self.fetched else len(self._rows) < self._backends.batch
+    def _take(self, size):
+        found, self._rows = self._rows[:size], self._rows[size:]
+        self.fetched += len(found)
+        self.ended = len(found) < size
+        return found
 
     async def batch(self):
-        if self.fetched and self._backends.hold is not None and not self.ended:
+        if self._first or self.ended:
+            found, self._first = self._first, []
+            return found
+        if self._backends.hold is not None:
             try:
                 await self._backends.hold.wait()
             except asyncio.CancelledError:
                 self.cancelled = True
                 raise
-        size = self._backends.batch
-        found, self._rows = self._rows[:size], self._rows[size:]
-        self.fetched += len(found)
+        found = self._take(self._backends.batch)
         for row in found:
             if isinstance(row, Exception):
                 raise row

@@ -21,6 +21,7 @@ A, B = ShardId("a"), ShardId("b")
 UP = SortKey(descending=False, nulls_first=False)
 ASKED = ShardQuery("whole", (), Access.READ, claims=False, inline_position=True)
 WHO = QueryContext("service_role", None, "s", "{}", Deadline.after(60))
+MANY = 3 * WHOLE_ROWS
 GATHER = GatherForm("whole", (UP,), None, None, "rows")
 
 
@@ -51,13 +52,13 @@ def rows(*keys):
 
 
 async def test_pieces_of_several_shards_make_up_one_order():
-    backends = ListedBackends({A: rows(1, 3, 5, 7), B: rows(2, 4, 6, 8)})
+    backends = ListedBackends({A: rows(*range(0, MANY, 2)), B: rows(*range(1, MANY, 2))})
 
     answer = await ask(backends)
     found = [row async for piece in answer for row in piece.rows]
 
     assert isinstance(answer, Stream)
-    assert found == [(f"v{n}",) for n in range(1, 9)]
+    assert found == [(f"v{n}",) for n in range(MANY)]
     assert answer.columns == ("value",)
     assert [one.shard for one in answer.served] == [A, B]
     assert {one[1].sql for one in backends.queries} == {"rows"}
@@ -65,19 +66,20 @@ async def test_pieces_of_several_shards_make_up_one_order():
 
 
 async def test_json_comes_as_the_text_between_the_brackets():
-    backends = ListedBackends({A: rows(1, 3, 5, 7), B: rows(2, 4, 6, 8)})
+    backends = ListedBackends({A: rows(*range(0, MANY, 2)), B: rows(*range(1, MANY, 2))})
 
     answer = await ask(backends, reply=Reply.ENVELOPE)
     pieces = [piece async for piece in answer]
 
+    assert len(pieces) > 1
     assert ", \n ".join(piece.text for piece in pieces) == ", \n ".join(
-        f"v{n}" for n in range(1, 9)
+        f"v{n}" for n in range(MANY)
     )
-    assert sum(piece.row_count for piece in pieces) == 8
+    assert sum(piece.row_count for piece in pieces) == MANY
 
 
 @pytest.mark.parametrize("reply", [Reply.ROWS, Reply.ENVELOPE])
-async def test_an_answer_that_is_there_with_the_first_batches_is_given_whole(reply):
+async def test_a_small_answer_is_given_whole(reply):
     backends = ListedBackends({A: rows(1), B: rows(2)})
 
     answer = await ask(backends, reply=reply)
@@ -90,16 +92,31 @@ async def test_an_answer_that_is_there_with_the_first_batches_is_given_whole(rep
         assert answer.body == "[v1, \n v2]"
 
 
+@pytest.mark.parametrize("more", [0, 1])
+async def test_whether_an_answer_is_large_is_the_number_of_its_rows(more):
+    on_b = rows(*range(WHOLE_ROWS - 10 + more))
+    backends = ListedBackends({A: rows(*range(10)), B: on_b}, batch=100)
+
+    answer = await ask(backends)
+
+    if more:
+        assert isinstance(answer, Stream)
+        assert sum([piece.row_count async for piece in answer]) == WHOLE_ROWS + 1
+    else:
+        assert isinstance(answer, Result)
+        assert answer.row_count == WHOLE_ROWS
+
+
 async def test_totals_of_shards_are_added_before_the_first_piece():
-    counted = [(f"v{n}", n, 70) for n in range(4)]
+    counted = [(f"v{n}", n, 7000) for n in range(MANY)]
     backends = ListedBackends({A: counted, B: []})
     plan = Plan(EveryShard((A, B)), ASKED, Merge((UP,), None, 0), Reply.ENVELOPE, total=True)
 
     answer = await stream(plan, query(), backends, WHO, 60)
 
     assert isinstance(answer, Stream)
-    assert answer.total == 70
-    assert [piece.text async for piece in answer] == ["v0, \n v1", "v2, \n v3"]
+    assert answer.total == 7000
+    assert sum([piece.row_count async for piece in answer]) == MANY
 
 
 async def test_an_empty_answer_is_an_empty_array():
@@ -116,7 +133,7 @@ async def test_a_limit_that_is_reached_frees_all_connections():
 
     assert found == [(f"v{n}",) for n in range(2, WHOLE_ROWS + 3)]
     assert all(one.abandoned for one in backends.opened.values())
-    assert all(one.fetched < 700 for one in backends.opened.values())
+    assert all(one.fetched < 900 for one in backends.opened.values())
 
 
 async def test_few_rows_far_behind_are_given_whole_and_fetched_in_pieces():
@@ -130,19 +147,20 @@ async def test_few_rows_far_behind_are_given_whole_and_fetched_in_pieces():
 
 
 async def test_no_more_than_one_batch_is_fetched_ahead():
-    backends = ListedBackends({A: rows(*range(100)), B: rows(*range(100))}, batch=5)
+    backends = ListedBackends({A: rows(*range(MANY)), B: rows(*range(MANY))}, batch=5)
 
     answer = await ask(backends)
     await anext(answer)
     for _ in range(20):
         await asyncio.sleep(0)
 
-    assert {one.fetched for one in backends.opened.values()} == {10}
+    assert {one.fetched for one in backends.opened.values()} == {WHOLE_ROWS // 2 + 1 + 5}
     await answer.close()
 
 
 async def test_a_failure_between_pieces_is_raised_and_not_taken_for_the_end():
-    backends = ListedBackends({A: [*rows(1, 3, 5), ShardDown(A, "gone")], B: rows(2, 4, 6, 8)})
+    on_a = [*rows(*range(MANY)), ShardDown(A, "gone")]
+    backends = ListedBackends({A: on_a, B: rows(*range(MANY))})
     answer = await ask(backends)
     found = []
 
@@ -153,7 +171,7 @@ async def test_a_failure_between_pieces_is_raised_and_not_taken_for_the_end():
     with pytest.raises(ShardDown):
         await take()
 
-    assert len(found) < 7
+    assert MANY < len(found) < 2 * MANY
     await answer.close()
     assert all(one.abandoned for one in backends.opened.values())
 
@@ -181,7 +199,7 @@ async def test_a_caller_that_leaves_while_shards_are_opened_leaves_nothing_open(
 
 
 async def test_closing_ends_what_is_fetched_ahead():
-    backends = ListedBackends({A: rows(*range(9)), B: rows(*range(9))})
+    backends = ListedBackends({A: rows(*range(MANY)), B: rows(*range(MANY))})
     backends.hold = asyncio.Event()
     answer = await ask(backends)
     await anext(answer)
@@ -209,14 +227,14 @@ async def test_a_small_json_answer_of_one_shard_takes_one_round_trip():
 
 
 async def test_a_large_json_answer_of_one_shard_is_asked_for_again_in_pieces():
-    backends = ListedBackends({A: [("{}",)] * 5}, columns=("to_json",))
+    backends = ListedBackends({A: [("{}",)] * MANY}, columns=("to_json",))
     backends.reply = [("[{}]", WHOLE_ROWS + 1)]
 
     answer = await stream(single(Reply.ENVELOPE), query(), backends, WHO, 60)
     pieces = [piece async for piece in answer]
 
     assert [one[1].sql for one in backends.queries] == ["capped", "rows"]
-    assert [piece.row_count for piece in pieces] == [2, 2, 1]
+    assert sum(piece.row_count for piece in pieces) == MANY
 
 
 @pytest.mark.parametrize(
