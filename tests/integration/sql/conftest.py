@@ -40,6 +40,7 @@ from shardmap import (
     SLOTS,
     Global,
     KeyType,
+    Pin,
     Reference,
     Sharded,
     ShardMap,
@@ -157,9 +158,8 @@ class Door:
         return asyncpg.connect(self.databases.url(server))
 
 
-@pytest_asyncio.fixture
-async def door(databases):
-    """The door on fresh databases; see the module's docstring."""
+@asynccontextmanager
+async def opened(databases, ddl, pins):
     endpoints = databases.endpoints
     first, second = (shard.id for shard in endpoints.shards[:2])
     shards = {shard.id: shard for shard in endpoints.shards[:2]}
@@ -171,6 +171,7 @@ async def door(databases):
         catalog=endpoints.catalog.primary,
         catalog_replicas=endpoints.catalog.replicas,
         slots=(first,) * (SLOTS // 2) + (second,) * (SLOTS // 2),
+        pins={TenantId(str(tenant)): Pin(first) for tenant in pins},
         tables=TABLES,
     )
     for primary, identity in expected_identities(shard_map):
@@ -178,7 +179,7 @@ async def door(databases):
         try:
             await prepare_database(connection)
             await claim_identity(connection, identity.cluster_id, identity.shard_id)
-            await connection.execute(DDL)
+            await connection.execute(ddl)
         finally:
             await connection.close()
     settings = BackendSettings(min_connections=0, max_connections=4)
@@ -193,8 +194,21 @@ async def door(databases):
         yield Door(router, backends, databases, shard_map)
 
 
-def with_settings(door, **changes):
-    return replace(door, settings=replace(door.settings, **changes))
+@pytest_asyncio.fixture
+async def open_door():
+    """Open doors: `await open_door(databases, ddl, pins)`; the pinned tenants share a shard."""
+    async with AsyncExitStack() as stack:
+
+        async def make(databases, ddl=DDL, pins=()):
+            return await stack.enter_async_context(opened(databases, ddl, pins))
+
+        yield make
+
+
+@pytest_asyncio.fixture
+async def door(databases, open_door):
+    """The door on fresh databases; see the module's docstring."""
+    return await open_door(databases)
 
 
 @pytest_asyncio.fixture
