@@ -14,7 +14,7 @@ from server.rest import Limits, Noting, Tables, told
 from server.routes import Route, Routes
 from server.services import Services, backend_settings
 from server.settings import Settings
-from server.sql import SocketLimits, SqlDoor
+from server.sql import SqlDoor, SqlLimits
 
 
 def api(
@@ -75,9 +75,10 @@ def _sql(settings: Settings, services: Services) -> tuple[Route, ...]:
     if not settings.sql.enabled:
         return ()
     connections = backend_settings(settings, settings.process.workers).max_connections
-    limits = SocketLimits(
+    limits = SqlLimits(
         most=min(settings.sql.max_transactions, connections - 1),  # one describes statements
         request_timeout_s=settings.http.request_timeout_s,
+        stream_s=settings.http.stream_timeout_s,
     )
     door = SqlDoor(
         services.router,

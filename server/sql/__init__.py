@@ -1,6 +1,6 @@
 """The SQL door: statements and transactions over HTTP, and one at a time over a WebSocket."""
 
 from server.sql.door import SqlDoor
-from server.sql.socket import SocketLimits
+from server.sql.socket import SqlLimits
 
-__all__ = ["SocketLimits", "SqlDoor"]
+__all__ = ["SqlDoor", "SqlLimits"]

@@ -1,11 +1,12 @@
 """Answers of the SQL door as JSON. PostgreSQL made the values; nothing here reads a number."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
 
-from router import OutputColumn, Result
+from router import OutputColumn, Result, Served
 from server.rest import exact_json
 from server.sql.errors import ColumnsAlike, ValueTooDeep
 from server.sql.question import Layout
@@ -45,20 +46,39 @@ def answer_text(
     Raises:
         ValueTooDeep: Rows were asked for, and a JSON value among them nests too deep.
     """
+    served = result.served if served_by else ()
+    rows = rows_text(result.body, layout)
+    return f"{opening_text(columns)}{rows}{ending_text(result.row_count, served)}"
+
+
+def opening_text(columns: tuple[OutputColumn, ...]) -> str:
+    """What stands before the rows."""
     named = orjson.dumps([{"name": name, "type": kind} for name, kind in columns]).decode()
-    rows = result.body if layout is Layout.JSON else _arrays(result.body)
-    served = ""
-    if served_by:
-        listed = [
-            {
-                "shard": one.shard,
-                "endpoint": one.endpoint,
-                "role": "replica" if one.replica else "primary",
-            }
-            for one in result.served
-        ]
-        served = f',"served_by":{orjson.dumps(listed).decode()}'
-    return f'{{"columns":{named},"rows":{rows},"row_count":{result.row_count}{served}}}'
+    return f'{{"columns":{named},"rows":'
+
+
+def rows_text(body: str, layout: Layout) -> str:
+    """A JSON array of objects as the layout has it.
+
+    Raises:
+        ValueTooDeep: Arrays were asked for, and a JSON value among the rows nests too deep.
+    """
+    return body if layout is Layout.JSON else _arrays(body)
+
+
+def ending_text(row_count: int, served: Sequence[Served]) -> str:
+    """What stands behind the rows: how many there are, and who gave them, if that is told."""
+    if not served:
+        return f',"row_count":{row_count}}}'
+    listed = [
+        {
+            "shard": one.shard,
+            "endpoint": one.endpoint,
+            "role": "replica" if one.replica else "primary",
+        }
+        for one in served
+    ]
+    return f',"row_count":{row_count},"served_by":{orjson.dumps(listed).decode()}}}'
 
 
 def _arrays(body: str) -> str:

@@ -9,10 +9,12 @@ from router import (
     RouterError,
     Schema,
     Statement,
+    Stream,
     TransactionOptions,
 )
 from server.sql.answer import answer_text, check_names
 from server.sql.parameters import Shape
+from server.sql.pieces import AnswerPieces
 from server.sql.question import Layout, Question
 from server.sql.shapes import Shapes
 from server.sql.statements import Statements
@@ -37,6 +39,21 @@ class Answering:
         """
         statement, shape = await self.prepared(question, context, layout)
         result = await self._router.answer(statement, context)
+        return self.text(result, shape, layout)
+
+    async def perhaps_in_pieces(
+        self, question: Question, context: QueryContext, layout: Layout, longest_s: float
+    ) -> str | AnswerPieces:
+        """The same, in pieces when it is large: then it has to be closed.
+
+        Raises:
+            SqlError: It cannot be given in this layout.
+            RouterError: The statement is refused, or fails.
+        """
+        statement, shape = await self.prepared(question, context, layout)
+        result = await self._router.stream(statement, context, longest_s)
+        if isinstance(result, Stream):
+            return AnswerPieces(result, shape.columns, layout, served_by=self._served_by)
         return self.text(result, shape, layout)
 
     async def together(

@@ -9,8 +9,9 @@ from server.routes import BodyKind, Entry, Route
 from server.settings import SqlSettings
 from server.sql.answering import Answering
 from server.sql.errors import SqlNotEnabled
+from server.sql.pieces import AnswerPieces
 from server.sql.question import asked_of
-from server.sql.socket import SocketLimits, TransactionSockets
+from server.sql.socket import SqlLimits, TransactionSockets
 from server.sql.statements import Statements
 
 PATH: Final = "/api/v1/sql"
@@ -25,13 +26,14 @@ class SqlDoor:
         router: Statements,
         schema: Callable[[], Schema],
         settings: SqlSettings,
-        sockets: SocketLimits,
+        limits: SqlLimits,
         *,
         served_by: bool,
     ) -> None:
         self._settings = settings
+        self._limits = limits
         self._answering = Answering(router, schema, served_by=served_by)
-        self._sockets = TransactionSockets(self._answering, router.interactive, settings, sockets)
+        self._sockets = TransactionSockets(self._answering, router.interactive, settings, limits)
 
     def routes(self) -> tuple[Route, ...]:
         """Its paths."""
@@ -51,12 +53,17 @@ class SqlDoor:
         asked = asked_of(request.body, most=self._settings.max_statements)
         if asked.read_only:
             context = context._replace(read_only=True)
+        answer: str | AnswerPieces
         if asked.together:
             options = TransactionOptions(asked.isolation, read_only=context.read_only)
-            text = await self._answering.together(asked.questions, context, asked.layout, options)
+            answer = await self._answering.together(asked.questions, context, asked.layout, options)
         else:
-            text = await self._answering.alone(asked.questions[0], context, asked.layout)
-        return Reply(200, text.encode(), _JSON)
+            answer = await self._answering.perhaps_in_pieces(
+                asked.questions[0], context, asked.layout, self._limits.stream_s
+            )
+        if isinstance(answer, AnswerPieces):
+            return Reply(200, b"", _JSON, pieces=answer)
+        return Reply(200, answer.encode(), _JSON)
 
     async def upgrade(self, request: Request) -> Reply:
         """A socket for one transaction.

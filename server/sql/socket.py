@@ -63,11 +63,12 @@ class _Way:
 
 
 @dataclass(frozen=True, slots=True)
-class SocketLimits:
-    """How many sockets a worker may have, and the time of one statement."""
+class SqlLimits:
+    """How many sockets a worker may have, the time of one statement, and of an answer in pieces."""
 
     most: int
     request_timeout_s: float
+    stream_s: float
 
 
 class TransactionSockets:
@@ -78,7 +79,7 @@ class TransactionSockets:
         answering: Answering,
         begin: Begin,
         settings: SqlSettings,
-        limits: SocketLimits,
+        limits: SqlLimits,
     ) -> None:
         self._answering = answering
         self._begin = begin

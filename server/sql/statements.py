@@ -9,6 +9,7 @@ from router import (
     QueryContext,
     Result,
     Statement,
+    Stream,
     TransactionOptions,
 )
 
@@ -18,6 +19,12 @@ class Statements(Protocol):
 
     async def answer(self, statement: Statement, context: QueryContext) -> Result:
         """The statement's result."""
+        ...
+
+    async def stream(
+        self, statement: Statement, context: QueryContext, longest_s: float
+    ) -> Result | Stream:
+        """The same; in pieces when it is large."""
         ...
 
     async def describe(self, statement: Statement, context: QueryContext) -> Description:

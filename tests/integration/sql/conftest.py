@@ -35,7 +35,7 @@ from server.middleware.cors import Cors
 from server.middleware.entry import Doorkeeper
 from server.routes import Routes
 from server.settings import AuthSettings, CorsSettings, HttpSettings, SqlSettings
-from server.sql import SocketLimits, SqlDoor
+from server.sql import SqlDoor, SqlLimits
 from shardmap import (
     SLOTS,
     Global,
@@ -80,7 +80,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON orders, items, countries TO authenticate
 """
 
 SECRET = "a secret that only tests use, honest"
-LIMITS = SocketLimits(most=2, request_timeout_s=30)
+LIMITS = SqlLimits(most=2, request_timeout_s=30, stream_s=60)
 
 TABLES = {
     TableName("public.orders"): Sharded("tenant_id"),
@@ -132,6 +132,12 @@ class Door:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         try:
             reply = await made.handle(request_of(raw, **who))
+            self.pieces = 0
+            if reply.pieces is not None:
+                parts = [part async for part in reply.pieces]
+                await reply.pieces.close()
+                self.pieces = len(parts)
+                reply = reply._replace(body=b"".join(parts))
         except (ServerError, RouterError) as error:
             reply = failure_reply(failure_of(error, Dialect.NATIVE), Dialect.NATIVE, "req")
         self.text = reply.body.decode()

@@ -298,3 +298,25 @@ async def test_global_tables_are_for_the_service(door):
     assert await door.rows("SELECT count(*) FROM plans") == [[0]]
     status, body = await door("SELECT * FROM plans", tenant=door.A)
     assert (status, body["code"]) == (403, "P154")
+
+
+@pytest.mark.parametrize("layout", ["rows", "json"])
+async def test_a_large_answer_comes_in_pieces_and_is_the_same(door, layout):
+    for tenant in (door.A, door.B):
+        await door(
+            "INSERT INTO orders (tenant_id, id, total)"
+            " SELECT $1, g, g * 1.10 FROM generate_series(1, 2500) AS g",
+            [tenant],
+        )
+    sql = "SELECT id, tenant_id, total FROM orders ORDER BY id, tenant_id"
+
+    status, body = await door(sql, more={"format": layout})
+
+    assert status == 200
+    assert door.pieces > 2
+    assert body["row_count"] == len(body["rows"]) == 5000
+    assert len(body["served_by"]) == 2
+    rows = [tuple(row.values()) if layout == "json" else tuple(row) for row in body["rows"]]
+    wanted = sorted((number, tenant) for tenant in (door.A, door.B) for number in range(1, 2501))
+    assert [row[:2] for row in rows] == wanted
+    assert "1.10" in door.text
