@@ -62,6 +62,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...], tuple[str, ...] | None]] = {
     ), ("tenant_id", "id")),
     "logs": ("public", (
         _C("tenant_id", "int"), _C("level", "int"), _C("message", "text"), _C("at", "date"),
+        _C("score", "score"), _C("size", "int"),
     ), None),
     "countries": ("public", (
         _C("code", "text"), _C("name", "text"), _C("continent", "text"), _C("population", "big"),
@@ -96,10 +97,10 @@ CASTS = {
     "text": "text", "varchar": "varchar", "bool": "boolean", "date": "date", "xdate": "date",
     "ts": "timestamptz", "json": "jsonb", "ints": "int[]", "texts": "text[]", "uuid": "uuid",
     "mood": "app.mood", "bpchar": "bpchar", "interval": "interval", "time": "time",
-    "bytea": "bytea",
+    "bytea": "bytea", "score": "app.score",
 }  # fmt: skip
-FAMILY = {"big": "int", "varchar": "text", "real": "float"}
-SORTABLE = frozenset({"int", "big", "num", "float", "real", "text", "varchar", "bool", "date",
+FAMILY = {"big": "int", "score": "int", "varchar": "text", "real": "float"}
+SORTABLE = frozenset({"int", "score", "big", "num", "float", "real", "text", "varchar", "bool", "date",
                       "xdate", "ts", "uuid", "mood", "bpchar", "interval", "time", "bytea"})  # fmt: skip
 COMPARED = """
     int int text text num date xdate ts bool json ints texts float uuid

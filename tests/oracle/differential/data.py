@@ -34,10 +34,14 @@ CREATE TABLE app.events (
     tenant_id KEY NOT NULL, id bigint NOT NULL, kind text, at timestamptz, weight real,
     payload jsonb, nums int[], "from" int, mood app.mood, code char(3), span interval, clock time,
     raw bytea, PRIMARY KEY (tenant_id, id)
-);
+) PARTITION BY HASH (tenant_id);
+CREATE TABLE app.events_0 PARTITION OF app.events FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE app.events_1 PARTITION OF app.events FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 CREATE TABLE logs (
-    tenant_id KEY NOT NULL, level int NOT NULL DEFAULT 1, message text DEFAULT 'none', at date
+    tenant_id KEY NOT NULL, level int NOT NULL DEFAULT 1, message text DEFAULT 'none', at date,
+    gone int, score app.score, size int GENERATED ALWAYS AS (length(message) + level) STORED
 );
+ALTER TABLE logs DROP COLUMN gone;
 CREATE TABLE countries (
     code text PRIMARY KEY, name text, continent text, population bigint, currency text
 );
@@ -45,6 +49,7 @@ CREATE TABLE plans (name text PRIMARY KEY, price numeric(8,2), quota int);
 """
 TYPES = """
 CREATE SCHEMA app;
+CREATE DOMAIN app.score AS int CHECK (VALUE >= 0);
 CREATE TYPE app.mood AS ENUM ('sad', 'ok', 'happy', 'Zen');
 """
 GLOBAL = "CREATE TABLE flags (key text PRIMARY KEY, value text, on_by_default boolean);"
@@ -130,5 +135,11 @@ def rows_of(tenant: int, key: str) -> str:
         add("app.events", number, pick(KINDS), pick(TIMES), pick(FLOATS), pick(JSONS), pick(ARRAYS),
             pick([1, 2, 3, None]), pick(MOODS), pick(SHORT), pick(SPANS), pick(CLOCKS), pick(RAW))  # fmt: skip
     for _ in range(4):
-        add("logs", pick([1, 2, 3]), pick(["up", "down", None, "up"]), pick(DATES))
+        add(
+            "logs",
+            pick([1, 2, 3]),
+            pick(["up", "down", None, "up"]),
+            pick(DATES),
+            pick([0, 5, None]),
+        )
     return "\n".join(statements)

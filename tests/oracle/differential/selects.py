@@ -33,6 +33,8 @@ class Selects(Sources):
         if self.bare:
             source = replace(source, conditions=self.tenancy(source.scope[0], None))
         try:
+            if not named and len(source.scope) == 2 and self.chance(0.12):
+                return self._by_key(source, outer, depth)
             if self.chance(0.25):
                 return self._grouped(source, outer, depth, named=named, top=top)
             return self._plain(source, outer, depth, named=named, top=top)
@@ -283,6 +285,26 @@ class Selects(Sources):
         )
         tenant = any(output.name == "tenant_id" for output in outputs)
         return Select(part, tuple(outputs), key if whole else None, tenant)
+
+    def _by_key(self, source: From, outer: Scope, depth: int) -> Select:
+        """Groups by a table's primary key, with others of its columns beside it."""
+        owner, other = source.scope
+        where = self.where(source, outer, depth)
+        key = ("tenant_id", "id") if owner.table in {"accounts", "orders"} else owner.key
+        if owner.table in {None, "logs"} or key is None:
+            return self._plain(source, outer, depth, named=False, top=True)
+        shown = self.random.sample(owner.columns, 2)
+        items = [self.ref(owner, column) for column in shown]
+        groups = ", ".join(self.ref(owner, name) for name in key)
+        made = self.aggregate((other,))
+        order = optional(
+            f" ORDER BY {groups}", self.bounds() if self.chance(0.4) else "", ordered=()
+        )
+        part = piece(
+            "SELECT ", Seq(tuple(items)), ", ", made.part, " FROM ", source.part, where,
+            f" GROUP BY {groups}", order if self.chance(0.6) else "",
+        )  # fmt: skip
+        return Select(part, (), None)
 
     def _around(self, made: Expr) -> Expr:
         match self.random.randrange(3):

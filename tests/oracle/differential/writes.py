@@ -14,7 +14,7 @@ WRITTEN = {
     "orders": ("account_id", "status", "total", "discount", "placed_on", "country", "note", "data"),
     "items": ("sku", "qty", "price", "Gift Note"),
     "events": ("kind", "at", "payload", "nums", "from"),
-    "logs": ("level", "message", "at"),
+    "logs": ("level", "message", "at", "score"),
 }
 
 
