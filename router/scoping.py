@@ -16,6 +16,7 @@ from router.lineage import Lineage
 from router.merge_keys import merge_assignments, merge_inserted
 from router.parse import Parsed, parse
 from router.query import Either, Keys, Param, Scope, Source, Unbounded
+from router.rewrite.dependent import dependent_edits
 from router.rewrite.insert import fill_edits
 from router.rewrite.merge import merge_edits
 from router.rewrite.splice import Edit
@@ -24,6 +25,7 @@ from router.schema import Schema
 from router.scopes import Region, Use, folded, quoted, regions, table_uses
 from router.tables import Located, Placements, locate
 from router.tenant_keys import IsKey, required_keys, scope_of
+from router.whole_rows import refuse_typed_rows
 from shardmap import KeyType
 
 
@@ -85,6 +87,10 @@ class Scoping:
             return ()
         value = tenant_value(self.setting.key_type, self.param)
         edits = list(predicate_edits([(t.use, _column(t)) for t in self.sharded], value))
+        outer = [t for t in self.sharded if t.use.use is Use.READ and not t.use.inner]
+        for located in outer:
+            refuse_typed_rows(self.tree, located)
+        edits.extend(dependent_edits(self.tables, outer))
         if self.inserted and isinstance(self.tree, exp.Merge):
             use, column = self.inserted[0].located.use, _column(self.inserted[0].located)
             edits.extend(merge_edits(self.parsed, use.region, self.inserted, column, value))

@@ -1,7 +1,7 @@
 """GROUP BY a primary key, over rows of which PostgreSQL does not know that it is one.
 
 There `SELECT id, note FROM orders GROUP BY id` is legal, because `note` depends on the key. Over
-fetched rows it is not, so the columns that depend on it are added to GROUP BY: the groups stay
+fetched rows, or over a sub-select that holds a table to a tenant, it is not, so the columns that depend on it are added to GROUP BY: the groups stay
 the same.
 """
 
@@ -17,6 +17,7 @@ from router.rewrite.splice import Edit, insertion
 from router.schema import Column, Table
 from router.scopes import folded, quoted
 from router.tables import Located
+from router.whole_rows import is_whole_row
 
 _GROUPABLE: Final = frozenset(
     """
@@ -33,14 +34,18 @@ def groupable(column: Column) -> bool:
     return column.category == "E" or column.type.removesuffix("[]") in _GROUPABLE
 
 
-def dependent_edits(tables: tuple[Located, ...]) -> Iterator[Edit]:
-    """Edits that add to each GROUP BY what depends on the primary key of a sharded table.
+def dependent_edits(
+    tables: tuple[Located, ...], replaced: Iterable[Located] | None = None
+) -> Iterator[Edit]:
+    """Edits that add to each GROUP BY what depends on the primary key of a `replaced` table.
+
+    Replaced by rows are all sharded tables, unless it is said which.
 
     Raises:
-        UnsupportedAcrossShards: Such a column cannot be grouped by, or it is not certain which
-            table's key GROUP BY names.
+        UnsupportedAcrossShards: Such a column cannot be grouped by, it is not certain which
+            table's key GROUP BY names, or a whole row depends on it.
     """
-    for located in tables:
+    for located in tables if replaced is None else replaced:
         table = located.table
         if located.tenant_column is None or table is None or not table.primary_key:
             continue
@@ -102,10 +107,10 @@ def _missing(
                 continue
             if isinstance(node, exp.Star):
                 used |= table.columns.keys()
+            elif is_whole_row(node, located):
+                raise UnsupportedAcrossShards("a whole row beside GROUP BY its table's key")
             elif isinstance(node.this, exp.Identifier):
-                name = folded(node.this)
-                whole = node.args.get("table") is None and quoted(name) == located.use.alias
-                used |= table.columns.keys() if whole else {name}
+                used.add(folded(node.this))
     return [name for name in table.columns if name in used - named]
 
 

@@ -49,6 +49,7 @@ PURE_ROUTER = {
     "statement",
     "tables",
     "tenant_keys",
+    "whole_rows",
     "together",
     "transaction_options",
     "uniques",

@@ -95,7 +95,7 @@ class Selects(Sources):
     def _starred(self, source: From, where: Part, outer: Scope, *, top: bool) -> Select:
         star = "*"
         if self.chance(0.15):
-            owner = source.scope[0]
+            owner = self.random.choice(source.scope)
             whole = name_of(owner.alias)
             star = self.one_of(f"*, 1 AS {next(self.names)}", whole, f"row_to_json({whole})",
                                f"to_jsonb({whole}) - 'email'", f"({whole}).{name_of(owner.columns[0].name)}",
@@ -288,7 +288,7 @@ class Selects(Sources):
 
     def _by_key(self, source: From, outer: Scope, depth: int) -> Select:
         """Groups by a table's primary key, with others of its columns beside it."""
-        owner, other = source.scope
+        owner, other = self.random.sample(source.scope, 2)
         where = self.where(source, outer, depth)
         key = ("tenant_id", "id") if owner.table in {"accounts", "orders"} else owner.key
         if owner.table in {None, "logs"} or key is None:
