@@ -31,7 +31,7 @@ _FORGET: Final = "DELETE FROM fluxshard.decision WHERE transaction = ANY ($1::te
 _OLD: Final = """\
 SELECT transaction, committed, participants FROM fluxshard.decision
 WHERE decided_at < pg_catalog.clock_timestamp()
-                   - pg_catalog.make_interval(secs => CASE WHEN committed THEN $1 ELSE $2 END)
+                   - pg_catalog.make_interval(secs => CASE WHEN committed THEN $1::float8 ELSE $2::float8 END)
 ORDER BY decided_at LIMIT 1000"""
 
 Groups = Callable[[], Mapping[ShardId, ShardEndpoints]]

@@ -25,6 +25,8 @@ ATTEMPT_S: Final = 5.0
 """For one transaction, or one shard's forgetting; what is not done then is tried again."""
 TIDY_INTERVAL_S: Final = 60.0
 """Between two searches for decisions that dead processes did not forget."""
+DECISIONS: Final = "decisions to forget"
+"""What is said to be delayed when it is no transaction."""
 MOST_REMEMBERED: Final = 10_000
 """Decisions to forget on a shard that is away; those beyond are found by `tidy`."""
 
@@ -79,7 +81,8 @@ class Recovery:
                         tasks.create_task(self._end(shard, in_doubt))
         self._ended &= listed
         for key in self._delayed.keys() - listed:
-            del self._delayed[key]
+            if key[1] != DECISIONS:
+                del self._delayed[key]
 
     def _abandoned(self, monitor: Monitor | None) -> tuple[InDoubt, ...]:
         if monitor is None:
@@ -91,8 +94,11 @@ class Recovery:
         """Remove the decisions of dead processes that nobody will ask for again."""
         old: dict[ShardId, dict[str, tuple[str, ...]]] = {}
         for shard in self._shards():
-            with suppress(RouterError):
+            try:
                 found = await self._decisions.old(shard, Deadline.after(ATTEMPT_S))
+            except RouterError as error:
+                self._delay(shard, DECISIONS, error)
+            else:
                 old[shard] = {name: tuple(who) for name, who in found.items()}
         if not any(old.values()):
             return
@@ -100,8 +106,8 @@ class Recovery:
         for shard, decided in old.items():
             done = forgettable(decided, prepared)
             if done:
-                with suppress(RouterError):
-                    await self._decisions.forget(shard, done, Deadline.after(ATTEMPT_S))
+                self._done[shard].extend(done)
+        await self._forget()
 
     async def _prepared_now(self) -> dict[ShardId, frozenset[str]]:
         """What is prepared on each shard that answers a probe which begins now."""
@@ -130,9 +136,7 @@ class Recovery:
             committed = await self._decisions.settle(gid, deadline)
             await self._decisions.finish(shard, gid, deadline, committed=committed)
         except RouterError as error:
-            if self._delayed.get(key) != error.message:
-                self._delayed[key] = error.message
-                self._observe(RecoveryDelayed(shard, gid.transaction, error.message))
+            self._delay(shard, gid.transaction, error)
             return
         self._ended.add(key)
         self._observe(TransactionRecovered(shard, gid.transaction, committed, in_doubt.age_s))
@@ -142,8 +146,16 @@ class Recovery:
             transactions = self._done.pop(shard)
             try:
                 await self._decisions.forget(shard, transactions, Deadline.after(ATTEMPT_S))
-            except RouterError:
+            except RouterError as error:
+                self._delay(shard, DECISIONS, error)
                 self._done[shard] += transactions[-MOST_REMEMBERED:]
+
+    def _delay(self, shard: ShardId, transaction: str, error: RouterError) -> None:
+        """Report a delay, unless the same was the last that was said of it."""
+        key = (shard, transaction)
+        if self._delayed.get(key) != error.message:
+            self._delayed[key] = error.message
+            self._observe(RecoveryDelayed(shard, transaction, error.message))
 
     def _shards(self) -> dict[ShardId, ShardEndpoints]:
         groups = self._live.groups

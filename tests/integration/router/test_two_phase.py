@@ -387,3 +387,31 @@ async def test_a_process_that_stops_ends_its_commits_first(make_world):
 
     assert await everywhere(world, PREPARED) == [[], []]
     assert await everywhere(world, "SELECT id FROM notes") == [[(1,)], [(1,)]]
+
+
+async def test_decisions_of_dead_processes_are_forgotten_once_nobody_can_ask(make_world):
+    world = await make_world(recovery_age_s=3600)
+    asked = await left_behind(world, decided=True)
+    aged = "UPDATE fluxshard.decision SET decided_at = now() - interval '2 minutes'"
+    await on(world, "shard_0-a", aged)
+    await on(
+        world,
+        "shard_0-a",
+        "INSERT INTO fluxshard.decision VALUES"
+        " ('unasked', true, '{shard_0,shard_1}', now() - interval '2 minutes'),"
+        " ('of a shard that is gone', true, '{shard_0,shard_9}', now() - interval '2 minutes'),"
+        " ('fresh', true, '{shard_0}', now()),"
+        " ('undone', false, '{}', now() - interval '2 minutes'),"
+        " ('undone long ago', false, '{}', now() - interval '2 hours')",
+    )
+
+    await world.backends._recovery.tidy()
+
+    (left, _) = await everywhere(world, "SELECT transaction FROM fluxshard.decision")
+    assert {name for (name,) in left} == {
+        asked.transaction,
+        "of a shard that is gone",
+        "fresh",
+        "undone",
+    }
+    await on(world, "shard_1-a", f"ROLLBACK PREPARED '{asked}'")
