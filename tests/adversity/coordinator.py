@@ -75,10 +75,10 @@ async def main(given):
     settings = BackendSettings(min_connections=0, recovery_interval_s=3600)
 
     def told(writer, number):
-        print(json.dumps([writer, number]), flush=True)
+        print(json.dumps([writer, number, None]), flush=True)
 
-    def refused(number, error):
-        print(json.dumps(["refused", f"{number}: {error.code} {error.message}"]), flush=True)
+    def refused(writer, number, error):
+        print(json.dumps([writer, number, error.code]), flush=True)
 
     with SharedFloors(None) as floors:
         observe = Killer(given["step"], given["times"])
@@ -90,7 +90,13 @@ async def main(given):
                 writer = f"{given['name']}-{number}"
                 shards = tuple(shard_map.shards)
                 tasks.create_task(
-                    steadily(backends, shards, writer, told=partial(told, writer), refused=refused)
+                    steadily(
+                        backends,
+                        shards,
+                        writer,
+                        told=partial(told, writer),
+                        refused=partial(refused, writer),
+                    )
                 )
 
 

@@ -87,6 +87,8 @@ class Kills:
     shard_map: ShardMap
     url: object
     wrong: list = field(default_factory=list)
+    refused: set = field(default_factory=set)
+    """Writes (writer, number) whose answer said that nothing was written."""
 
     async def prepare(self):
         for primary, identity in expected_identities(self.shard_map):
@@ -126,11 +128,8 @@ class Kills:
         doomed = random.randint(10, 60)
         try:
             async for line in process.stdout:
-                writer, number = json.loads(line)
-                if writer == "refused":
-                    self.wrong.append(f"{step}: refused {number}")
-                    continue
-                acknowledged[writer].add(number)
+                writer, number, code = json.loads(line)
+                self._note(acknowledged, writer, number, code)
                 doomed -= 1
                 if step == RANDOM and doomed == 0:
                     await asyncio.sleep(random.random() * 0.01)
@@ -143,6 +142,16 @@ class Kills:
 
     def _steady(self, acknowledged):
         return _Steady(self, acknowledged)
+
+    def _note(self, acknowledged, writer, number, code):
+        """What a writer was told of one of its writes."""
+        match code:
+            case None | "P303":
+                acknowledged[writer].add(number)
+            case "P302":
+                pass
+            case _:
+                self.refused.add((writer, number))
 
     async def _left(self, acknowledged):
         """What the dead have left prepared: it is there while the living go on committing."""
@@ -177,6 +186,8 @@ class Kills:
         counts = await self._everywhere_rows("SELECT writer, entries FROM counts")
         if rows[0] != rows[1]:
             self.wrong.append(f"{step}: half applied: {sorted(rows[0] ^ rows[1])[:10]}")
+        if self.refused & rows[0]:
+            self.wrong.append(f"{step}: refused and there: {sorted(self.refused & rows[0])[:10]}")
         told = {(writer, number) for writer, found in acknowledged.items() for number in found}
         if told - rows[0]:
             self.wrong.append(f"{step}: acknowledged and lost: {sorted(told - rows[0])[:10]}")
@@ -229,7 +240,7 @@ class _Steady:
         name = f"{STEADY}-{secrets.token_hex(4)}"
 
         def refused(number, error):
-            self.kills.wrong.append(f"steady writer: {number} refused: {error}")
+            self.kills._note(self.acknowledged, name, number, error.code)
 
         self.task = asyncio.create_task(
             coordinator.steadily(
@@ -302,7 +313,7 @@ async def main():
                     f" {sum(one.left for one in rounds)} prepared left,"
                     f" {recovered[True]} committed, {recovered[False]} rolled back,"
                     f" at most {max(one.took_s for one in rounds):.1f} s after the restart,"
-                    f" {len(kills.wrong)} wrong",
+                    f" {len(kills.refused)} refused so far, {len(kills.wrong)} wrong",
                     flush=True,
                 )
         finally:
