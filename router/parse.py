@@ -126,6 +126,7 @@ def _spaced(sql: str) -> str:
         return sql
     pieces: list[str] = []
     at = 0
+    spaced = False
     while (match := _LEXEME.search(sql, at)) is not None:
         pieces.append(sql[at : match.start()])
         at = match.end()
@@ -135,10 +136,11 @@ def _spaced(sql: str) -> str:
             pieces.append(sql[match.start() : at])
         elif match.lastgroup == "parameter":
             pieces.append(match[0] + " ")
+            spaced = True
         else:
             pieces.append(match[0])
     pieces.append(sql[at:])
-    if sql.endswith("'"):
+    if spaced and sql.endswith("'"):
         pieces.append(" ")
     return "".join(pieces)
 
