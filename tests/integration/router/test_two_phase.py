@@ -93,7 +93,7 @@ async def test_a_failure_on_one_shard_leaves_nothing_on_the_other(world):
 
 
 async def test_what_cannot_be_prepared_is_written_nowhere(world):
-    notifying = world.writing("SELECT pg_notify('c', 'x')")
+    notifying = world.writing("SELECT 1 AS id FROM pg_notify('c', 'x')")
     write = Together((Part(A, world.writing(INSERT, 1, "x")), Part(B, notifying)))
 
     with pytest.raises(StatementFailed) as caught:
