@@ -176,8 +176,18 @@ class Lineage:
     def _bare(self, sources: tuple[_Source, ...], name: str, owner: exp.Expr) -> Origin | None:
         """Of a name without a qualifier: that of the one source that has it, if all are known.
 
-        What an inner join shares by USING is the same in both.
+        What an inner join shares by USING is the same in both. A sharded table has its tenant
+        column for certain: PostgreSQL refuses the name if another source has it, too.
         """
+        certain = [
+            source
+            for source in sources
+            if source.located is not None
+            and not source.names
+            and source.located.tenant_column == name
+        ]
+        if len(certain) == 1 and not _merges(owner):
+            return self._column(certain[0], name)
         holders = []
         for source in sources:
             names = self._names(source)
@@ -259,6 +269,11 @@ def _has_grouping_sets(owner: exp.Expr) -> bool:
     return group is not None and any(
         isinstance(item, exp.Rollup | exp.Cube | exp.GroupingSets) for item in group.expressions
     )
+
+
+def _merges(owner: exp.Expr) -> bool:
+    """Whether a join makes one column of two of the same name."""
+    return any(join.args.get("using") or join.method for join in owner.args.get("joins") or ())
 
 
 def _shares(owner: exp.Expr, name: str) -> bool:

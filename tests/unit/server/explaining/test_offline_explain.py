@@ -87,6 +87,16 @@ def test_reference_tables_are_anywhere_and_global_ones_in_the_catalog():
     assert explained("SELECT * FROM settings")["shards"] == ["catalog"]
 
 
+def test_a_bare_key_beside_tables_of_unknown_columns_is_the_sharded_tables():
+    copied = "INSERT INTO orders (account_id, id) SELECT account_id, c.x FROM orders {} JOIN countries c {}"
+
+    own = explained(copied.format("", "ON c.code = orders.code"), tenant=7)
+    shared = explained(copied.format("LEFT", "USING (account_id)"), tenant=7)
+
+    assert (own["access"], own["tenant_keys"]) == ("write", ["7"])
+    assert shared["refusal"]["code"] == "P102"
+
+
 def test_an_unknown_function_makes_a_write():
     assert explained("SELECT surprise()")["access"] == "write"
 
