@@ -18,9 +18,11 @@ from router.rewrite.envelope import (
     write_envelope,
 )
 from router.rewrite.gather import gather_json, gather_json_rows, gather_rows, gatherable
+from router.rewrite.partial import partial
 from router.rewrite.pull_up import (
     OWN_ARGUMENTS,
     Arguments,
+    Fetch,
     check_pullable,
     fetch_envelope,
     row_edits,
@@ -120,7 +122,7 @@ class Forms:
         Raises:
             UnsupportedAcrossShards: They cannot answer together.
         """
-        form = gatherable(self.tree, self.tables)
+        form = gatherable(self.parsed, self.tables)
         region = self.regions[0]
         if self.reply() is Reply.ENVELOPE:
             source, counted = self.tables[0].use.alias, self._without_page(self.edits)
@@ -139,20 +141,23 @@ class Forms:
         """
         check_pullable(self.tree, self.tables)
         arguments = Arguments(OWN_ARGUMENTS + 1, {})
-        fetches = whole_rows(self.parsed, self.tables, arguments)
-        numbers = {fetch.table: parameters + 1 + at for at, fetch in enumerate(fetches)}
-        edits = (
-            *self.edits,
-            *row_edits(self.tables, numbers),
-            *dependent_edits(self.tables),
-        )
+        taken = partial(self.parsed, self.regions[0], self.tables, arguments)
+        if taken is not None:
+            fetches: tuple[Fetch, ...] = (taken.fetch,)
+            changes, args = taken.edits, taken.args
+        else:
+            fetches = whole_rows(self.parsed, self.tables, arguments)
+            numbers = {fetch.table: parameters + 1 + at for at, fetch in enumerate(fetches)}
+            changes = tuple(row_edits(self.tables, numbers))
+            args = tuple(range(parameters))
+        edits = (*self.edits, *changes, *dependent_edits(self.tables))
         _prove_pulled(splice(self.parsed.body, edits), setting)
         return PullUpForm(
             fetch=fetch_envelope(fetches),
             fetch_args=arguments.indices,
             tables=tuple(PulledTable(fetch.table, fetch.sql, fetch.arrays) for fetch in fetches),
             sql=self._whole(edits),
-            args=tuple(range(parameters)),
+            args=args,
         )
 
 

@@ -86,6 +86,7 @@ def _table(row: Mapping[str, Any]) -> Table:
             category=column["category"],
             mergeable=column["mergeable"],
             identity=column["identity"],
+            domain=column["domain"],
         )
         for column in json.loads(row["columns"])
     )

@@ -47,7 +47,7 @@ domains AS (  -- each domain down to its base type
 ),
 columns AS (
     SELECT a.attrelid, a.attnum, a.attname, a.atthasdef, a.attidentity, a.attgenerated,
-           a.attcollation, coalesce(d.base, a.atttypid) AS typid,
+           a.attcollation, coalesce(d.base, a.atttypid) AS typid, d.domain IS NOT NULL AS domain,
            a.attnotnull OR coalesce(d.not_null, false) AS not_null,
            coalesce(d.has_default, false) AS domain_default
     FROM exposed
@@ -166,6 +166,7 @@ SELECT
             'not_null', columns.not_null,
             'has_default', columns.atthasdef OR columns.attidentity <> '' OR columns.domain_default,
             'identity', columns.attidentity = 'a',
+            'domain', columns.domain,
             'generated', columns.attgenerated <> '' OR columns.attidentity = 'a',
             'array', spelled.is_array,
             'category', spelled.typcategory,

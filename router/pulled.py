@@ -13,8 +13,8 @@ def arrays_of(
 ) -> list[str]:
     """The texts of the arrays of all shards, joined; in the order of tables and their arrays.
 
-    Each reply is one row: the shape of the tables, then of each table its number of rows, their
-    bytes, and its arrays (`{…}`; NULL for no row).
+    Each reply is one row: the shape of the tables, whether it is the one that was planned for,
+    then of each table its number of rows, their bytes, and its arrays (`{…}`; NULL for no row).
 
     Raises:
         PullUpTooLarge: There are more rows or bytes than allowed.
@@ -26,9 +26,11 @@ def arrays_of(
             raise SchemasDiffer(
                 shard, f"the tables of {shard} are not those of {shards[0]}: {row[0]}"
             )
+        if not row[1]:
+            raise SchemasDiffer(shard, f"the tables of {shard} are not as they were read")
     arrays: list[str] = []
     found_rows = found_bytes = 0
-    at = 1
+    at = 2
     for table in pull_up.tables:
         found_rows += sum(_number(row[at]) for row in rows)
         found_bytes += sum(_number(row[at + 1]) for row in rows)

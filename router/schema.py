@@ -40,6 +40,8 @@ class Column:
     mergeable: bool
     identity: bool = False
     """GENERATED ALWAYS AS IDENTITY: generated, and copied all the same."""
+    domain: bool = False
+    """Of a domain, which may forbid NULL by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,12 @@ from sqlglot import TokenType
 from sqlglot import expressions as exp
 
 from router.errors import UnsupportedAcrossShards
-from router.functions import AGGREGATES, ROWS_MAKING, functions_of
+from router.functions import ROWS_MAKING as _ROWS_MADE
+from router.functions import functions_of
 from router.parse import Parsed
 from router.query import Constant, Param, SortKey, Source
 from router.rewrite.envelope import gather_envelope
+from router.rewrite.scalars import ROWS_MAKING, uncertain
 from router.rewrite.splice import Edit, insertion, splice
 from router.schema import Column
 from router.scopes import Clause, Region, folded, quoted
@@ -59,12 +61,13 @@ class Gatherable:
         return tuple(term.order for term in self.terms)
 
 
-def gatherable(tree: exp.Expr, tables: tuple[Located, ...]) -> Gatherable:
+def gatherable(parsed: Parsed, tables: tuple[Located, ...]) -> Gatherable:
     """Whether several shards can answer a SELECT together, and how.
 
     Raises:
         UnsupportedAcrossShards: They cannot; names the construct.
     """
+    tree = parsed.tree
     if not isinstance(tree, exp.Select):
         raise UnsupportedAcrossShards("a set operation")
     for name, construct in _CONSTRUCTS.items():
@@ -73,7 +76,7 @@ def gatherable(tree: exp.Expr, tables: tuple[Located, ...]) -> Gatherable:
     for node in tree.find_all(exp.AggFunc, exp.Window):
         name = node.sql_name().lower() if isinstance(node, exp.AggFunc) else "a window function"
         raise UnsupportedAcrossShards(name)
-    _refuse_functions(tree)
+    _refuse_functions(parsed, tree, tables)
     _refuse_nesting(tree, tables)
     limit = tree.args.get("limit")
     if limit is not None and not isinstance(limit, exp.Limit):
@@ -83,15 +86,15 @@ def gatherable(tree: exp.Expr, tables: tuple[Located, ...]) -> Gatherable:
     return Gatherable(terms, _bound(limit, "LIMIT"), _bound(tree.args.get("offset"), "OFFSET"))
 
 
-def _refuse_functions(tree: exp.Select) -> None:
-    """No aggregates, which the parser may not know as such, and no rows made in the select list.
-
-    In the select list a function may also be a part of a sub-select: that is refused with it.
-    """
-    for name in sorted(functions_of(tree) & AGGREGATES):
+def _refuse_functions(parsed: Parsed, tree: exp.Select, tables: tuple[Located, ...]) -> None:
+    """No aggregates, nor what may be some, and no rows made in the select list."""
+    name = uncertain(parsed, tables, ROWS_MAKING)
+    if name is not None:
         raise UnsupportedAcrossShards(name)
     for projection in tree.expressions:
-        if projection.find(exp.Unnest) is not None or functions_of(projection) & ROWS_MAKING:
+        if projection.find(exp.Unnest) is not None or functions_of(projection) & (
+            ROWS_MAKING | _ROWS_MADE
+        ):
             raise UnsupportedAcrossShards("a function that makes rows, in the select list,")
 
 

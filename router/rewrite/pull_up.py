@@ -47,6 +47,8 @@ class Fetch:
     """Quoted, with its schema."""
     sql: str
     arrays: int = 1
+    columns: tuple[str, ...] = ()
+    """The table's columns in order, if the texts depend on it."""
 
 
 @dataclass(slots=True)
@@ -167,12 +169,12 @@ def row_edits(tables: Iterable[Located], numbers: Mapping[TableName, int]) -> It
 
 
 def fetch_envelope(fetches: tuple[Fetch, ...]) -> str:
-    """One row: the shape of the tables; of each its number of rows, bytes and arrays; the position.
+    """One row: what was found, the tables' shape first; see `router.pulled`; then the position.
 
     One statement for all tables of a shard, so that they are seen in one snapshot. The arrays are
     NULL when there are too many bytes.
     """
-    outputs = [_shape(fetches)]
+    outputs = [_shape(fetches), _known(fetches)]
     sources = []
     for index, fetch in enumerate(fetches):
         name = f"f{index}"
@@ -201,3 +203,15 @@ def _shape(fetches: tuple[Fetch, ...]) -> str:
         for name in ("server_encoding", "DateStyle", "IntervalStyle", "lc_monetary")
     )
     return f"concat_ws('; ', {', '.join((*settings, *columns))})"
+
+
+def _known(fetches: tuple[Fetch, ...]) -> str:
+    """Whether the columns that the texts count on are there, in their order."""
+    tests = (
+        "(SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a"
+        f" WHERE a.attrelid = {quote_literal(fetch.relation)}::regclass AND a.attnum > 0 AND NOT"
+        f" a.attisdropped) = ARRAY[{', '.join(map(quote_literal, fetch.columns))}]"
+        for fetch in fetches
+        if fetch.columns
+    )
+    return " AND ".join(tests) or "true"
