@@ -18,6 +18,7 @@ from router.rewrite.envelope import (
     write_envelope,
 )
 from router.rewrite.gather import gather_json, gather_json_rows, gather_rows, gatherable
+from router.rewrite.page import page
 from router.rewrite.partial import partial
 from router.rewrite.pull_up import (
     OWN_ARGUMENTS,
@@ -140,13 +141,20 @@ class Forms:
             UnsupportedAcrossShards: It would not mean the same over fetched rows.
         """
         check_pullable(self.tree, self.tables)
-        arguments = Arguments(OWN_ARGUMENTS + 1, {})
-        taken = partial(self.parsed, self.regions[0], self.tables, arguments)
+        region, first = self.regions[0], OWN_ARGUMENTS + 1
+        arguments = Arguments(first, {})
+        taken = partial(self.parsed, region, self.tables, arguments)
+        fetches: tuple[Fetch, ...]
         if taken is not None:
-            fetches: tuple[Fetch, ...] = (taken.fetch,)
-            changes, args = taken.edits, taken.args
+            fetches, changes, args = (taken.fetch,), taken.edits, taken.args
         else:
-            fetches = whole_rows(self.parsed, self.tables, arguments)
+            arguments = Arguments(first, {})
+            rows = page(self.parsed, region, self.tables, arguments)
+            if rows is not None:
+                fetches = (rows,)
+            else:
+                arguments = Arguments(first, {})
+                fetches = whole_rows(self.parsed, self.tables, arguments)
             numbers = {fetch.table: parameters + 1 + at for at, fetch in enumerate(fetches)}
             changes = tuple(row_edits(self.tables, numbers))
             args = tuple(range(parameters))

@@ -16,6 +16,7 @@ from router.query import Constant, Param, SortKey, Source
 from router.rewrite.envelope import gather_envelope
 from router.rewrite.scalars import ROWS_MAKING, uncertain
 from router.rewrite.splice import Edit, insertion, splice
+from router.rewrite.together import are_together
 from router.schema import Column
 from router.scopes import Clause, Region, folded, quoted
 from router.tables import Located
@@ -105,6 +106,8 @@ def _refuse_nesting(tree: exp.Select, tables: tuple[Located, ...]) -> None:
     once for each shard.
     """
     sharded = [located for located in tables if located.tenant_column is not None]
+    if len(sharded) > 1 and are_together(tree, tables):
+        sharded = []
     if len(sharded) > 1:
         raise UnsupportedAcrossShards("a join or sub-select of several sharded tables")
     for located in sharded:
@@ -327,4 +330,9 @@ def _bounds(parsed: Parsed, region: Region) -> Iterable[Edit]:
 
 
 def _text(parsed: Parsed, clause: Clause) -> str:
-    return _ROWS.sub("", parsed.sql[clause.content : clause.end].strip())
+    return bound_text(parsed.sql[clause.content : clause.end])
+
+
+def bound_text(text: str) -> str:
+    """A bound without the noise word of OFFSET."""
+    return _ROWS.sub("", text.strip())

@@ -15,8 +15,8 @@ def alias_edits(parsed: Parsed, tree: exp.Select, region: Region) -> tuple[Edit,
 
     A cast has the name of what is cast. None: the names of all outputs are not known for certain.
     """
-    items = _items(parsed, region)
-    if items is None or len(items) != len(tree.expressions):
+    items = outputs(parsed, region)
+    if len(items) != len(tree.expressions):
         return None
     found = []
     for item, node in zip(items, tree.expressions, strict=True):
@@ -33,15 +33,16 @@ def alias_edits(parsed: Parsed, tree: exp.Select, region: Region) -> tuple[Edit,
     return tuple(found)
 
 
-def _items(parsed: Parsed, region: Region) -> list[list[Token]] | None:
-    """The tokens of each output; None: there is something before the outputs, as DISTINCT ON."""
+def outputs(parsed: Parsed, region: Region) -> list[list[Token]]:
+    """The tokens of each output; those of the first may begin with DISTINCT."""
     from_ = region.clauses.get(TokenType.FROM)
     end = from_.start if from_ is not None else region.end
     tokens = [token for token in parsed.tokens if region.body <= token.start < end]
-    return _cut(tokens) if tokens else None
+    return cut_at_commas(tokens)
 
 
-def _cut(tokens: Sequence[Token]) -> list[list[Token]]:
+def cut_at_commas(tokens: Sequence[Token]) -> list[list[Token]]:
+    """The tokens between the commas that stand in no parenthesis."""
     items: list[list[Token]] = [[]]
     depth = 0
     for token in tokens:

@@ -329,4 +329,27 @@ SELECT max('x') FROM orders WHERE tenant_id = 4 OR id = 1000;
 SELECT sum(x.qty) FROM orders x WHERE x.note = 'a' OR x.id BETWEEN 2 AND 4 AND NOT x.done;
 SELECT 'total' AS label, sum(price) AS value, now() > '2000-01-01' AS later FROM orders;
 SELECT note, max(note), min(german) FROM orders GROUP BY note ORDER BY max(note), 2;
-SELECT sum(qty)  AS "Sum of qty", count(*)"n" FROM orders WHERE qty < 9
+SELECT sum(qty)  AS "Sum of qty", count(*)"n" FROM orders WHERE qty < 9;
+
+-- pages and joins that are together
+SELECT id AS note, note AS id FROM orders ORDER BY note, id, tenant_id LIMIT 5;
+SELECT tenant_id AS t, id, lower(note) AS l, german FROM orders WHERE qty < 9 ORDER BY l DESC NULLS LAST, german, 1, 2 LIMIT 6 OFFSET 2;
+SELECT * FROM orders ORDER BY german, tenant_id, id LIMIT 3 OFFSET 1;
+SELECT note::int AS n FROM orders WHERE note = 'none' ORDER BY n LIMIT 3;
+SELECT upper(note) FROM orders ORDER BY upper LIMIT 3;
+SELECT upper(note), tenant_id, id FROM orders ORDER BY note COLLATE "C", tenant_id, id LIMIT 3;
+SELECT german AS g FROM orders ORDER BY CASE WHEN german > 'a' THEN 1 END NULLS FIRST, (german), tenant_id, id LIMIT ALL OFFSET 90;
+SELECT count(*) FROM (SELECT 1 FROM orders ORDER BY german LIMIT 7) AS x;
+SELECT id FROM orders WHERE id > 5000 ORDER BY german LIMIT 2;
+SELECT 'x' AS c FROM orders LIMIT 4;
+SELECT 1 / qty FROM orders WHERE qty > 0 ORDER BY german DESC, tenant_id, id LIMIT 2;
+SELECT o.id, i.id, c.name FROM orders o JOIN items i ON o.tenant_id = i.tenant_id AND i.order_id = o.id LEFT JOIN countries c ON c.code = i.label ORDER BY o.tenant_id, o.id, i.id LIMIT 5;
+SELECT o.id, i.id FROM orders o LEFT JOIN items i ON (i.tenant_id = o.tenant_id) AND i.order_id = o.id ORDER BY i.id DESC NULLS LAST, o.tenant_id, o.id, i.tenant_id;
+SELECT o.id, i.id FROM orders o, items i WHERE i.tenant_id = o.tenant_id AND i.order_id = o.id ORDER BY o.tenant_id, o.id, i.id OFFSET 4;
+SELECT o.id, i.id FROM orders o LEFT JOIN items i ON i.order_id = o.id WHERE i.tenant_id = o.tenant_id ORDER BY o.tenant_id, o.id, i.id;
+SELECT o.id, i.id, p.id FROM orders o JOIN items i ON i.tenant_id = o.tenant_id AND i.id = o.id JOIN orders p ON p.tenant_id = i.tenant_id AND p.id = o.id + 1 ORDER BY o.tenant_id, o.id;
+SELECT o.id, i.id, p.id FROM orders o JOIN items i ON i.tenant_id = o.tenant_id AND i.id = o.id JOIN orders p ON p.id = o.id + 1 ORDER BY o.tenant_id, o.id, p.tenant_id;
+SELECT o.id, i.id FROM orders o JOIN items i ON i.tenant_id = o.tenant_id OR i.id = o.id ORDER BY o.tenant_id, o.id, i.tenant_id, i.id LIMIT 9;
+SELECT o.id, i.id FROM orders o JOIN items i ON NOT i.tenant_id = o.tenant_id AND i.id = 1 ORDER BY o.tenant_id, o.id, i.tenant_id, i.id LIMIT 9;
+SELECT c.name, o.id FROM countries c JOIN orders o ON o.note = c.code ORDER BY o.tenant_id, o.id;
+SELECT sum(total) OVER () FROM orders WHERE total < 100 ORDER BY german LIMIT 1

@@ -112,6 +112,13 @@ ARGUMENTS = {
         "a",
         [1, 2, 3, 4],
     ),
+    "SELECT id, lower(note) AS l FROM orders WHERE qty < $3 ORDER BY l, tenant_id, id LIMIT $2 OFFSET $1": (
+        2,
+        5,
+        9,
+    ),
+    "SELECT avg(qty) FROM orders WHERE qty < $2 HAVING count(*) > $1": (3, 9),
+    "SELECT CASE WHEN $1 THEN count(*) END, sum(qty) FROM orders WHERE id > $2": (True, 3),
     "SELECT qty + $1, count(*) FROM orders WHERE qty < 9 GROUP BY qty + $1": (1,),
     "SELECT count(*) FROM orders WHERE tenant_id IN ($1, $2, $3)": (1, 2, 3),
     "SELECT count(*) FROM orders a JOIN orders b USING (tenant_id) WHERE a.id > $1": (7,),
