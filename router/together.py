@@ -22,6 +22,7 @@ from router.rewrite.envelope import copied_envelope, spread_envelope
 from router.rewrite.rows import value_rows
 from router.schema import Column, Kind, Table
 from router.scopes import Use, folded
+from router.system_columns import system_column
 from router.tables import Located
 from shardmap import Reference, Sharded
 
@@ -40,6 +41,11 @@ def spread_form(
     if target is None or not isinstance(tree, exp.Insert | exp.Update | exp.Delete):
         return NotTogether(
             "a SELECT or MERGE that may write or lock cannot run on several shards", ONE_TENANT
+        )
+    if (column := system_column(tree)) is not None:
+        return NotTogether(
+            f"a write that names the system column {column} cannot run on several shards",
+            ONE_TENANT,
         )
     if sum(isinstance(located.placement, Sharded) for located in tables) > 1:
         return NotTogether(

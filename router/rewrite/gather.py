@@ -19,6 +19,7 @@ from router.rewrite.splice import Edit, insertion, splice
 from router.rewrite.together import are_together
 from router.schema import Column
 from router.scopes import Clause, Region, folded, quoted
+from router.system_columns import system_column
 from router.tables import Located
 from router.tenant_keys import source_of
 from shardmap import KeyType
@@ -74,6 +75,8 @@ def gatherable(parsed: Parsed, tables: tuple[Located, ...]) -> Gatherable:
     for name, construct in _CONSTRUCTS.items():
         if tree.args.get(name):
             raise UnsupportedAcrossShards(construct)
+    if (column := system_column(tree)) is not None:
+        raise UnsupportedAcrossShards(f"the system column {column}")
     for node in tree.find_all(exp.AggFunc, exp.Window):
         name = node.sql_name().lower() if isinstance(node, exp.AggFunc) else "a window function"
         raise UnsupportedAcrossShards(name)

@@ -25,7 +25,8 @@ from router.rewrite.conjuncts import (
 )
 from router.rewrite.envelope import POSITION
 from router.rewrite.splice import Edit
-from router.scopes import Use, folded, quoted
+from router.scopes import Use, quoted
+from router.system_columns import system_column
 from router.tables import Located
 from shardmap import TableName
 
@@ -34,8 +35,6 @@ ROW: Final = '"r"'
 
 OWN_ARGUMENTS: Final = 2
 """A fetch's first arguments: one row more than is allowed, and how many bytes are."""
-
-_SYSTEM_COLUMNS: Final = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +96,8 @@ def check_pullable(tree: exp.Expr, tables: Iterable[Located]) -> None:
             raise UnsupportedAcrossShards(
                 "a column named with its schema", hint="Qualify columns by the table's name alone."
             )
-        if isinstance(column.this, exp.Identifier) and folded(column.this) in _SYSTEM_COLUMNS:
-            raise UnsupportedAcrossShards(f"the system column {column.name}")
+    if (name := system_column(tree)) is not None:
+        raise UnsupportedAcrossShards(f"the system column {name}")
 
 
 def whole_rows(

@@ -47,6 +47,7 @@ PURE_ROUTER = {
     "spreading",
     "several",
     "statement",
+    "system_columns",
     "tables",
     "tenant_keys",
     "whole_rows",
