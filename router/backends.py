@@ -1,6 +1,7 @@
 """The one seam between deciding and waiting: whoever can run a statement on a shard."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
@@ -123,6 +124,14 @@ class ShardTransaction(Protocol):
         ...
 
 
+class ShardReads(Protocol):
+    """Whoever can run a read on a shard."""
+
+    async def run(self, shard: ShardId, query: ShardQuery, context: QueryContext) -> ShardReply:
+        """The shard's answer."""
+        ...
+
+
 class Backends(Protocol):
     """Runs statements on shards: on a fresh enough replica, or on the primary.
 
@@ -154,6 +163,12 @@ class Backends(Protocol):
         The first batch is there: it holds up to `first_rows`, and until then the read is repeated
         like any other. The context's time is for each batch, `until` for all of them.
         """
+        ...
+
+    def snapshot(
+        self, shards: Sequence[ShardId], context: QueryContext
+    ) -> AbstractAsyncContextManager[ShardReads]:
+        """The shards at one moment at which no write on several of them is between its commits."""
         ...
 
     async def run_together(self, write: Together, context: QueryContext) -> Sequence[ShardReply]:

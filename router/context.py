@@ -37,6 +37,8 @@ class QueryContext(NamedTuple):
     deadline: Deadline
     read_only: bool = False
     """Whatever is not known to only read is refused."""
+    snapshot: bool = False
+    """A read of several shards sees each write on several shards wholly, or not at all."""
 
     @property
     def service(self) -> bool:

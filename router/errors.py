@@ -276,6 +276,12 @@ class SchemasDiffer(ShardUnavailable):
     hint = "It passes when the migration is on every shard; `fluxshard migrate check` names it all."
 
 
+class SnapshotBusy(ShardUnavailable):
+    """Writes on several shards kept a snapshot of them from being taken."""
+
+    code = "P208"
+
+
 class DeadlineExceeded(RouterError):
     """The request's time ran out. A read changed nothing; a write was rolled back."""
 

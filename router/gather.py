@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from router.backends import Backends, ShardReply
+from router.backends import Backends, ShardReads, ShardReply
 from router.context import QueryContext
 from router.errors import RouterError
 from router.plan import Plan, PullUp, shards_of
@@ -18,6 +18,14 @@ async def gather(plan: Plan, backends: Backends, context: QueryContext) -> Seque
     """
     if plan.together is not None:
         return await backends.run_together(plan.together, context)
+    shards = shards_of(plan.route)
+    if context.snapshot and len(shards) > 1:
+        async with backends.snapshot(shards, context) as reads:
+            return await _read(plan, reads, context)
+    return await _read(plan, backends, context)
+
+
+async def _read(plan: Plan, backends: ShardReads, context: QueryContext) -> Sequence[ShardReply]:
     replies = await _asked(plan, backends, context)
     if not isinstance(plan.combine, PullUp):
         return replies
@@ -27,7 +35,7 @@ async def gather(plan: Plan, backends: Backends, context: QueryContext) -> Seque
     return (*replies, await backends.run(last.shard, query, context))
 
 
-async def _asked(plan: Plan, backends: Backends, context: QueryContext) -> Sequence[ShardReply]:
+async def _asked(plan: Plan, backends: ShardReads, context: QueryContext) -> Sequence[ShardReply]:
     shards = shards_of(plan.route)
     if len(shards) == 1:
         return (await backends.run(shards[0], plan.query, context),)

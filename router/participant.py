@@ -25,6 +25,7 @@ from router.faults import Faults
 from router.freshness import Position
 from router.live_endpoint import LiveEndpoint
 from router.preamble import (
+    PASS_GATE,
     as_login,
     as_role,
     begin,
@@ -154,6 +155,12 @@ class Participant:
         Raises:
             RouterError: It is not prepared, or may be without anybody ever committing it.
         """
+        self.phase = Phase.RUNNING
+        try:
+            await self.held.execute(PASS_GATE, left_s(self._context.deadline))
+        except DRIVER_ERRORS as error:
+            raise self._meaning(error) from error
+        self.phase = Phase.RAN
         # PostgreSQL counts COMMIT PREPARED's wait for the standby as the statement's own time.
         message = (
             f"PREPARE TRANSACTION {quote_literal(str(gid))}; {clean(self.held.role)};"

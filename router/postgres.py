@@ -1,7 +1,7 @@
 """The backends on real PostgreSQL: everything that waits, opened and closed as one thing."""
 
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Self
 
@@ -23,6 +23,7 @@ from router.reads import Reads
 from router.recovery import Recovery
 from router.schema import Schema
 from router.shards import ShardEndpoints, ShardStatus
+from router.snapshots import Snapshot, Snapshots
 from router.tasks import TaskOwner
 from router.transaction_options import TransactionOptions
 from router.transactions import OpenTransaction, Transactions
@@ -61,6 +62,7 @@ class PostgresBackends:
         )
         self._descriptions = Descriptions(faults)
         self._transactions = Transactions(floors, faults, observe)
+        self._snapshots = Snapshots(self._transactions)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
@@ -108,6 +110,18 @@ class PostgresBackends:
             StatementFailed: PostgreSQL refused the statement.
         """
         return await self._cursors.open(self._group(shard), query, context, until)
+
+    def snapshot(
+        self, shards: Sequence[ShardId], context: QueryContext
+    ) -> AbstractAsyncContextManager[Snapshot]:
+        """One snapshot of the shards, on their primaries; its reads are done when it is left.
+
+        Raises:
+            SnapshotBusy: A write on several shards did not end in time.
+            ShardUnavailable: A shard has no primary.
+            DeadlineExceeded: The request's time ran out.
+        """
+        return self._snapshots.taken([self._group(shard) for shard in shards], context)
 
     async def run_together(self, write: Together, context: QueryContext) -> Sequence[ShardReply]:
         """The parts' replies, all of them committed. Sent once.

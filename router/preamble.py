@@ -116,6 +116,20 @@ def taking_turns(name: str) -> str:
     return f"SELECT pg_catalog.pg_advisory_xact_lock({int.from_bytes(digest, signed=True)})"
 
 
+_GATE: Final = int.from_bytes(
+    hashlib.blake2b(b"gate", digest_size=8, person=b"fluxshard").digest(), signed=True
+)
+GATE_WAIT_MS: Final = 200
+"""A snapshot that waits for one gate keeps others shut, and may wait for what waits for them."""
+PASS_GATE: Final = f"SELECT pg_catalog.pg_advisory_xact_lock_shared({_GATE})"
+"""In a transaction that is going to be prepared: hold the gate until it has ended."""
+SHUT_GATE: Final = (
+    f"SET LOCAL lock_timeout = {GATE_WAIT_MS}; SELECT pg_catalog.pg_advisory_lock({_GATE})"
+)
+"""Wait until nothing is prepared, and let nobody prepare; the session's, so it outlives BEGIN."""
+OPEN_GATE: Final = f"SELECT pg_catalog.pg_advisory_unlock({_GATE})"
+
+
 def clean(role: str) -> str:
     """The session as it was when it was opened for the role, whatever a statement did to it."""
     return f"{_SESSION_DEFAULTS}; {set_role(role)}"

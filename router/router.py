@@ -62,7 +62,7 @@ class Router(Planning):
         shard_map = self._map()
         query = self._query(statement, context, shard_map)
         route = plan(query, statement, context, shard_map, self._limits)
-        if statement.exactly is not None:
+        if statement.exactly is not None or context.snapshot:
             replies = await gather(route, self._backends, context)
             return combine(route, replies, statement.exactly)
         return await stream(route, query, self._backends, context, longest_s)

@@ -29,7 +29,7 @@ from router.faults import Faults
 from router.freshness import Floors
 from router.live_endpoint import LiveEndpoint
 from router.observe import CommitLost, Observer, StatementServed
-from router.preamble import begin, commit_and_clean
+from router.preamble import OPEN_GATE, SHUT_GATE, begin, commit_and_clean
 from router.retries import LONGEST_RETRY_PAUSE_S, stop_after
 from router.shards import ShardEndpoints
 from router.statement import Served
@@ -43,6 +43,8 @@ ATTEMPTS: Final = 3
 class State(Enum):
     """Where a transaction is, which says what must become of its connection."""
 
+    SEATED = auto()
+    """It has a connection, and is not begun."""
     OPENING = auto()
     OPEN = auto()
     RUNNING = auto()
@@ -85,15 +87,7 @@ class Transactions:
     async def _once(
         self, group: ShardEndpoints, context: QueryContext, options: TransactionOptions
     ) -> "OpenTransaction":
-        left_s(context.deadline)
-        live = group.writer_at_once() or await group.writer(context.deadline)
-        try:
-            held = live.pool.take(context.role) or await self._faults.acquired(live, context)
-        except EndpointLost as error:
-            raise NotSent(group.shard, error.message) from error
-        transaction = OpenTransaction(
-            group.shard, live, held, context, self._floors, self._faults, self._observe
-        )
+        transaction = await self.seated(group, context)
         begun = False
         try:
             await transaction.begin(options)
@@ -102,6 +96,23 @@ class Transactions:
             if not begun:
                 transaction.leave()
         return transaction
+
+    async def seated(self, group: ShardEndpoints, context: QueryContext) -> "OpenTransaction":
+        """A connection of the primary for a transaction that is not begun yet.
+
+        Raises:
+            NotSent: There is none to be had.
+            ShardUnavailable, DeadlineExceeded: As for `begin`.
+        """
+        left_s(context.deadline)
+        live = group.writer_at_once() or await group.writer(context.deadline)
+        try:
+            held = live.pool.take(context.role) or await self._faults.acquired(live, context)
+        except EndpointLost as error:
+            raise NotSent(group.shard, error.message) from error
+        return OpenTransaction(
+            group.shard, live, held, context, self._floors, self._faults, self._observe
+        )
 
 
 class OpenTransaction:
@@ -136,7 +147,7 @@ class OpenTransaction:
         self._floors = floors
         self._faults = faults
         self._observe = observe
-        self._state = State.OPENING
+        self._state = State.SEATED
         self._left = False
         live.standing.in_flight += 1
 
@@ -149,6 +160,7 @@ class OpenTransaction:
         """
         deadline = self._context.deadline
         isolation = options.isolation
+        self._state = State.OPENING
         message = begin(
             self._context,
             write=not options.read_only,
@@ -160,6 +172,33 @@ class OpenTransaction:
         except DRIVER_ERRORS as error:
             raise self._meaning(error) from error
         self._state = State.OPEN
+
+    async def shut_gate(self) -> None:
+        """Before it is begun: keep writes on several shards from preparing here, see `snapshots`.
+
+        Raises:
+            StatementFailed: 55P03, something is prepared, and did not end soon.
+            RouterError: The connection is of no use.
+        """
+        self._state = State.RUNNING
+        await self._told(SHUT_GATE)
+        self._state = State.SEATED
+
+    async def open_gate(self) -> None:
+        """Let them go on.
+
+        Raises:
+            RouterError: The connection is of no use.
+        """
+        self._state = State.RUNNING
+        await self._told(OPEN_GATE)
+        self._state = State.OPEN
+
+    async def _told(self, message: str) -> None:
+        try:
+            await self._held.execute(message, left_s(self._context.deadline))
+        except DRIVER_ERRORS as error:
+            raise self._meaning(error) from error
 
     async def run(self, query: ShardQuery, deadline: Deadline) -> ShardReply:
         """One statement's answer, as far as this transaction is concerned.
@@ -236,7 +275,7 @@ class OpenTransaction:
                 pool.give_back(self._held)
             case State.ENDING:
                 pool.drop(self._held)
-            case State.OPEN | State.FAILED:
+            case State.SEATED | State.OPEN | State.FAILED:
                 pool.tidy(self._held)
             case State.OPENING | State.RUNNING:
                 pool.discard(self._held)

@@ -54,6 +54,7 @@ class Filled(NamedTuple):
     page: Page = WHOLE
     counted: bool = False
     exactly: int | None = None
+    snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,18 @@ class Desk:
             RouterError: There is none.
             ParameterMalformed: A value has not the form that its operator needs.
         """
-        template, values, page, counted, exactly = filled
+        template, values, page, counted, exactly, snapshot = filled
         who = request.principal
         statement = template.statement(values, page, counted=counted, exactly=exactly)
-        context = QueryContext(who.role, who.tenant, who.session, who.claims, request.deadline)
+        context = QueryContext(
+            who.role,
+            who.tenant,
+            who.session,
+            who.claims,
+            request.deadline,
+            False,
+            snapshot,
+        )
         return await self.router.answer(statement, context)
 
     async def ask_for_rows(self, request: Request, filled: Filled) -> Result | Stream:
@@ -89,7 +98,7 @@ class Desk:
             RouterError: There is none.
             ParameterMalformed: A value has not the form that its operator needs.
         """
-        if not may_be_large(filled.page):
+        if filled.snapshot or not may_be_large(filled.page):
             return await self.ask(request, filled)
         who = request.principal
         statement = filled.template.statement(filled.values, filled.page, counted=filled.counted)

@@ -13,6 +13,7 @@ _VALUES: Final = {
     "count": frozenset({"exact", "planned", "estimated"}),
     "tx": frozenset({"commit", "rollback"}),
     "handling": frozenset({"strict", "lenient"}),
+    "consistency": frozenset({"snapshot"}),
 }
 _MAX_AFFECTED: Final = re.compile(r"[0-9]{1,18}")
 
@@ -25,6 +26,7 @@ ORDER: Final = (
     "handling",
     "timezone",
     "max-affected",
+    "consistency",
 )
 """In which order applied preferences are reported."""
 
@@ -49,6 +51,8 @@ class Preferences:
     handling: str | None = None
     timezone: str | None = None
     max_affected: int | None = None
+    snapshot: bool = False
+    """Reads of several shards see writes on several shards wholly, or not at all."""
     invalid: tuple[str, ...] = ()
     """What we do not know, as sent."""
 
@@ -98,6 +102,7 @@ def preferences(header: str | None) -> Preferences:
         handling=found.get("handling"),
         timezone=found.get("timezone"),
         max_affected=None if max_affected is None else int(max_affected),
+        snapshot="consistency" in found,
         invalid=tuple(invalid),
     )
 

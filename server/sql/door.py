@@ -51,8 +51,10 @@ class SqlDoor:
         """
         context = self.context(request)
         asked = asked_of(request.body, most=self._settings.max_statements)
-        if asked.read_only:
-            context = context._replace(read_only=True)
+        if asked.read_only or asked.snapshot:
+            context = context._replace(
+                read_only=context.read_only or asked.read_only, snapshot=asked.snapshot
+            )
         answer: str | AnswerPieces
         if asked.together:
             options = TransactionOptions(asked.isolation, read_only=context.read_only)

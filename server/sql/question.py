@@ -15,7 +15,9 @@ MAX_PARAMETERS: Final = 32_767
 
 _TEXTS: Final = ("sql", "statement", "query")
 _VALUES: Final = ("params", "parameters")
-_KEYS: Final = frozenset({*_TEXTS, *_VALUES, "statements", "read_only", "format", "isolation"})
+_KEYS: Final = frozenset(
+    {*_TEXTS, *_VALUES, "statements", "read_only", "format", "isolation", "consistency"}
+)
 
 
 class Layout(StrEnum):
@@ -25,6 +27,15 @@ class Layout(StrEnum):
     """An array, in the order of the columns."""
     JSON = "json"
     """An object, by the names of the columns."""
+
+
+class Consistency(StrEnum):
+    """What a read of several shards sees."""
+
+    DEFAULT = "default"
+    """Each shard's own snapshot."""
+    SNAPSHOT = "snapshot"
+    """One of all shards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,8 @@ class Asked:
     read_only: bool
     layout: Layout
     isolation: Isolation
+    snapshot: bool
+    """Several shards are read at one moment, see docs/isolation.md."""
 
 
 def asked_of(body: bytes, *, most: int) -> Asked:
@@ -58,6 +71,8 @@ def asked_of(body: bytes, *, most: int) -> Asked:
     named = [key for key in _TEXTS if key in form]
     if (listed is None) != (len(named) == 1):
         raise SqlMalformed("The body needs either sql or statements")
+    if listed is not None and "consistency" in form:
+        raise SqlMalformed("consistency is of a single statement; a transaction is on one shard")
     if listed is None:
         if "isolation" in form:
             raise SqlMalformed("isolation is of a transaction: send statements")
@@ -70,6 +85,8 @@ def asked_of(body: bytes, *, most: int) -> Asked:
         read_only=truth(form, "read_only"),
         layout=layout_of(form),
         isolation=isolation_of(form),
+        snapshot=_member(form, "consistency", Consistency, Consistency.DEFAULT)
+        is Consistency.SNAPSHOT,
     )
 
 

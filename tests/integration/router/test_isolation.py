@@ -11,11 +11,13 @@ from router import (
     PostgresBackends,
     Router,
     SharedFloors,
+    SnapshotBusy,
     Statement,
     Step,
     Together,
 )
 from router.backend_settings import BackendSettings
+from router.preamble import PASS_GATE
 from shardmap import Pin, Sharded, ShardId, TableName, TenantId
 
 A, B = ShardId("shard_0"), ShardId("shard_1")
@@ -73,6 +75,105 @@ async def test_a_gather_may_see_a_write_on_one_shard_and_not_on_the_other(accoun
     await asked(world, routed(world, world.backends), insert)
 
     assert seen == [[(7,)], []]
+
+
+async def test_no_snapshot_is_taken_between_the_commits_of_one_write(accounts, login):
+    world = accounts
+    refused = []
+
+    async def look(_):
+        """Another process, at the very moment of the decision."""
+        with SharedFloors(None) as floors:
+            settings = BackendSettings(min_connections=0, recovery_interval_s=3600)
+            async with PostgresBackends(
+                world.shard_map, settings, login, floors, lambda _: None
+            ) as backends:
+                who = world.asker("service_role", seconds=1.0)._replace(snapshot=True)
+                try:
+                    await routed(world, backends).answer(Statement("SELECT id FROM accounts"), who)
+                except SnapshotBusy as error:
+                    refused.append(error.code)
+
+    world.when(Step.DECIDED, look)
+    router = routed(world, world.backends)
+    insert = "INSERT INTO accounts (tenant_id, id, amount) VALUES (1, 7, -5), (2, 7, 5)"
+    await asked(world, router, insert)
+    who = world.asker("service_role", session="reader")._replace(snapshot=True)
+
+    assert refused == ["P208"]
+    found = await router.answer(Statement("SELECT id FROM accounts"), who)
+    assert list(found.rows) == [(7,), (7,)]
+
+
+async def test_snapshots_among_transfers_always_see_the_same_sum(accounts):
+    world = accounts
+    router = routed(world, world.backends)
+    insert = "INSERT INTO accounts (tenant_id, id, amount) VALUES (1, 1, 50), (2, 1, 50)"
+    await asked(world, router, insert)
+    transfer = (
+        "UPDATE accounts SET amount = amount + CASE tenant_id WHEN 1 THEN -1 ELSE 1 END"
+        " WHERE tenant_id IN (1, 2)"
+    )
+    done = asyncio.Event()
+    plain, snapshots = set(), set()
+
+    async def write():
+        transfers = 0
+        while not done.is_set():
+            await asked(world, router, transfer)
+            transfers += 1
+        return transfers
+
+    async def read(into, **options):
+        who = world.asker("service_role", session="reader")._replace(**options)
+        rows = (await router.answer(Statement("SELECT amount FROM accounts"), who)).rows
+        into.add(sum(row[0] for row in rows))
+
+    writing = asyncio.create_task(write())
+    for _ in range(40):
+        await read(snapshots, snapshot=True)
+    await accounts.until(lambda: _read_until_torn(read, plain))
+    done.set()
+
+    assert await writing > 5
+    assert snapshots == {100}
+
+
+async def _read_until_torn(read, plain):
+    await read(plain)
+    return len(plain) > 1
+
+
+async def test_a_snapshot_stops_no_write_on_one_shard(accounts):
+    world = accounts
+    router = routed(world, world.backends)
+    who = world.asker("service_role")._replace(snapshot=True)
+    async with world.backends.snapshot((A, B), who) as reads:
+        await asked(world, router, "INSERT INTO accounts (tenant_id, id, amount) VALUES (1, 1, 0)")
+        await asked(
+            world,
+            router,
+            "INSERT INTO accounts (tenant_id, id, amount) VALUES (1, 2, 0), (2, 2, 0)",
+        )
+        query = world.reading("SELECT id FROM accounts")
+        found = [list((await reads.run(shard, query, who)).rows) for shard in (A, B)]
+
+    assert found == [[], []]
+
+
+async def test_a_snapshot_is_refused_by_name_while_a_prepared_write_does_not_end(accounts):
+    world = accounts
+    async with world.superuser("shard_1-a") as connection:
+        await connection.execute(f"BEGIN; {PASS_GATE}; PREPARE TRANSACTION 'left behind'")
+        who = world.asker("service_role", seconds=1.0)._replace(snapshot=True)
+        router = routed(world, world.backends)
+        try:
+            with pytest.raises(SnapshotBusy):
+                await router.answer(Statement("SELECT id FROM accounts"), who)
+        finally:
+            await connection.execute("ROLLBACK PREPARED 'left behind'")
+
+        await router.answer(Statement("SELECT id FROM accounts"), world.asker("service_role"))
 
 
 async def test_the_writers_own_session_sees_all_of_it_at_once_afterwards(accounts):

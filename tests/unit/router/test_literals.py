@@ -1,6 +1,7 @@
 """Literals are cut out of texts only where analysis cannot depend on their value."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,11 @@ STRINGS = st.text(alphabet="a'é\\;-$ 7%\n", max_size=5).map(
 )
 
 
+def without_last_spaces(query):
+    """A space behind a text, which the parser needs behind some literals, says nothing."""
+    return re.sub(r" +([\"'],)", r"\1", repr(query))
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     text=st.sampled_from(TEXTS),
@@ -157,4 +163,4 @@ def test_a_template_gives_what_the_texts_own_analysis_gives(text, tenant, form, 
         else:
             own = analyse(ask, caller, SETTING)
             assert str(found.gather_refusal) == str(own.gather_refusal)
-            assert repr(found) == repr(own)
+            assert without_last_spaces(found) == without_last_spaces(own)
