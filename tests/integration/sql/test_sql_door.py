@@ -44,6 +44,14 @@ async def test_values_go_in_and_come_out_with_their_digits(door):
     ]
 
 
+async def test_a_snapshot_of_several_shards_is_read_on_their_primaries(door):
+    sql = "SELECT tenant_id, count(*) FROM orders GROUP BY tenant_id"
+    status, body = await door(sql, more={"consistency": "snapshot"})
+
+    assert status == 200, body
+    assert {one["role"] for one in body["served_by"]} == {"primary"}
+
+
 async def test_columns_of_one_name_are_all_there(door):
     status, body = await door("SELECT 1 AS a, 'x' AS a, NULL AS b")
 
@@ -198,6 +206,8 @@ async def test_the_statement_may_be_called_by_any_of_its_names(door, key):
         {"sql": "SELECT 1", "surprise": 1},
         {"sql": "SELECT 1", "statements": ["SELECT 1"]},
         {"sql": "SELECT 1", "isolation": "serializable"},
+        {"sql": "SELECT 1", "consistency": "eventual"},
+        {"statements": ["SELECT 1"], "consistency": "snapshot"},
         {"statements": []},
         {"statements": [5]},
         {"statements": ["SELECT 1"], "params": [1]},

@@ -222,6 +222,15 @@ async def test_a_count_decides_between_200_and_206(rest, result, query, status, 
     assert ("Preference-Applied", "count=exact") in reply.headers
 
 
+async def test_a_snapshot_is_taken_when_it_is_preferred(rest):
+    plain = await rest.postgrest("GET", "/orders")
+    snapshot = await rest.postgrest("GET", "/orders", Prefer="consistency=snapshot")
+
+    assert [context.snapshot for context in rest.answers.contexts] == [False, True]
+    assert ("Preference-Applied", "consistency=snapshot") in snapshot.headers
+    assert "Preference-Applied" not in dict(plain.headers)
+
+
 async def test_an_offset_behind_the_last_row_is_416_when_counted(rest):
     rest.answers.result = Result(0, total=9)
 
