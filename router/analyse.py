@@ -21,6 +21,7 @@ from router.errors import (
 from router.forms import Forms
 from router.functions import SAFE_MARK, judge
 from router.parse import Parsed, parse
+from router.placing import check_views, placed
 from router.query import (
     CopyForm,
     GatherForm,
@@ -81,7 +82,9 @@ class _Analysis:
         self.tree = self.parsed.tree
         self.regions = regions(self.parsed)
         self.tables = locate(
-            table_uses(self.parsed, self.regions), setting.schema, setting.placements
+            table_uses(self.parsed, self.regions),
+            setting.schema,
+            placed(setting.schema, setting.placements),
         )
         self.sharded = tuple(t for t in self.tables if t.tenant_column is not None)
         self.functions = judge(
@@ -95,6 +98,8 @@ class _Analysis:
         self._refuse_functions()
         self._check_permission()
         self._check_explain()
+        if self.caller.scoped or not self.caller.service:
+            check_views(self.tables, self.setting.schema, self.setting.placements)
         check_names(self.tables)
         scoping = Scoping(
             self.parsed,

@@ -40,7 +40,7 @@ HARMLESS: Final = frozenset(
     jsonb_to_record jsonb_to_recordset jsonb_to_tsvector jsonb_typeof justify_days justify_hours
     justify_interval lag last_value lcm lead left length lgamma like like_escape line ln log
     log10 lower lower_inc lower_inf lpad lseg ltrim macaddr macaddr8 macaddr8_set7bit make_date
-    make_interval make_time make_timestamp make_timestamptz masklen max md5 min min_scale mod
+    make_interval make_time make_timestamp make_timestamptz masklen max md5 merge_action min min_scale mod
     mode money multirange name netmask network normalize notlike now npoints nth_value ntile
     num_nonnulls num_nulls numeric nummultirange numnode numrange obj_description octet_length
     oid overlaps overlay parse_ident path pclose percent_rank percentile_cont percentile_disc
@@ -99,3 +99,11 @@ RESERVED: Final = frozenset(
     """.split()
 )
 """Words that name no function unless quoted or qualified (`catcode` R and C)."""
+
+GRAMMAR: Final = frozenset(
+    """
+    json_array json_arrayagg json_exists json_objectagg json_query json_scalar json_serialize
+    json_table json_value merge_action
+    """.split()
+)
+"""Syntax of later versions, which `pg_proc` does not list: harmless."""

@@ -38,6 +38,8 @@ class Call(NamedTuple):
     schema: str | None
     name: str
     attribute: bool = False
+    of_row: bool = False
+    """As an attribute it is one of a table, CTE or sub-select by its name, not of any value."""
     syntax: bool = False
     """A word of the grammar, which calls a function only if there is one of that name."""
 
@@ -90,7 +92,10 @@ def _call(tokens: tuple[Token, ...], at: int) -> Call | None:
 
 def _attribute(tokens: tuple[Token, ...], at: int) -> Call | None:
     name = _name(tokens[at])
-    return Call(None, name, attribute=True) if name is not None else None
+    if name is None:
+        return None
+    of_row = at > 1 and tokens[at - 2].token_type not in _CLOSING
+    return Call(None, name, attribute=True, of_row=of_row)
 
 
 def _is_last_part(tokens: tuple[Token, ...], at: int) -> bool:

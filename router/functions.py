@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from sqlglot import expressions as exp
 
-from router.builtins import HARMLESS, VOLATILE
+from router.builtins import GRAMMAR, HARMLESS, VOLATILE
 from router.calls import Call
 from router.errors import FunctionRefused
 
@@ -33,6 +33,8 @@ class Function(NamedTuple):
     known: bool
     """All of them do what their declaration says, and nothing to other rows than their arguments:
     PostgreSQL's own, immutable ones in C or of an extension, and those whose owner says so."""
+    of_row: bool = True
+    """One of them takes a row, so that `t.f` can mean `f(t)`."""
 
 
 Functions = Mapping[tuple[str, str], Function]
@@ -183,8 +185,15 @@ def _meant(call: Call, functions: Functions, schemas: tuple[str, ...]) -> tuple[
         function = functions.get((call.schema, call.name))
         return (function,) if function is not None else ()
     where = schemas if call.syntax else (CATALOG_SCHEMA, *schemas)
-    found = (functions.get((schema, call.name)) for schema in where)
-    return tuple(function for function in found if function is not None)
+    listed = (functions.get((schema, call.name)) for schema in where)
+    found = tuple(
+        function
+        for function in listed
+        if function is not None and (function.of_row or not call.of_row)
+    )
+    if not found and call.name in GRAMMAR and not call.attribute:
+        return (BUILT_IN[CATALOG_SCHEMA, call.name],)
+    return found
 
 
 def _for_tenants(function: Function) -> bool:

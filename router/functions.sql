@@ -18,7 +18,11 @@ SELECT n.nspname::text AS schema,
                      AND d.objid = p.oid AND d.deptype = 'e'))
            OR n.nspname = 'fluxshard' AND p.proname IN ('next_id', 'next_js_id')
            OR coalesce(p.proconfig && ARRAY[$1 || '=on', $1 || '=true', $1 || '=1'], false)
-       ) AS known
+       ) AS known,
+       pg_catalog.bool_or(p.pronargs - p.pronargdefaults <= 1 AND EXISTS (
+           SELECT FROM pg_catalog.pg_type AS t
+           WHERE t.oid = p.proargtypes[0] AND t.typtype NOT IN ('b', 'e', 'r', 'm')
+       )) AS of_row
 FROM pg_catalog.pg_proc AS p
 JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang

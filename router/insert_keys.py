@@ -9,7 +9,7 @@ from router.arms import Arm, arms_of
 from router.assignments import assigned
 from router.errors import TenantKeyChanged, UnsupportedAcrossShards
 from router.lineage import Lineage, Origin, is_tenant
-from router.query import Param, RecordField, Source
+from router.query import Both, Keys, Param, RecordField, Scope, Source
 from router.scopes import folded
 from router.tables import Located
 from router.tenant_keys import source_of
@@ -109,15 +109,17 @@ class InsertReader:
             for row in arm.expressions:
                 items = row.expressions if isinstance(row, exp.Tuple) else [row]
                 _check_places(items[:index])
-                yield self._key(items[index] if index < len(items) else None, arm)
+                yield from self._key(items[index] if index < len(items) else None, arm)
         elif last and arm.expressions and arm.expressions[-1].find(exp.Star) is None:
-            yield self._key(arm.expressions[-1], arm)
+            yield from self._key(arm.expressions[-1], arm)
         elif any(item.find(exp.Star) is not None for item in arm.expressions[: index + 1]):
-            yield self._behind_star(arm, index)
+            yield from self._behind_star(arm, index)
         else:
-            yield self._key(arm.expressions[index] if index < len(arm.expressions) else None, arm)
+            yield from self._key(
+                arm.expressions[index] if index < len(arm.expressions) else None, arm
+            )
 
-    def _behind_star(self, arm: exp.Select, index: int) -> Source | Origin:
+    def _behind_star(self, arm: exp.Select, index: int) -> tuple[Source | Origin, ...]:
         outputs = self._lineage.outputs(arm)
         if outputs is None or index >= len(outputs):
             raise UnsupportedAcrossShards(
@@ -128,20 +130,22 @@ class InsertReader:
             return self._key(output.expression, arm)
         if output.origin is None or not is_tenant(output.origin):
             raise UnsupportedAcrossShards(_EXPRESSION)
-        return output.origin
+        return (output.origin,)
 
-    def _key(self, value: exp.Expr | None, arm: Arm) -> Source | Origin:
+    def _key(self, value: exp.Expr | None, arm: Arm) -> tuple[Source | Origin, ...]:
         if value is None:
             raise UnsupportedAcrossShards(_EXPRESSION)
         while isinstance(value, exp.Alias):
             value = value.this
         source = source_of(value, self._key_type) or self._record(value, arm)
         if source is not None:
-            return source
-        origin = self._lineage.origin(value, arm) if isinstance(arm, exp.Select) else None
-        if origin is None or not is_tenant(origin):
+            return (source,)
+        if not isinstance(arm, exp.Select):
             raise UnsupportedAcrossShards(_EXPRESSION)
-        return origin
+        origin = self._lineage.origin(value, arm)
+        if origin is not None and is_tenant(origin):
+            return (origin,)
+        return sources_of_values(value, arm, self._lineage, self._key_type, _EXPRESSION)
 
     def _record(self, value: exp.Expr, arm: Arm) -> RecordField | None:
         """A field of a record, also when the tenant in context stands in for a missing one."""
@@ -152,6 +156,21 @@ class InsertReader:
             if rest == [Param(self._param)]:
                 value = value.this
         return record_field(arm, value)
+
+
+def sources_of_values(
+    value: exp.Expr, owner: exp.Expr, lineage: Lineage, key_type: KeyType, construct: str
+) -> tuple[Source, ...]:
+    """The sources of a column of `(VALUES …) AS x(a, b)`, one for each of its rows.
+
+    Raises:
+        UnsupportedAcrossShards: It is no such column, or one of its values is not known.
+    """
+    found = [source_of(item, key_type) for item in lineage.values(value, owner)]
+    sources = tuple(source for source in found if source is not None)
+    if not sources or len(sources) != len(found):
+        raise UnsupportedAcrossShards(construct)
+    return sources
 
 
 def record_field(rows: exp.Select, projection: exp.Expr) -> RecordField | None:
@@ -228,20 +247,23 @@ def _is_excluded(value: exp.Expr, column: str) -> bool:
     )
 
 
-KeysOf = Callable[[Located], tuple[Source, ...]]
-"""The keys that every row of a mention of a table must have."""
+ScopeOf = Callable[[Located], Scope]
+"""The tenants that the rows of a mention of a table can be of."""
 
 
-def all_sources(inserted: Inserted, keys_of: KeysOf) -> tuple[Source, ...]:
+def all_sources(inserted: Inserted, scope: ScopeOf) -> tuple[Source, ...]:
     """The keys of the rows without a tenant in context: what is copied brings its table's.
 
     Raises:
-        UnsupportedAcrossShards: The table that the key comes from is not held to one tenant.
+        UnsupportedAcrossShards: The table that the key comes from is not held to certain tenants.
     """
     found = list(inserted.sources)
     for origin in inserted.copied:
-        keys = keys_of(origin.located)
-        if not keys:
-            raise UnsupportedAcrossShards(_EXPRESSION)
-        found.append(keys[0])
+        match scope(origin.located):
+            case Keys(sources) if sources:
+                found += sources
+            case Both((Keys(sources), *_)) if sources:
+                found += sources
+            case _:
+                raise UnsupportedAcrossShards(_EXPRESSION)
     return tuple(found)

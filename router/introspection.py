@@ -28,7 +28,14 @@ def read_tables(rows: Iterable[Mapping[str, Any]]) -> tuple[Table, ...]:
 def read_functions(rows: Iterable[Mapping[str, Any]]) -> tuple[Function, ...]:
     """The functions of one database, in order of schema and name."""
     return tuple(
-        Function(row["schema"], row["name"], row["volatile"], row["immutable"], row["known"])
+        Function(
+            row["schema"],
+            row["name"],
+            volatile=row["volatile"],
+            immutable=row["immutable"],
+            known=row["known"],
+            of_row=row["of_row"],
+        )
         for row in rows
     )
 
@@ -44,6 +51,7 @@ def worst(functions: Iterable[Function]) -> Functions:
             volatile=function.volatile or other.volatile,
             immutable=function.immutable and other.immutable,
             known=function.known and other.known,
+            of_row=function.of_row or other.of_row,
         )
     return found
 
@@ -104,6 +112,8 @@ def _table(row: Mapping[str, Any]) -> Table:
         constraints={
             name: tuple(columns) for name, columns in json.loads(row["constraints"]).items()
         },
+        partitions=tuple(map(TableName, row["partitions"])),
+        definition=row["definition"],
     )
 
 

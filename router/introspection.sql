@@ -159,6 +159,15 @@ SELECT
         FROM pg_catalog.pg_constraint AS k
         WHERE k.conrelid = exposed.oid AND k.contype IN ('p', 'u', 'x')
     ), '{}')::text AS constraints,
+    ARRAY(
+        SELECT pg_catalog.concat(n.nspname, '.', c.relname)
+        FROM parts
+        JOIN pg_catalog.pg_class AS c ON c.oid = parts.relid AND c.relispartition
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE parts.root = exposed.oid ORDER BY 1
+    ) AS partitions,
+    CASE WHEN exposed.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(exposed.oid, true) END
+        AS definition,
     coalesce((
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', columns.attname,

@@ -67,6 +67,28 @@ class Lineage:
             return self._column(sources[0], name)
         return self._bare(sources, name, owner)
 
+    def values(self, expression: exp.Expr, owner: exp.Expr) -> tuple[exp.Expr, ...]:
+        """What a qualified column of `(VALUES …) AS x(a, b)` holds, row by row; none: it is no such."""
+        if not isinstance(expression, exp.Column) or expression.args.get("table") is None:
+            return ()
+        if not isinstance(expression.this, exp.Identifier) or expression.args.get("db") is not None:
+            return ()
+        alias, name = quoted(folded(expression.args["table"])), folded(expression.this)
+        meant = [source for source in self._sources(owner) if source.alias == alias]
+        if len(meant) != 1 or not isinstance(meant[0].query, exp.Values) or meant[0].nullable:
+            return ()
+        names = meant[0].names
+        if names.count(name) != 1:
+            return ()
+        rows = [
+            row.expressions if isinstance(row, exp.Tuple) else [row]
+            for row in meant[0].query.expressions
+        ]
+        at = names.index(name)
+        if any(len(row) <= at or any(item.find(exp.Star) for item in row[:at]) for row in rows):
+            return ()
+        return tuple(row[at] for row in rows)
+
     def outputs(self, query: exp.Expr) -> tuple[Output, ...] | None:
         """The columns of a query's result in order; None: a star stands for columns not known."""
         if id(query) not in self._outputs:
@@ -229,6 +251,8 @@ class Lineage:
             return _Source(None, None, None, (), nullable=True)
         if isinstance(item, exp.Subquery):
             return _Source(name, None, item.this, names, nullable)
+        if isinstance(item, exp.Values):
+            return _Source(name, None, item, names, nullable)
         if isinstance(item, exp.Lateral) and isinstance(item.this, exp.Subquery):
             return _Source(name, None, item.this.this, names, nullable)
         if not isinstance(item, exp.Table) or not isinstance(item.this, exp.Identifier):

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from sqlglot import expressions as exp
 
 from router.errors import UnsupportedAcrossShards
-from router.insert_keys import Inserted
+from router.insert_keys import Inserted, sources_of_values
 from router.lineage import Lineage, is_tenant
 from router.scopes import folded
 from router.tables import Located
 from router.tenant_keys import source_of
 from shardmap import KeyType
+
+_EXPRESSION = "a MERGE that inserts an expression as tenant key"
 
 
 def merge_inserts(merge: exp.Merge) -> tuple[exp.Insert, ...]:
@@ -51,9 +53,11 @@ def merge_inserted(
             yield Inserted(located, node, names, listed, index, (source,), ())
             continue
         origin = lineage.origin(value, merge)
-        if origin is None or not is_tenant(origin):
-            raise UnsupportedAcrossShards("a MERGE that inserts an expression as tenant key")
-        yield Inserted(located, node, names, listed, index, (), (origin,))
+        if origin is not None and is_tenant(origin):
+            yield Inserted(located, node, names, listed, index, (), (origin,))
+            continue
+        sources = sources_of_values(value, merge, lineage, key_type, _EXPRESSION)
+        yield Inserted(located, node, names, listed, index, sources, ())
 
 
 def _listed(target: exp.Tuple) -> tuple[str, ...]:

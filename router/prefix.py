@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from router.errors import StatementNotUnderstood
 
-_SPACE: Final = r"(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)"
+_SPACE: Final = r"(?:[ \t\n\r\f\v]|--[^\n\r]*(?:[\n\r]|$)|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)"
 
 _EXPLAIN: Final = re.compile(
     rf"{_SPACE}*EXPLAIN(?:{_SPACE}*\((?P<options>[^()]*)\){_SPACE}*"

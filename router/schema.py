@@ -63,6 +63,10 @@ class Table:
     """A default or generated column calls something beyond immutable built-ins."""
     constraints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The columns of unique and exclusion constraints, by name."""
+    partitions: tuple[TableName, ...] = ()
+    """The tables that hold its rows, if it is partitioned."""
+    definition: str | None = None
+    """The SELECT of a view."""
 
     @property
     def writable(self) -> bool:
@@ -99,3 +103,7 @@ class Schema:
                 f"the shards do not agree on table {name}: {self.differing[name]}",
             )
         return self.tables.get(name)
+
+    def partitioned(self, name: TableName) -> TableName | None:
+        """The table of which this is a partition, or None."""
+        return next((each.name for each in self.tables.values() if name in each.partitions), None)

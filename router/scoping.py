@@ -12,9 +12,11 @@ from router.arms import select_regions
 from router.assignments import changed_keys
 from router.errors import TenantKeyMissing, UnsupportedAcrossShards
 from router.insert_keys import Inserted, InsertReader, all_sources
+from router.key_scopes import KeyScopes
 from router.lineage import Lineage
 from router.merge_keys import merge_assignments, merge_inserted
 from router.parse import Parsed, parse
+from router.placing import placed
 from router.query import Either, Keys, Param, Scope, Source, Unbounded
 from router.rewrite.dependent import dependent_edits
 from router.rewrite.insert import fill_edits
@@ -22,9 +24,8 @@ from router.rewrite.merge import merge_edits
 from router.rewrite.splice import Edit
 from router.rewrite.tenant import predicate_edits, tenant_value
 from router.schema import Schema
-from router.scopes import Region, Use, folded, quoted, regions, table_uses
+from router.scopes import Region, Use, regions, table_uses
 from router.tables import Located, Placements, locate
-from router.tenant_keys import IsKey, required_keys, scope_of
 from router.whole_rows import refuse_typed_rows
 from shardmap import KeyType
 
@@ -64,6 +65,7 @@ class Scoping:
         self.scoped = scoped
         self.param = param
         self.lineage = Lineage(tables, scoped=scoped)
+        self.key_scopes = KeyScopes(tables, self.lineage, setting.key_type)
         reader = InsertReader(self.lineage, setting.key_type, None)
         self.inserted = tuple(
             each
@@ -111,9 +113,12 @@ class Scoping:
             return
         again = parse(sql)
         tables = locate(
-            table_uses(again, regions(again)), self.setting.schema, self.setting.placements
+            table_uses(again, regions(again)),
+            self.setting.schema,
+            placed(self.setting.schema, self.setting.placements),
         )
         lineage = Lineage(tables, scoped=True)
+        key_scopes = KeyScopes(tables, lineage, self.setting.key_type)
         reader = InsertReader(lineage, self.setting.key_type, self.param)
         checked = {Param(self.param), *self._inserted_keys()}
         for located in tables:
@@ -124,16 +129,13 @@ class Scoping:
                     raise UnsupportedAcrossShards(f"the insert into {located.name}")
             if located.use.use is Use.INSERT:
                 continue
-            is_key = _is_key(located, tables)
-            if Param(self.param) not in required_keys(
-                _condition(located), is_key, self.setting.key_type
-            ):
+            if Param(self.param) not in key_scopes.required(located):
                 raise UnsupportedAcrossShards(f"table {located.name} where it stands")
 
     def scope(self) -> Scope:
         """The tenants that all sharded tables together can concern, beside the rows of an insert."""
         scopes = [
-            scope_of(_condition(located), _is_key(located, self.tables), self.setting.key_type)
+            self.key_scopes.scope(located)
             for located in self.sharded
             if located.use.use is not Use.INSERT
         ]
@@ -152,12 +154,8 @@ class Scoping:
             source
             for located in self.sharded
             if located.use.inner
-            for source in self._required_of(located)
+            for source in self.key_scopes.required(located)
         )
-
-    def _required_of(self, located: Located) -> tuple[Source, ...]:
-        is_key = _is_key(located, self.tables)
-        return tuple(required_keys(_condition(located), is_key, self.setting.key_type))
 
     def _inserted_keys(self) -> tuple[Source, ...]:
         """The keys of all inserted rows. In context, copied ones are the tenant's anyway."""
@@ -167,7 +165,7 @@ class Scoping:
         if nested and any(each.index is None for each in self.inserted):
             raise TenantKeyMissing("an insert inside another statement needs its tenant key")
         return tuple(
-            source for each in self.inserted for source in all_sources(each, self._required_of)
+            source for each in self.inserted for source in all_sources(each, self.key_scopes.scope)
         )
 
     def changed(self) -> tuple[Source, ...]:
@@ -203,43 +201,3 @@ def _column(located: Located) -> str:
     if located.tenant_column is None:
         raise AssertionError("asked only of sharded tables")
     return located.tenant_column
-
-
-def _is_key(located: Located, tables: tuple[Located, ...]) -> IsKey:
-    """Tells the tenant column of one mention of a table from other columns."""
-    column = _column(located)
-    alone = sum(other.use.region is located.use.region for other in tables) == 1
-    bare = alone and not _has_other_sources(located)
-
-    def is_key(node: exp.Expr) -> bool:
-        if not isinstance(node, exp.Column) or not isinstance(node.this, exp.Identifier):
-            return False
-        if folded(node.this) != column:
-            return False
-        qualifier = node.args.get("table")
-        return bare if qualifier is None else quoted(folded(qualifier)) == located.use.alias
-
-    return is_key
-
-
-def _condition(located: Located) -> exp.Expr | None:
-    """The WHERE of the statement part that names the table, when it filters its rows."""
-    if not located.use.inner:
-        return None
-    if isinstance(located.use.node.parent, exp.Merge):
-        on = located.use.node.parent.args.get("on")
-        return on if isinstance(on, exp.Expr) else None
-    owner = located.use.node.find_ancestor(exp.Select, exp.Update, exp.Delete)
-    where = owner.args.get("where") if owner is not None else None
-    return where.this if where is not None else None
-
-
-def _has_other_sources(located: Located) -> bool:
-    """Whether FROM holds anything that is no table and might have a column of that name."""
-    owner = located.use.node.find_ancestor(exp.Select, exp.Update, exp.Delete)
-    if owner is None or isinstance(located.use.node.parent, exp.Merge):
-        return True
-    return bool(owner.args.get("joins") or owner.args.get("laterals")) or (
-        isinstance(owner, exp.Update | exp.Delete)
-        and bool(owner.args.get("from_") or owner.args.get("using"))
-    )

@@ -332,3 +332,17 @@ WITH s AS (SELECT * FROM orders) MERGE INTO items USING s ON items.id = s.id WHE
 WITH orders AS (SELECT 3 AS tenant_id, 600 AS id) MERGE INTO items USING orders ON items.id = orders.id WHEN NOT MATCHED THEN INSERT VALUES (orders.tenant_id, orders.id)
 WITH orders AS (SELECT 1) MERGE INTO orders USING (VALUES (1)) v(id) ON true WHEN MATCHED THEN DELETE
 WITH d AS (DELETE FROM orders RETURNING *) MERGE INTO items USING d ON items.id = d.id WHEN MATCHED THEN DELETE
+SELECT * FROM order_items
+SELECT * FROM order_counts
+SELECT * FROM order_counts WHERE tenant_id = 3 OR true
+SELECT * FROM busy_orders ORDER BY id
+SELECT * FROM busy_orders b LEFT JOIN order_counts c ON true
+SELECT * FROM note_counts
+SELECT * FROM latest_orders
+SELECT * FROM strangers
+SELECT name FROM country_names
+INSERT INTO items SELECT tenant_id, n + 600 FROM order_counts
+INSERT INTO items SELECT owner, id + 600 FROM busy_orders
+UPDATE orders SET note = 'v' FROM order_counts c WHERE c.n > 5
+SELECT id FROM orders WHERE id IN (SELECT n FROM order_counts)
+MERGE INTO items USING order_counts c ON items.id = c.n WHEN MATCHED THEN DELETE

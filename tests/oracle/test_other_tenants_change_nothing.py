@@ -30,7 +30,10 @@ def statements():
 
 
 async def opened(databases, *tenants):
-    await databases.execute(oracle.TABLE)
+    views = "".join(
+        f"CREATE VIEW {view.name} AS {view.definition};" for view in oracle.plans_world.VIEWS
+    )
+    await databases.execute(oracle.TABLE + views)
     shard = next(shard for shard in databases.endpoints.all if shard.id == "shard_0")
     connection = await asyncpg.connect(databases.url(shard.primary.name))
     for tenant in tenants:

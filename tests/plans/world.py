@@ -1,5 +1,7 @@
 """The small world of the golden plans: two shards, a few tables, tenants at known homes."""
 
+from dataclasses import replace
+
 from router import Column, Kind, Schema, Table
 from shardmap import (
     CATALOG,
@@ -40,7 +42,7 @@ def column(name, type_, *, mergeable=None, **facts):
     )
 
 
-def table(name, *columns, key=("id",), rls=False, kind=Kind.TABLE, triggered=False):
+def table(name, *columns, key=("id",), rls=False, kind=Kind.TABLE, triggered=False, partitions=()):
     schema, relation = name.split(".")
     return Table(
         name=TableName(name),
@@ -54,8 +56,57 @@ def table(name, *columns, key=("id",), rls=False, kind=Kind.TABLE, triggered=Fal
         triggered=triggered,
         computed_defaults=False,
         constraints={f"{relation}_pkey": key},
+        partitions=partitions,
     )
 
+
+def view(name, definition, *columns):
+    return replace(table(name, *columns, key=(), kind=Kind.VIEW), uniques=(), definition=definition)
+
+
+KEY = column("tenant_id", "int4")
+VIEWS = (
+    view(
+        "public.order_items",
+        "SELECT o.tenant_id, o.id, i.id AS item_id FROM orders o"
+        " LEFT JOIN items i ON i.tenant_id = o.tenant_id AND i.order_id = o.id",
+        KEY,
+        column("id", "int8"),
+        column("item_id", "int8"),
+    ),
+    view(
+        "public.order_counts",
+        "SELECT tenant_id, count(*) AS n FROM orders GROUP BY tenant_id",
+        KEY,
+        column("n", "int8"),
+    ),
+    view(
+        "public.busy_orders",
+        "SELECT c.tenant_id AS owner, o.id FROM order_counts c"
+        " JOIN orders o ON o.tenant_id = c.tenant_id WHERE c.n > 3",
+        column("owner", "int4"),
+        column("id", "int8"),
+    ),
+    view("public.country_names", "SELECT name FROM countries", column("name", "text")),
+    view(
+        "public.note_counts",
+        "SELECT note, count(*) AS n FROM orders GROUP BY note",
+        column("note", "text"),
+        column("n", "int8"),
+    ),
+    view(
+        "public.latest_orders",
+        "SELECT tenant_id, id FROM orders ORDER BY created_at DESC LIMIT 10",
+        KEY,
+        column("id", "int8"),
+    ),
+    view(
+        "public.strangers",
+        "SELECT o.tenant_id, i.id FROM orders o JOIN items i ON i.id = o.id",
+        KEY,
+        column("id", "int8"),
+    ),
+)
 
 SCHEMA = Schema(
     version="golden",
@@ -72,6 +123,7 @@ SCHEMA = Schema(
                 column("data", "jsonb"),
                 column("german", "text", mergeable=False),
                 key=("tenant_id", "id"),
+                partitions=(TableName("public.orders_2024"),),
             ),
             table(
                 "public.items",
@@ -95,6 +147,7 @@ SCHEMA = Schema(
                 key=("tenant_id", "id"),
                 triggered=True,
             ),
+            *VIEWS,
         )
     },
 )

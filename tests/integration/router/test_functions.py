@@ -14,6 +14,9 @@ CREATE FUNCTION touch() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
 CREATE FUNCTION trusted(int) RETURNS int LANGUAGE sql STABLE
     SET fluxshard.tenant_safe = on AS 'SELECT $1';
 CREATE FUNCTION lower(int) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
+CREATE TABLE plain (note text);
+CREATE FUNCTION note(int) RETURNS text LANGUAGE sql AS 'SELECT $1::text';
+CREATE FUNCTION title(plain) RETURNS text LANGUAGE sql AS 'SELECT $1.note';
 CREATE EXTENSION citext;
 CREATE SCHEMA elsewhere;
 CREATE FUNCTION elsewhere.twice(int) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT $1 * 2';
@@ -74,6 +77,9 @@ async def test_a_function_is_seen_when_it_is_called_like_a_column(called):
     assert called("(1).touch") == "P106"
     assert called("(1).touch", SERVICE) == "write"
     assert called("(1).nothing") == "read"
+    assert called("p.title FROM plain AS p") == "P106"
+    assert called("p.note FROM plain AS p") == "read"  # note(int) takes no row
+    assert called("(1).note") == "P106"
 
 
 async def test_a_new_function_gives_the_schema_a_new_version(world):

@@ -225,3 +225,14 @@ async def test_constraints_are_known_by_their_names(world):
         "things_name_tenant_id_key": ("name", "tenant_id"),
         "things_uid_key": ("uid",),
     }
+
+
+async def test_views_are_known_by_their_definitions_and_partitions_by_their_tables(world):
+    schema = await schema_of(world)
+
+    seen = schema.tables["public.seen"].definition.replace("things.", "")
+    assert seen.split() == "SELECT id, name FROM things;".split()
+    assert schema.tables["public.things"].definition is None
+    assert schema.tables["public.parted"].partitions == ("public.parted_1",)
+    assert schema.partitioned(TableName("public.parted_1")) == "public.parted"
+    assert schema.partitioned(TableName("public.things")) is None
