@@ -15,6 +15,10 @@ from router.statement import Form, Statement
 CACHE_ENTRIES: Final = 4096
 """A REST application has hundreds of texts; an entry holds about 4 KiB of text."""
 
+LONG_CHARS: Final = 8 * 1024
+"""Longer texts are bulk work of one time: they are not kept, and analysed aside (some 10 ms for
+each 4 KiB), so that other requests do not wait for them."""
+
 SHAPE_ENTRIES: Final = 2048
 """Shapes of texts with literals in them: as many as an application has statements."""
 
@@ -51,7 +55,13 @@ class Analyses:
         self.counts = Counts()
 
     def query(self, statement: Statement, context: QueryContext, setting: Setting) -> Query:
-        """The statement's Query, analysed at most once while it stays in the cache."""
+        """The statement's Query, analysed at most once while it stays in the cache.
+
+        One longer than `LONG_CHARS` is analysed each time, and touches nothing but the counts.
+        """
+        if len(statement.sql) > LONG_CHARS:
+            self.counts.misses += 1
+            return _given(_fresh(statement, context, setting))
         key = (
             statement.sql,
             statement.form is Form.JSON,  # hashing an enum is a call of Python
@@ -69,9 +79,7 @@ class Analyses:
         else:
             self.counts.texts += 1
             self._cache.move_to_end(key)
-        if isinstance(entry, RouterError):
-            raise entry.with_traceback(None)
-        return entry
+        return _given(entry)
 
     def _found(
         self,
@@ -135,6 +143,12 @@ def _fresh(statement: Statement, context: QueryContext, setting: Setting) -> Ent
         return refusal
     except RecursionError:
         return StatementNotUnderstood("the statement is nested too deep")
+
+
+def _given(entry: Entry) -> Query:
+    if isinstance(entry, RouterError):
+        raise entry.with_traceback(None)
+    return entry
 
 
 def _same(one: Query, other: Query) -> bool:

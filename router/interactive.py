@@ -1,14 +1,19 @@
 """A transaction that is told its statements one at a time, on the shard that the first one needs."""
 
+from collections.abc import Awaitable, Callable
+
 from router.backends import Backends, ShardTransaction
 from router.combine import combine
 from router.context import Deadline, QueryContext
 from router.errors import TransactionOver
 from router.one_shard import fits
-from router.planning import Planning
+from router.plan import Plan
 from router.statement import Result, Statement
 from router.transaction_options import TransactionOptions
 from shardmap import ShardId
+
+Planner = Callable[[Statement, QueryContext], Awaitable[Plan]]
+"""Says where a statement goes."""
 
 
 class InteractiveTransaction:
@@ -19,12 +24,12 @@ class InteractiveTransaction:
 
     def __init__(
         self,
-        planning: Planning,
+        plan: Planner,
         backends: Backends,
         context: QueryContext,
         options: TransactionOptions,
     ) -> None:
-        self._planning = planning
+        self._plan = plan
         self._backends = backends
         self._context = context
         self._options = options
@@ -48,7 +53,7 @@ class InteractiveTransaction:
         """
         if self._over:
             raise TransactionOver("the transaction has ended or failed")
-        plan = self._planning.plan(statement, self._context)
+        plan = await self._plan(statement, self._context)
         shard = fits(plan, self._shard)
         self._over = True  # until it is known to be well
         if self._open is None:

@@ -15,9 +15,6 @@ from typing import Any, Final, NamedTuple
 
 from router.query import Constant, Query
 
-MAX_SHAPED_CHARS: Final = 16 * 1024
-"""Longer texts are bulk inserts: their shapes would rarely come again."""
-
 _LEXEME: Final = re.compile(
     r"""
       (?P<space>\s+|--[^\n]*|/\*.*?\*/)
@@ -68,7 +65,7 @@ class _Operand(NamedTuple):
 
 def shape_of(sql: str) -> Shape | None:
     """The shape of a text; None when no literal can be cut out of it. Linear in the text."""
-    if len(sql) > MAX_SHAPED_CHARS or ("'" not in sql and not any(c.isdecimal() for c in sql)):
+    if "'" not in sql and not any(c.isdecimal() for c in sql):
         return None
     lexemes = [
         _Lexeme(match.lastgroup or "", match[0], match.start(), match.end())

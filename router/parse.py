@@ -22,6 +22,9 @@ logging.getLogger("sqlglot").disabled = True
 MAX_STATEMENT_CHARS: Final = 256 * 1024
 """Parsing is linear in the text (about 1 ms per 4 KiB) and runs on the event loop."""
 
+MAX_TOKENS: Final = 32_768
+"""What analysis takes grows with the words: about 25 us each, so this is most of a second."""
+
 MAX_NESTING: Final = 64
 """Parentheses deeper than this recurse too far in the parser; no human writes them."""
 
@@ -99,7 +102,7 @@ def _read(sql: str) -> tuple[str, list[Token], list[exp.Expr | None]]:
         if any(token.token_type is TokenType.TABLE for token in tokens):
             sql = _without_table(sql, tokens)
             tokens = _POSTGRES.tokenize(sql)
-        _bound_nesting(tokens)
+        _bound(tokens)
         _refuse_unicode_escapes(tokens)
         check_tokens(sql, tokens)
         return sql, tokens, _POSTGRES.parser().parse(tokens, sql)
@@ -182,7 +185,12 @@ def _without_table(sql: str, tokens: list[Token]) -> str:
     return "".join(pieces)
 
 
-def _bound_nesting(tokens: list[Token]) -> None:
+def _bound(tokens: list[Token]) -> None:
+    if len(tokens) > MAX_TOKENS:
+        raise StatementNotUnderstood(
+            f"the statement has more than {MAX_TOKENS} words",
+            hint="Send values as arguments: one array, or rows as JSON.",
+        )
     depth = 0
     for token in tokens:
         if token.token_type is TokenType.L_PAREN:

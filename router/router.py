@@ -1,18 +1,22 @@
 """The pipeline: analyse, plan, gather, combine. One request of one caller in, one answer out."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+from router.analyses import LONG_CHARS
 from router.backends import Backends
 from router.combine import combine
 from router.context import QueryContext
 from router.description import Description
-from router.errors import InTransaction, RouterError
+from router.errors import DeadlineExceeded, InTransaction, RouterError
 from router.gather import gather
 from router.interactive import InteractiveTransaction
 from router.one_shard import shard_of_all
 from router.plan import PULL_UP_LIMITS, Plan, PullUpLimits, shards_of
 from router.planner import plan
 from router.planning import Planning
+from router.query import Query
 from router.schema import Schema
 from router.statement import Result, Statement
 from router.stream import Stream, stream
@@ -35,6 +39,7 @@ class Router(Planning):
     ) -> None:
         super().__init__(shard_map, schema, pull_up)
         self._backends = backends
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="analyse")
 
     async def answer(self, statement: Statement, context: QueryContext) -> Result:
         """The statement's answer.
@@ -43,7 +48,10 @@ class Router(Planning):
             RouterError: Named; `router.errors` says what the caller should do.
         """
         shard_map = self._map()
-        query = self._query(statement, context, shard_map)
+        if len(statement.sql) > LONG_CHARS:
+            query = await self._aside(statement, context, shard_map)
+        else:
+            query = self._query(statement, context, shard_map)
         route = plan(query, statement, context, shard_map, self._limits)
         replies = await gather(route, self._backends, context)
         return combine(route, replies, statement.exactly)
@@ -60,7 +68,10 @@ class Router(Planning):
             RouterError: As `answer`; a stream raises them between its pieces, too.
         """
         shard_map = self._map()
-        query = self._query(statement, context, shard_map)
+        if len(statement.sql) > LONG_CHARS:
+            query = await self._aside(statement, context, shard_map)
+        else:
+            query = self._query(statement, context, shard_map)
         route = plan(query, statement, context, shard_map, self._limits)
         if statement.exactly is not None or context.snapshot:
             replies = await gather(route, self._backends, context)
@@ -78,7 +89,7 @@ class Router(Planning):
             InTransaction: One of them is refused or fails; says which, and why.
             RouterError: The transaction cannot be begun, or not be committed.
         """
-        plans = [self._part(index, each, context) for index, each in enumerate(statements)]
+        plans = [await self._part(index, each, context) for index, each in enumerate(statements)]
         open_ = await self._backends.begin(shard_of_all(plans), context, options)
         results = []
         try:
@@ -97,11 +108,36 @@ class Router(Planning):
         self, context: QueryContext, options: TransactionOptions
     ) -> InteractiveTransaction:
         """A transaction that is told its statements one at a time; to be left, whatever happens."""
-        return InteractiveTransaction(self, self._backends, context, options)
+        return InteractiveTransaction(self._planned, self._backends, context, options)
 
-    def _part(self, index: int, statement: Statement, context: QueryContext) -> Plan:
-        try:
+    async def _planned(self, statement: Statement, context: QueryContext) -> Plan:
+        if len(statement.sql) <= LONG_CHARS:
             return self.plan(statement, context)
+        shard_map = self._map()
+        query = await self._aside(statement, context, shard_map)
+        return plan(query, statement, context, shard_map, self._limits)
+
+    async def _aside(
+        self, statement: Statement, context: QueryContext, shard_map: ShardMap
+    ) -> Query:
+        """The analysis of a long statement, in a thread: one at a time, the others wait for it.
+
+        Raises:
+            DeadlineExceeded: It did not come to an end in the request's time.
+        """
+        loop, setting = asyncio.get_running_loop(), self._setting(shard_map)
+        analysing = loop.run_in_executor(
+            self._thread, self._analyses.query, statement, context, setting
+        )
+        try:
+            async with asyncio.timeout(context.deadline.remaining_s()):
+                return await analysing
+        except TimeoutError as error:
+            raise DeadlineExceeded("the statement was not analysed in time") from error
+
+    async def _part(self, index: int, statement: Statement, context: QueryContext) -> Plan:
+        try:
+            return await self._planned(statement, context)
         except RouterError as refusal:
             raise InTransaction(index, refusal) from refusal
 
@@ -111,6 +147,6 @@ class Router(Planning):
         Raises:
             RouterError: As `answer` would be refused.
         """
-        route = self.plan(statement, context)
+        route = await self._planned(statement, context)
         shard = shards_of(route.route)[0]
         return await self._backends.describe(shard, statement.sql, route.query.access, context)

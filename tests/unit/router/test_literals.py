@@ -164,3 +164,12 @@ def test_a_template_gives_what_the_texts_own_analysis_gives(text, tenant, form, 
             own = analyse(ask, caller, SETTING)
             assert str(found.gather_refusal) == str(own.gather_refusal)
             assert without_last_spaces(found) == without_last_spaces(own)
+
+
+def test_long_texts_are_not_kept():
+    analyses = Analyses()
+    sql = "SELECT id FROM orders WHERE note = '" + "x" * 9000 + "'"
+    for _ in range(3):
+        analyses.query(Statement(sql), TENANT, SETTING)
+
+    assert (analyses.counts.misses, analyses.counts.texts, analyses.counts.shapes) == (3, 0, 0)
