@@ -35,7 +35,7 @@ class Expressions(Constants):
         """What can be done with values of every kind."""
         a = self.expr(kind, scope, depth)
         b = self.expr(kind, scope, depth)
-        plain = a.plain and b.plain
+        plain = a.plain and b.plain and kind != "num"  # 0 or 0.00
         match self.one_of("coalesce", "case", "nullif", "paren"):
             case "coalesce":
                 part = piece("coalesce(", a.part, ", ", b.part, ")", smaller=(a.part,))

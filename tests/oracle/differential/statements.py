@@ -121,7 +121,8 @@ class Statements(Writes):
         for kind, name in zip(kinds, names, strict=True):
             found = self._column((source,), (kind,))
             cast = {"int": "::bigint", "text": "::text"}.get(kind, "")
-            items.append(piece(found.part, cast, f" AS {name}"))
+            part = piece("round(", found.part, ", 2)") if kind == "num" else found.part
+            items.append(piece(part, cast, f" AS {name}"))
         where = self.where(made, (), 0)
         return piece("SELECT ", Seq(tuple(items), least=len(items)), " FROM ", made.part, where)
 
