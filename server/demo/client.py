@@ -62,7 +62,8 @@ class Client:
         async with self._session.request(
             method, f"{self._url}/rest/v1/{path}", headers=headers, json=body
         ) as response:
-            rows = await response.json() if response.content_length else None
+            text = await response.read()
+            rows = await response.json() if text else None
             served = response.headers.get("X-Served-By", "")
             return Answer(
                 response.status,
