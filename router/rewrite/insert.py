@@ -6,7 +6,7 @@ from sqlglot import Token, TokenType
 from sqlglot import expressions as exp
 
 from router.arms import Arm, arms_of
-from router.errors import UnsupportedAcrossShards
+from router.errors import StatementNotUnderstood, UnsupportedAcrossShards
 from router.insert_keys import Inserted, record_field
 from router.parse import Parsed
 from router.rewrite.splice import Edit, insertion
@@ -106,7 +106,10 @@ def _default_values(parsed: Parsed, region: Region) -> tuple[int, int]:
 
 
 def _index_after(tokens: tuple[Token, ...], offset: int) -> int:
-    return next(index for index, token in enumerate(tokens) if token.start > offset)
+    for index, token in enumerate(tokens):
+        if token.start > offset:
+            return index
+    raise StatementNotUnderstood("the end of an insert is not understood")
 
 
 def closing_parenthesis(tokens: tuple[Token, ...], opening: int) -> int:
@@ -119,4 +122,4 @@ def closing_parenthesis(tokens: tuple[Token, ...], opening: int) -> int:
             depth -= 1
             if depth == 0:
                 return index
-    raise AssertionError("the parser accepted an open parenthesis")
+    raise StatementNotUnderstood("the parentheses of an insert are not understood")
