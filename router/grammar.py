@@ -132,7 +132,11 @@ def is_values(select: exp.Select) -> bool:
     if from_ is None or not isinstance(from_.this, exp.Values):
         return False
     alias = from_.this.args.get("alias")
-    return alias is not None and alias.this is not None and "start" not in alias.this.meta
+    if alias is None:
+        return False
+    if alias.this is None:
+        raise StatementNotUnderstood("column names without an alias are not understood")
+    return "start" not in alias.this.meta
 
 
 def _parts_of(kind: type[exp.Expr]) -> frozenset[str] | None:
