@@ -16,7 +16,8 @@ import click
 from router import Deadline, Planning, RouterError, Statement, TenantKeyInvalid
 from server.cli.map import UNREACHABLE, Catalog, catalog_options
 from server.cli.map import run as with_catalog
-from server.explaining.lines import ROLES, LineMalformed, Lines, context_of
+from server.cli.statement import param_option, role_option
+from server.explaining.lines import LineMalformed, Lines, context_of
 from server.explaining.live import open_live
 from server.explaining.offline import map_of, offline_planning, planned_map
 from server.explaining.refusal import refusal_of
@@ -42,18 +43,8 @@ class Asked:
 @click.command()
 @click.argument("sql", required=False)
 @click.option("--tenant", help="Explain for somebody of this tenant.  [default: the service]")
-@click.option(
-    "--param",
-    "params",
-    multiple=True,
-    metavar="VALUE",
-    help="The next $n: JSON (7, null, [1,2]), else text.",
-)
-@click.option(
-    "--role",
-    type=click.Choice(ROLES),
-    help="[default: authenticated with a tenant, else service_role]",
-)
+@param_option
+@role_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--batch",

@@ -13,8 +13,9 @@ import click
 from router import RouterError, ShardUnavailable, TenantKeyInvalid
 from server.cli.map import UNREACHABLE, Catalog, catalog_options
 from server.cli.map import run as with_catalog
+from server.cli.statement import param_option, role_option
 from server.errors import ServerError
-from server.explaining.lines import ROLES, LineMalformed, context_of
+from server.explaining.lines import LineMalformed, context_of
 from server.explaining.live import open_live
 from server.rest import exact_json
 from server.sql.answering import Answering
@@ -30,18 +31,8 @@ TIMEOUT_S: Final = 300.0
 @click.argument("sql", required=False)
 @click.option("-f", "--file", "file", type=click.File(encoding="utf-8"), help="Read it from FILE.")
 @click.option("--tenant", help="Run it as somebody of this tenant.  [default: the service]")
-@click.option(
-    "--param",
-    "params",
-    multiple=True,
-    metavar="VALUE",
-    help="The next $n: JSON (7, null, [1,2]), else text.",
-)
-@click.option(
-    "--role",
-    type=click.Choice(ROLES),
-    help="[default: authenticated with a tenant, else service_role]",
-)
+@param_option
+@role_option
 @click.option("--read-only", is_flag=True, help="Refuse what is not known to only read.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as the SQL API gives it.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
