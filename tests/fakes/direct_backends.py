@@ -16,8 +16,7 @@ from router import (
     ShardReply,
     StatementFailed,
 )
-from router.copies import copied_rows
-from router.execution import Rows
+from tests.fakes.together import run_parts
 
 
 class DirectBackends:
@@ -39,27 +38,9 @@ class DirectBackends:
                 for part in write.parts:
                     connection = self.connections[part.shard]
                     await transactions.enter_async_context(connection.transaction())
-                return await self._run_together(write)
+                return await run_parts(write, self._run)
         except asyncpg.PostgresError as error:
             raise StatementFailed(error.sqlstate, str(error)) from error
-
-    async def _run_together(self, write):
-        replies, copies = [], None
-        for part in write.parts:
-            query = part.query if copies is None else part.query._replace(args=(copies,))
-            reply = await self._run(part.shard, query)
-            replies.append(reply)
-            if write.copied is not None and copies is None:
-                kept, copies = copied_rows(Rows(reply.rows, reply.affected, reply.columns), query)
-                replies = [ShardReply(*kept, reply.served)]
-                if copies is None:
-                    break
-        if write.copied is not None:
-            replies = replies[:1]
-        found = sum(reply.affected for reply in replies)
-        if write.exactly is not None and found != write.exactly:
-            raise RowCountUnexpected(write.exactly, found)
-        return replies
 
     async def _run(self, shard, query):
         connection = self.connections[shard]

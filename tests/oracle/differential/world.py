@@ -9,8 +9,6 @@ import asyncpg
 import router.forms
 import router.stream
 from router import Access, Router, RowCountUnexpected, Served, ShardReply, StatementFailed
-from router.copies import copied_rows
-from router.execution import Rows
 from router.functions import SAFE_MARK
 from router.introspection import (
     FUNCTIONS,
@@ -32,6 +30,7 @@ from shardmap import (
     ShardMap,
     TableName,
 )
+from tests.fakes.together import run_parts
 
 from .data import ASKED, GLOBAL, GLOBAL_ROWS, REFERENCE_ROWS, SHARDED, TENANTS, TYPES, rows_of
 from .keys import Keys
@@ -127,27 +126,9 @@ class RememberedBackends:
         for part in write.parts:
             await self.sessions[part.shard].write()
         try:
-            return await self._run_together(write)
+            return await run_parts(write, self._run)
         except asyncpg.PostgresError as error:
             raise StatementFailed(error.sqlstate, str(error)) from error
-
-    async def _run_together(self, write):
-        replies, copies = [], None
-        for part in write.parts:
-            query = part.query if copies is None else part.query._replace(args=(copies,))
-            reply = await self._run(part.shard, query)
-            replies.append(reply)
-            if write.copied is not None and copies is None:
-                kept, copies = copied_rows(Rows(reply.rows, reply.affected, reply.columns), query)
-                replies = [ShardReply(*kept, reply.served)]
-                if copies is None:
-                    break
-        if write.copied is not None:
-            replies = replies[:1]
-        found = sum(reply.affected for reply in replies)
-        if write.exactly is not None and found != write.exactly:
-            raise RowCountUnexpected(write.exactly, found)
-        return replies
 
     async def _run(self, shard, query) -> ShardReply:
         self.calls += 1

@@ -1,0 +1,25 @@
+"""What twins of the backends do with a write on several shards, once its transactions are open."""
+
+from router import RowCountUnexpected, ShardReply
+from router.copies import copied_rows
+from router.execution import Rows
+
+
+async def run_parts(write, run):
+    """The replies of the parts, `run(shard, query)` one after the other; the copies in between."""
+    replies, copies = [], None
+    for part in write.parts:
+        query = part.query if copies is None else part.query._replace(args=(copies,))
+        reply = await run(part.shard, query)
+        replies.append(reply)
+        if write.copied is not None and copies is None:
+            kept, copies = copied_rows(Rows(reply.rows, reply.affected, reply.columns), query)
+            replies = [ShardReply(*kept, reply.served)]
+            if copies is None:
+                break
+    if write.copied is not None:
+        replies = replies[:1]
+    found = sum(reply.affected for reply in replies)
+    if write.exactly is not None and found != write.exactly:
+        raise RowCountUnexpected(write.exactly, found)
+    return replies
