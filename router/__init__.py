@@ -1,7 +1,8 @@
 """How a statement becomes one answer."""
 
-from router.analyses import Counts
-from router.assumed import assumed_schema
+from router.analysis.analyses import Counts
+from router.analysis.assumed import assumed_schema
+from router.analysis.declared import declared_schema
 from router.backend_settings import BackendSettings
 from router.backends import (
     Access,
@@ -13,10 +14,8 @@ from router.backends import (
     ShardTransaction,
     Together,
 )
-from router.bootstrap import by_hand, prepare_cluster, prepare_database
-from router.budget import ServerBudget, connection_budget
+from router.catalogue.bootstrap import by_hand, prepare_cluster, prepare_database
 from router.context import SERVICE_ROLE, Deadline, QueryContext
-from router.declared import declared_schema
 from router.description import Description, OutputColumn
 from router.errors import (
     AccessRefused,
@@ -62,9 +61,11 @@ from router.errors import (
     UniqueNotGuarded,
     UnsupportedAcrossShards,
 )
-from router.explain import Explanation
-from router.freshness import Floors, Position, SharedFloors
 from router.interactive import InteractiveTransaction
+from router.live.budget import ServerBudget, connection_budget
+from router.live.freshness import Floors, Position, SharedFloors
+from router.live.postgres import PostgresBackends
+from router.live.shards import EndpointStatus, ShardStatus
 from router.observe import (
     CommitLost,
     EndpointChanged,
@@ -81,13 +82,12 @@ from router.observe import (
     StepReached,
     TransactionRecovered,
 )
-from router.plan import Plan, PullUpLimits
-from router.planning import Planning
-from router.postgres import PostgresBackends
+from router.plans.explain import Explanation
+from router.plans.plan import Plan, PullUpLimits
+from router.plans.planning import Planning
 from router.rewrite.casts import cast_parameters
 from router.router import Router
 from router.schema import Column, Kind, Schema, Table
-from router.shards import EndpointStatus, ShardStatus
 from router.statement import (
     WHOLE_ROWS,
     Form,

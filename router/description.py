@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from router.preamble import quote_identifier
+from router.live.preamble import quote_identifier
 
 _OWN: str = "pg_catalog"
 

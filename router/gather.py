@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from router.backends import Backends, ShardReads, ShardReply
 from router.context import QueryContext
 from router.errors import RouterError
-from router.plan import Plan, PullUp, shards_of
-from router.pulled import arrays_of
+from router.plans.plan import Plan, PullUp, shards_of
+from router.plans.pulled import arrays_of
 
 
 async def gather(plan: Plan, backends: Backends, context: QueryContext) -> Sequence[ShardReply]:

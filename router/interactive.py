@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable
 
 from router.backends import Backends, ShardTransaction
-from router.combine import combine
 from router.context import Deadline, QueryContext
 from router.errors import TransactionOver
-from router.one_shard import fits
-from router.plan import Plan
+from router.plans.combine import combine
+from router.plans.one_shard import fits
+from router.plans.plan import Plan
 from router.statement import Result, Statement
 from router.transaction_options import TransactionOptions
 from shardmap import ShardId

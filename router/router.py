@@ -4,19 +4,19 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from router.analyses import LONG_CHARS
+from router.analysis.analyses import LONG_CHARS
+from router.analysis.query import Query
 from router.backends import Backends
-from router.combine import combine
 from router.context import QueryContext
 from router.description import Description
 from router.errors import DeadlineExceeded, InTransaction, RouterError
 from router.gather import gather
 from router.interactive import InteractiveTransaction
-from router.one_shard import shard_of_all
-from router.plan import PULL_UP_LIMITS, Plan, PullUpLimits, shards_of
-from router.planner import plan
-from router.planning import Planning
-from router.query import Query
+from router.plans.combine import combine
+from router.plans.one_shard import shard_of_all
+from router.plans.plan import PULL_UP_LIMITS, Plan, PullUpLimits, shards_of
+from router.plans.planner import plan
+from router.plans.planning import Planning
 from router.schema import Schema
 from router.statement import Result, Statement
 from router.stream import Stream, stream

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from router.analysis.functions import BUILT_IN, Functions
 from router.errors import SchemasDiffer, ShardDown
-from router.functions import BUILT_IN, Functions
 from shardmap import CATALOG, TableName
 
 

@@ -8,14 +8,14 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, Self
 
+from router.analysis.query import Query, Reply
 from router.backends import Access, Backends, ShardQuery, ShardRows
-from router.combine import combine
 from router.context import Deadline, QueryContext
 from router.gather import first_failure, gather
-from router.merging import Merging
-from router.order import Row
-from router.plan import Collect, Merge, Plan, PullUp, Single, shards_of
-from router.query import Query, Reply
+from router.plans.combine import combine
+from router.plans.merging import Merging
+from router.plans.order import Row
+from router.plans.plan import Collect, Merge, Plan, PullUp, Single, shards_of
 from router.statement import SEPARATOR, WHOLE_ROWS, Piece, Result
 from shardmap import ShardId
 

@@ -11,7 +11,7 @@ from typing import Final
 from sqlglot import Token, TokenType
 from sqlglot import expressions as exp
 
-from router.parse import Parsed
+from router.analysis.parse import Parsed
 from router.rewrite.types import type_of
 from router.schema import Table
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from sqlglot import TokenType
 
-from router.parse import Parsed, parse
+from router.analysis.parse import Parsed, parse
 from router.rewrite.splice import Edit, splice
 
 

@@ -8,12 +8,12 @@ from typing import Final
 from sqlglot import Token, TokenType
 from sqlglot import expressions as exp
 
+from router.analysis.functions import ROWS_MAKING, functions_of
+from router.analysis.parse import Parsed, parse
+from router.analysis.scopes import Region, folded, quoted
+from router.analysis.tables import Located
 from router.errors import QueryRefused
-from router.functions import ROWS_MAKING, functions_of
-from router.parse import Parsed, parse
 from router.rewrite.splice import Edit, splice
-from router.scopes import Region, folded, quoted
-from router.tables import Located
 
 _OF_THE_MOMENT: Final = (
     exp.CurrentDate,

@@ -9,10 +9,10 @@ from typing import Final
 
 from sqlglot import TokenType
 
-from router.parse import Parsed
+from router.analysis.parse import Parsed
+from router.analysis.scopes import Region, quoted
 from router.rewrite.splice import insertion, splice
 from router.schema import Column, Table
-from router.scopes import Region, quoted
 
 COPY: Final = "fluxshard_copy"
 """The name of the last column, which holds a row as a JSON array of texts."""

@@ -11,13 +11,13 @@ from typing import Final
 from sqlglot import TokenType
 from sqlglot import expressions as exp
 
+from router.analysis.scopes import folded, quoted
+from router.analysis.tables import Located
+from router.analysis.whole_rows import is_whole_row
 from router.errors import UnsupportedAcrossShards
 from router.rewrite.conjuncts import has_bare_columns
 from router.rewrite.splice import Edit, insertion
 from router.schema import Column, Table
-from router.scopes import folded, quoted
-from router.tables import Located
-from router.whole_rows import is_whole_row
 
 _GROUPABLE: Final = frozenset(
     """

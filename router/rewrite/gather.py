@@ -8,20 +8,20 @@ from typing import Final
 from sqlglot import TokenType
 from sqlglot import expressions as exp
 
+from router.analysis.functions import ROWS_MAKING as _ROWS_MADE
+from router.analysis.functions import functions_of
+from router.analysis.parse import Parsed
+from router.analysis.query import Constant, Param, SortKey, Source
+from router.analysis.scopes import Clause, Region, folded, quoted
+from router.analysis.system_columns import system_column
+from router.analysis.tables import Located
+from router.analysis.tenant_keys import source_of
 from router.errors import UnsupportedAcrossShards
-from router.functions import ROWS_MAKING as _ROWS_MADE
-from router.functions import functions_of
-from router.parse import Parsed
-from router.query import Constant, Param, SortKey, Source
 from router.rewrite.envelope import gather_envelope
 from router.rewrite.scalars import ROWS_MAKING, uncertain
 from router.rewrite.splice import Edit, insertion, splice
 from router.rewrite.together import are_together
 from router.schema import Column
-from router.scopes import Clause, Region, folded, quoted
-from router.system_columns import system_column
-from router.tables import Located
-from router.tenant_keys import source_of
 from shardmap import KeyType
 
 MAX_BIGINT: Final = 2**63 - 1

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from sqlglot import Token, TokenType
 from sqlglot import expressions as exp
 
-from router.arms import Arm, arms_of
+from router.analysis.arms import Arm, arms_of
+from router.analysis.insert_keys import Inserted, record_field
+from router.analysis.parse import Parsed
+from router.analysis.scopes import Region, quoted
 from router.errors import StatementNotUnderstood, UnsupportedAcrossShards
-from router.insert_keys import Inserted, record_field
-from router.parse import Parsed
 from router.rewrite.splice import Edit, insertion
-from router.scopes import Region, quoted
 
 
 def fill_edits(

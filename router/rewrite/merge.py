@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from sqlglot import Token, TokenType
 
+from router.analysis.insert_keys import Inserted
+from router.analysis.parse import Parsed
+from router.analysis.scopes import Region, quoted
 from router.errors import UnsupportedAcrossShards
-from router.insert_keys import Inserted
-from router.parse import Parsed
 from router.rewrite.insert import closing_parenthesis
 from router.rewrite.splice import Edit, insertion
-from router.scopes import Region, quoted
 
 
 def merge_edits(

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from sqlglot import Token, TokenType
 from sqlglot import expressions as exp
 
-from router.parse import Parsed
+from router.analysis.parse import Parsed
+from router.analysis.scopes import Region, quoted
 from router.rewrite.splice import Edit, insertion
-from router.scopes import Region, quoted
 
 
 def alias_edits(parsed: Parsed, tree: exp.Select, region: Region) -> tuple[Edit, ...] | None:

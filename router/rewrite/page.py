@@ -10,7 +10,9 @@ from typing import Final
 from sqlglot import Token, TokenType
 from sqlglot import expressions as exp
 
-from router.parse import Parsed
+from router.analysis.parse import Parsed
+from router.analysis.scopes import Region, folded
+from router.analysis.tables import Located
 from router.rewrite.conjuncts import (
     columns_qualified,
     conjuncts,
@@ -23,8 +25,6 @@ from router.rewrite.gather import MAX_BIGINT, bound_text
 from router.rewrite.outputs import cut_at_commas, outputs
 from router.rewrite.pull_up import ROW, Arguments, Fetch, relation_of
 from router.rewrite.scalars import uncertain
-from router.scopes import Region, folded
-from router.tables import Located
 
 _BARRED: Final = (
     "with_", "joins", "laterals", "windows", "locks", "into", "distinct", "group", "having",

@@ -15,7 +15,9 @@ from typing import Final
 from sqlglot import TokenType
 from sqlglot import expressions as exp
 
-from router.parse import Parsed
+from router.analysis.parse import Parsed
+from router.analysis.scopes import Region, folded, quoted
+from router.analysis.tables import Located
 from router.rewrite.aggregates import Part, Whole, part_of
 from router.rewrite.conjuncts import (
     columns_qualified,
@@ -30,8 +32,6 @@ from router.rewrite.pull_up import ROW, Arguments, Fetch, relation_of
 from router.rewrite.scalars import AGGREGATES, uncertain
 from router.rewrite.splice import Edit
 from router.schema import Column, Table
-from router.scopes import Region, folded, quoted
-from router.tables import Located
 
 _EXACT: Final = frozenset(
     "int2 int4 int8 bool date time timestamp timestamptz uuid bytea oid".split()

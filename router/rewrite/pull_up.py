@@ -12,9 +12,12 @@ from typing import Final
 
 from sqlglot import expressions as exp
 
+from router.analysis.parse import Parsed
+from router.analysis.scopes import Use, quoted
+from router.analysis.system_columns import system_column
+from router.analysis.tables import Located
 from router.errors import UnsupportedAcrossShards
-from router.parse import Parsed
-from router.preamble import quote_literal
+from router.live.preamble import quote_literal
 from router.rewrite.conjuncts import (
     Conjunct,
     columns_qualified,
@@ -25,9 +28,6 @@ from router.rewrite.conjuncts import (
 )
 from router.rewrite.envelope import POSITION
 from router.rewrite.splice import Edit
-from router.scopes import Use, quoted
-from router.system_columns import system_column
-from router.tables import Located
 from shardmap import TableName
 
 ROW: Final = '"r"'

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from sqlglot import Token, TokenType
 
-from router.parse import Parsed
-from router.query import Param, Piece, ValueRows
-from router.scopes import Region
+from router.analysis.parse import Parsed
+from router.analysis.query import Param, Piece, ValueRows
+from router.analysis.scopes import Region
 
 
 def value_rows(parsed: Parsed, region: Region, count: int) -> ValueRows | None:

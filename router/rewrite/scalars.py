@@ -7,10 +7,10 @@ it is never taken apart.
 from collections.abc import Iterable
 from typing import Final
 
-from router.builtins import HARMLESS
-from router.calls import Call, calls_of
-from router.parse import Parsed
-from router.tables import Located
+from router.analysis.builtins import HARMLESS
+from router.analysis.calls import Call, calls_of
+from router.analysis.parse import Parsed
+from router.analysis.tables import Located
 
 AGGREGATES: Final = frozenset(
     """

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from sqlglot import TokenType
 from sqlglot import expressions as exp
 
+from router.analysis.scopes import Region, TableUse, Use, quoted
 from router.errors import UnsupportedAcrossShards
 from router.rewrite.splice import Edit, insertion
-from router.scopes import Region, TableUse, Use, quoted
 from shardmap import KeyType
 
 _CASTS = {KeyType.INTEGER: "::text::int8", KeyType.UUID: "::text::uuid", KeyType.TEXT: "::text"}

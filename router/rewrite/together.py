@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from sqlglot import expressions as exp
 
-from router.scopes import folded, quoted
-from router.tables import Located
+from router.analysis.scopes import folded, quoted
+from router.analysis.tables import Located
 
 
 def are_together(tree: exp.Select, tables: tuple[Located, ...]) -> bool:

@@ -4,8 +4,8 @@ from typing import Final
 
 from sqlglot import expressions as exp
 
+from router.analysis.scopes import folded
 from router.schema import Table
-from router.scopes import folded
 
 _WIDTHS: Final = ("int2", "int4", "int8", "numeric", "float4", "float8")
 """Numeric types in the order in which operators widen them."""

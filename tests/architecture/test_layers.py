@@ -12,50 +12,26 @@ LAYERS = ("shardmap", "router", "server")
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "core", "misc", "manager"}
 PURE_ROUTER = {
-    "analyse",
-    "analyses",
-    "assumed",
-    "collected",
-    "combine",
-    "declared",
-    "copies",
+    "analysis",
+    "catalogue/introspection",
+    "commit/copies",
+    "commit/prepared",
+    "commit/uniques",
     "description",
     "errors",
-    "explain",
-    "freshness",
-    "functions",
-    "introspection",
-    "merging",
-    "literals",
-    "messages",
+    "live/freshness",
+    "live/messages",
+    "live/preamble",
+    "live/quorum",
+    "live/replicas",
     "observe",
-    "order",
-    "one_shard",
-    "parse",
-    "plan",
-    "planner",
-    "planning",
-    "preamble",
-    "prepared",
-    "pulled",
-    "query",
-    "quorum",
-    "replicas",
+    "plans",
     "rewrite",
     "schema",
-    "scopes",
-    "spreading",
-    "several",
     "statement",
-    "system_columns",
-    "tables",
-    "tenant_keys",
-    "whole_rows",
-    "together",
     "transaction_options",
-    "uniques",
 }
-"""Modules (and folders) that decide and never wait."""
+"""Rooms and modules of the router that decide and never wait."""
 PURE_MIGRATE = {
     "alterations",
     "cursor",
@@ -118,10 +94,11 @@ def test_a_module_says_in_its_first_line_what_it_is(path):
 
 PURE = [
     path
-    for path in MODULES
-    if path.relative_to(ROOT / path.relative_to(ROOT).parts[0]).parts[0].removesuffix(".py")
-    in PURE_ROUTER
-    and path.relative_to(ROOT).parts[0] == "router"
+    for path in sorted((ROOT / "router").rglob("*.py"))
+    if any(
+        path.relative_to(ROOT / "router").with_suffix("").is_relative_to(pure)
+        for pure in PURE_ROUTER
+    )
 ]
 PURE += [path for path in MODULES if path.parent.name == "migrate" and path.stem in PURE_MIGRATE]
 

@@ -1,8 +1,8 @@
 """What twins of the backends do with a write on several shards, once its transactions are open."""
 
 from router import RowCountUnexpected, ShardReply
-from router.copies import copied_rows
-from router.execution import Rows
+from router.commit.copies import copied_rows
+from router.live.execution import Rows
 
 
 async def run_parts(write, run):

@@ -19,9 +19,9 @@ from pathlib import Path
 import yaml
 
 from router import Access, Form, RouterError
-from router.analyse import Ask, Caller, analyse
-from router.literals import shape_of
-from router.scoping import Setting
+from router.analysis.analyse import Ask, Caller, analyse
+from router.analysis.literals import shape_of
+from router.analysis.scoping import Setting
 from shardmap import KeyType
 
 TESTS = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ from router import (
     Statement,
     StatementFailed,
 )
-from router.introspection import INTROSPECTION, merged, read_tables
+from router.catalogue.introspection import INTROSPECTION, merged, read_tables
 from shardmap import (
     CATALOG,
     Endpoint,

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from router import Deadline, Form, JsonRows, QueryContext, Router, RouterError, Statement
-from router.explain import explain
+from router.plans.explain import explain
 from shardmap import TenantId
 
 HERE = Path(__file__).parent

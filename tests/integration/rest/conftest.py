@@ -13,7 +13,7 @@ import pytest_asyncio
 from multidict import CIMultiDict
 
 from router import Deadline, Router, RouterError
-from router.introspection import INTROSPECTION, merged, read_tables
+from router.catalogue.introspection import INTROSPECTION, merged, read_tables
 from server.errors import Dialect, ServerError, failure_of, failure_reply
 from server.exchange import Principal, Request
 from server.rest import Limits, Tables

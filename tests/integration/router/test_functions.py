@@ -3,8 +3,8 @@
 import pytest
 
 from router import Form, RouterError
-from router.analyse import Ask, Caller, analyse
-from router.scoping import Setting
+from router.analysis.analyse import Ask, Caller, analyse
+from router.analysis.scoping import Setting
 from shardmap import KeyType, Unsharded
 
 DDL = """

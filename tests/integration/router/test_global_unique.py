@@ -18,7 +18,7 @@ from router import (
     StatementFailed,
     UniqueNotGuarded,
 )
-from router.one_shard import fits
+from router.plans.one_shard import fits
 from shardmap import MapRefused, Pin, Sharded, ShardId, TableName, TenantId, guard, unguard
 from shardmap.global_unique import guard_names
 

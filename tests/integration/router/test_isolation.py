@@ -17,7 +17,7 @@ from router import (
     Together,
 )
 from router.backend_settings import BackendSettings
-from router.preamble import PASS_GATE
+from router.live.preamble import PASS_GATE
 from shardmap import Pin, Sharded, ShardId, TableName, TenantId
 
 A, B = ShardId("shard_0"), ShardId("shard_1")

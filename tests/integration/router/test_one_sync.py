@@ -7,7 +7,7 @@ import json
 import pytest
 
 from router import DeadlineExceeded, StatementFailed
-from router.execution import read_in_one_sync
+from router.live.execution import read_in_one_sync
 
 POLICY = """
 CREATE OR REPLACE FUNCTION public.mine() RETURNS text LANGUAGE plpgsql STABLE AS $$
@@ -40,7 +40,7 @@ def ask(world, monkeypatch):
         counted.append(reading is not None)
         return reading
 
-    monkeypatch.setattr("router.reads.read_in_one_sync", noted)
+    monkeypatch.setattr("router.live.reads.read_in_one_sync", noted)
 
     async def asked(sql, *args, **who):
         before = len(counted)
@@ -245,7 +245,7 @@ async def test_a_session_that_ends_in_the_middle_is_tried_elsewhere(world, ask, 
 
 
 async def test_many_statements_are_closed_on_the_server_again(world, ask, monkeypatch):
-    monkeypatch.setattr("router.one_sync.MAX_PREPARED", 3)
+    monkeypatch.setattr("router.live.one_sync.MAX_PREPARED", 3)
     for number in range(40):
         assert await ask(f"SELECT {number} AS v") == [{"v": number}]
     shown = "SELECT count(*) AS n FROM pg_prepared_statements WHERE name ~ '^fluxshard_[0-9]'"

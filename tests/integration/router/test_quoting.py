@@ -4,7 +4,7 @@ import asyncpg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.preamble import quote_identifier, quote_literal
+from router.live.preamble import quote_identifier, quote_literal
 
 TEXT = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0"))
 TROUBLE = st.lists(st.sampled_from(["'", '"', "\\", "$", ";", "--", "é", "\n", "a"])).map("".join)

@@ -15,7 +15,7 @@ from router import (
     Together,
     TransactionRecovered,
 )
-from router.prepared import GlobalId
+from router.commit.prepared import GlobalId
 from shardmap import ShardId
 
 A, B = ShardId("shard_0"), ShardId("shard_1")

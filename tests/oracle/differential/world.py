@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-import router.forms
+import router.analysis.forms
 import router.stream
 from router import Access, Router, RowCountUnexpected, Served, ShardReply, StatementFailed
-from router.functions import SAFE_MARK
-from router.introspection import (
+from router.analysis.functions import SAFE_MARK
+from router.catalogue.introspection import (
     FUNCTIONS,
     INTROSPECTION,
     merged,
@@ -251,7 +251,7 @@ async def open_worlds(
 
     `url` gives the address of a database of that server.
     """
-    for module in (router.stream, router.forms):
+    for module in (router.stream, router.analysis.forms):
         stack.callback(setattr, module, "WHOLE_ROWS", module.WHOLE_ROWS)
         module.WHOLE_ROWS = FEW
     admin = await asyncpg.connect(url("postgres"))

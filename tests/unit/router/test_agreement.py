@@ -1,7 +1,7 @@
 import pytest
 
 from router import Column, Kind, Schema, SchemasDiffer, ShardReply, Table
-from router.agreement import agreed, agreed_columns
+from router.catalogue.agreement import agreed, agreed_columns
 from router.statement import Served
 from shardmap import ShardId, TableName
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from router import Form, RouterError
-from router.analyse import Ask, Caller, analyse
-from router.parse import MAX_NESTING, parse
-from router.query import Target
+from router.analysis.analyse import Ask, Caller, analyse
+from router.analysis.parse import MAX_NESTING, parse
+from router.analysis.query import Target
+from router.analysis.scoping import Setting
 from router.rewrite.splice import Edit, insertion, splice
-from router.scoping import Setting
 from shardmap import KeyType
 
 _spec = importlib.util.spec_from_file_location(

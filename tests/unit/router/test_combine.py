@@ -5,9 +5,9 @@ from decimal import Decimal
 import pytest
 
 from router import Access, RowCountUnexpected, Served, ShardQuery, ShardReply
-from router.combine import combine
-from router.plan import EveryShard, Merge, Plan
-from router.query import Reply, SortKey
+from router.analysis.query import Reply, SortKey
+from router.plans.combine import combine
+from router.plans.plan import EveryShard, Merge, Plan
 from shardmap import ShardId
 
 A, B = ShardId("a"), ShardId("b")

@@ -3,8 +3,8 @@
 import pytest
 
 from router import RouterError
-from router.parse import parse
-from router.prefix import explain_prefix
+from router.analysis.parse import parse
+from router.analysis.prefix import explain_prefix
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from router import DeadlineExceeded, PrimaryAway, ShardDown, StatementFailed
-from router.failures import (
+from router.live.failures import (
     EndpointLost,
     PlanOutdated,
     RecoveryConflict,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router import Position, SharedFloors
-from router.freshness import UNREACHABLE, cell_of, join, pack, unpack
+from router.live.freshness import UNREACHABLE, cell_of, join, pack, unpack
 from shardmap import ShardId
 
 ROOT = Path(__file__).parents[3]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from router import Deadline, QueryContext, Router, RouterError, Statement
-from router.explain import explain
-from router.functions import BUILT_IN, Function
-from router.introspection import worst
+from router.analysis.functions import BUILT_IN, Function
+from router.catalogue.introspection import worst
+from router.plans.explain import explain
 from shardmap import TenantId
 
 _spec = importlib.util.spec_from_file_location(

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router import Deadline, Form, QueryContext, RouterError, Statement
-from router.analyse import Ask, Caller, analyse
-from router.analyses import Analyses
-from router.literals import shape_of
-from router.scoping import Setting
+from router.analysis.analyse import Ask, Caller, analyse
+from router.analysis.analyses import Analyses
+from router.analysis.literals import shape_of
+from router.analysis.scoping import Setting
 from shardmap import KeyType, TenantId
 
 _spec = importlib.util.spec_from_file_location(

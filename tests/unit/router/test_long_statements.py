@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from router import Deadline, DeadlineExceeded, QueryContext, Router, RouterError, Statement
-from router.analyses import LONG_CHARS, Analyses
+from router.analysis.analyses import LONG_CHARS, Analyses
 from shardmap import TenantId
 
 _spec = importlib.util.spec_from_file_location(

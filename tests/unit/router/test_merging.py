@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.merging import Merging
-from router.order import sort_rows
-from router.query import SortKey
+from router.analysis.query import SortKey
+from router.plans.merging import Merging
+from router.plans.order import sort_rows
 
 VALUES = st.one_of(
     st.none(), st.integers(0, 5), st.sampled_from([math.nan, math.inf, Decimal("NaN")])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from router.calls import calls_of
-from router.functions import BUILT_IN, judge
-from router.parse import parse
+from router.analysis.calls import calls_of
+from router.analysis.functions import BUILT_IN, judge
+from router.analysis.parse import parse
 
 OPERATORS = "@> <@ && @@ -> ->> #> #>> ~ ~* !~ !~* ? ?| ?& @? -|- &< &> << >> || LIKE ILIKE".split()
 

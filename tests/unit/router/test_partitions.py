@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from router.placing import placed
+from router.analysis.placing import placed
 from shardmap import Reference, Sharded, TableName
 
 _spec = importlib.util.spec_from_file_location(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router import Deadline, QueryContext, StatementFailed
-from router.preamble import begin, clean, quote_identifier, quote_literal, set_role
+from router.live.preamble import begin, clean, quote_identifier, quote_literal, set_role
 from shardmap import TenantId
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from router.prepared import MAX_BYTES, GlobalId, abandoned, forgettable
+from router.commit.prepared import MAX_BYTES, GlobalId, abandoned, forgettable
 from shardmap import ShardId
 
 A, B = ShardId("shard_0"), ShardId("shard_1")

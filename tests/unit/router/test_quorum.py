@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.quorum import Quorum, confirmed, needed
+from router.live.quorum import Quorum, confirmed, needed
 
 
 @pytest.mark.parametrize(

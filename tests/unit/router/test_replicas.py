@@ -5,7 +5,7 @@ import random
 import pytest
 
 from router import Position
-from router.replicas import Limits, Standing, candidates, choose, leaders
+from router.live.replicas import Limits, Standing, candidates, choose, leaders
 
 NOW = 100.0
 LIMITS = Limits(proof_age_s=1.0, max_lag_bytes=1000, max_lag_s=10.0)

@@ -1,7 +1,7 @@
 import pytest
 
 from router import Kind, Schema, ShardDown, Table
-from router.introspection import merged
+from router.catalogue.introspection import merged
 from shardmap import Endpoint, Global, KeyType, Shard, ShardId, ShardMap, TableName, Unsharded
 
 PLANS, NOTES = TableName("public.plans"), TableName("public.notes")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from router import WHOLE_ROWS, Access, Deadline, QueryContext, Result, ShardDown, ShardQuery, Stream
-from router.plan import EveryShard, Merge, OneShard, Plan, Single
-from router.query import GatherForm, Query, Reply, SortKey, StreamForm, Target, Unbounded
+from router.analysis.query import GatherForm, Query, Reply, SortKey, StreamForm, Target, Unbounded
+from router.plans.plan import EveryShard, Merge, OneShard, Plan, Single
 from router.stream import stream
 from shardmap import ShardId
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router import StatementFailed, UniqueNotGuarded
-from router.uniques import Value, by_shard, changes, says_taken, violation
+from router.commit.uniques import Value, by_shard, changes, says_taken, violation
 from shardmap import Endpoint, KeyType, Shard, ShardId, ShardMap
 
 A, B = ShardId("shard_0"), ShardId("shard_1")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from router import Kind, RouterError
-from router.analyse import Ask, Caller, analyse
-from router.scoping import Setting
+from router.analysis.analyse import Ask, Caller, analyse
+from router.analysis.scoping import Setting
+from router.analysis.views import view_placement
 from router.statement import Form
-from router.views import view_placement
 from shardmap import KeyType, Sharded, TableName
 
 _spec = importlib.util.spec_from_file_location(

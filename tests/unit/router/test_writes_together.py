@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router import StatementNotUnderstood
-from router.collected import in_order
-from router.spreading import elements
+from router.plans.collected import in_order
+from router.plans.spreading import elements
 
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text()),

@@ -1,0 +1,186 @@
+"""The forms of a statement's text: as one shard runs it, and as each of several does."""
+
+from sqlglot import TokenType
+from sqlglot import expressions as exp
+
+from router.analysis.parse import Parsed, parse
+from router.analysis.query import GatherForm, PulledTable, PullUpForm, Reply, StreamForm
+from router.analysis.scopes import Region, regions, table_uses
+from router.analysis.scoping import Setting
+from router.analysis.tables import Located, locate
+from router.backends import Access
+from router.errors import StatementNotUnderstood, UnsupportedAcrossShards
+from router.rewrite.dependent import dependent_edits
+from router.rewrite.envelope import (
+    ANSWER,
+    WRITTEN,
+    capped_envelope,
+    counted_rows,
+    json_rows,
+    read_envelope,
+    write_envelope,
+)
+from router.rewrite.gather import gather_json, gather_json_rows, gather_rows, gatherable
+from router.rewrite.page import page
+from router.rewrite.partial import partial
+from router.rewrite.pull_up import (
+    OWN_ARGUMENTS,
+    Arguments,
+    Fetch,
+    check_pullable,
+    fetch_envelope,
+    row_edits,
+    whole_rows,
+)
+from router.rewrite.splice import Edit, insertion, splice
+from router.statement import WHOLE_ROWS
+
+
+class Forms:
+    """The texts of one statement. `edits` hold it to the tenant in context."""
+
+    def __init__(  # noqa: PLR0913 - what a text depends on
+        self,
+        parsed: Parsed,
+        found: tuple[Region, ...],
+        tables: tuple[Located, ...],
+        edits: tuple[Edit, ...],
+        access: Access,
+        *,
+        json: bool,
+        counted: bool,
+    ) -> None:
+        self.parsed = parsed
+        self.tree = parsed.tree
+        self.regions = found
+        self.tables = tables
+        self.edits = edits
+        self.access = access
+        self.counted = counted
+        self.json = json
+
+    def reply(self) -> Reply:
+        """What one shard's rows look like."""
+        if self.parsed.explained is not None:
+            return Reply.ROWS
+        writes = isinstance(self.tree, exp.Insert | exp.Update | exp.Delete | exp.Merge)
+        if writes and self.tree.args.get("returning") is None:
+            return Reply.COMMAND
+        return Reply.ENVELOPE if self.json else Reply.ROWS
+
+    def single(self) -> str:
+        """The text for one shard, in the form of its answer."""
+        return self._whole(self.edits)
+
+    def _whole(self, edits: tuple[Edit, ...]) -> str:
+        sql = splice(self.parsed.body, edits)
+        if self.reply() is not Reply.ENVELOPE:
+            if self.counted:
+                raise StatementNotUnderstood("a total is counted for JSON answers of reads")
+            explained = self.parsed.explained
+            return sql if explained is None else explained.text + sql
+        if self.access is Access.READ:
+            return read_envelope(sql, self._without_page(edits))
+        if self.tree.args.get("with_") is not None:
+            return self._behind_with()
+        return write_envelope(sql)
+
+    def _behind_with(self) -> str:
+        """A write that begins with WITH: its last part becomes one more of the list."""
+        start = min((region.start for region in self.regions if region.depth == 0), default=0)
+        before = [token for token in self.parsed.tokens if token.start < start]
+        if not before or before[-1].token_type is not TokenType.R_PAREN:
+            raise StatementNotUnderstood("WITH before a write in parentheses that returns JSON")
+        opening = insertion(start, f", {ANSWER} AS (")
+        return f"{splice(self.parsed.body, [opening, *self.edits])}) {WRITTEN}"
+
+    def stream(self) -> StreamForm | None:
+        """The texts for an answer in pieces from one shard; None: it is given whole."""
+        if self.access is Access.WRITE or not self.json:
+            return None
+        sql, counted = splice(self.parsed.body, self.edits), self._without_page(self.edits)
+        capped = capped_envelope(sql, WHOLE_ROWS + 1, counted)
+        return StreamForm(capped, counted_rows(json_rows(sql), counted))
+
+    def _without_page(self, edits: tuple[Edit, ...]) -> str | None:
+        """The statement without ORDER BY, LIMIT and OFFSET, whose rows are the total."""
+        if not self.counted:
+            return None
+        last = max(
+            (region for region in self.regions if region.depth == 0),
+            key=lambda region: region.start,
+            default=None,
+        )
+        if last is None or isinstance(self.tree.args.get("expression"), exp.Subquery):
+            raise StatementNotUnderstood("a total of SELECT in parentheses is not counted")
+        start = _tail(last)
+        end = max(token.end + 1 for token in self.parsed.tokens if token.start < start)
+        return splice(self.parsed.sql[:end], [edit for edit in edits if edit.end <= end])
+
+    def several(self) -> GatherForm:
+        """The text for each of several shards, and how their answers become one.
+
+        Raises:
+            UnsupportedAcrossShards: They cannot answer together.
+        """
+        form = gatherable(self.parsed, self.tables)
+        region = self.regions[0]
+        if self.reply() is Reply.ENVELOPE:
+            source, counted = self.tables[0].use.alias, self._without_page(self.edits)
+            sql = gather_json(self.parsed, region, form, self.edits, source=source, counted=counted)
+            each = gather_json_rows(self.parsed, region, form, self.edits, source=source)
+            rows = counted_rows(each, counted)
+        else:
+            sql = rows = gather_rows(self.parsed, region, form, self.edits)
+        return GatherForm(sql, form.sort, form.limit, form.offset, rows)
+
+    def pulled_up(self, parameters: int, setting: Setting) -> PullUpForm:
+        """The statement as one server computes it over the rows of several.
+
+        Raises:
+            UnsupportedAcrossShards: It would not mean the same over fetched rows.
+        """
+        check_pullable(self.tree, self.tables)
+        region, first = self.regions[0], OWN_ARGUMENTS + 1
+        arguments = Arguments(first, {})
+        taken = partial(self.parsed, region, self.tables, arguments)
+        fetches: tuple[Fetch, ...]
+        if taken is not None:
+            fetches, changes, args = (taken.fetch,), taken.edits, taken.args
+        else:
+            arguments = Arguments(first, {})
+            rows = page(self.parsed, region, self.tables, arguments)
+            if rows is not None:
+                fetches = (rows,)
+            else:
+                arguments = Arguments(first, {})
+                fetches = whole_rows(self.parsed, self.tables, arguments)
+            numbers = {fetch.table: parameters + 1 + at for at, fetch in enumerate(fetches)}
+            changes = tuple(row_edits(self.tables, numbers))
+            args = tuple(range(parameters))
+        edits = (*self.edits, *changes, *dependent_edits(self.tables))
+        _prove_pulled(splice(self.parsed.body, edits), setting)
+        return PullUpForm(
+            fetch=fetch_envelope(fetches),
+            fetch_args=arguments.indices,
+            tables=tuple(PulledTable(fetch.table, fetch.sql, fetch.arrays) for fetch in fetches),
+            sql=self._whole(edits),
+            args=args,
+        )
+
+
+def _prove_pulled(sql: str, setting: Setting) -> None:
+    """Reads the final text again: one server has not all rows of a sharded table in it."""
+    again = parse(sql)
+    for located in locate(table_uses(again, regions(again)), setting.schema, setting.placements):
+        if located.tenant_column is not None:
+            raise UnsupportedAcrossShards(f"table {located.name} where it stands")
+
+
+def _tail(region: Region) -> int:
+    starts = [
+        region.clauses[kind].start
+        for kind in (TokenType.ORDER_BY, TokenType.LIMIT, TokenType.OFFSET, TokenType.FETCH)
+        if kind in region.clauses
+    ]
+    return min(starts, default=region.end)

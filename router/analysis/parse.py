@@ -1,0 +1,222 @@
+"""SQL text to one syntax tree, with bounds, or a named refusal."""
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from sqlglot import Dialect, Token, TokenType
+from sqlglot import expressions as exp
+from sqlglot.errors import SqlglotError
+
+from router.analysis.grammar import check_tokens, check_tree
+from router.analysis.prefix import Explained, explain_prefix
+from router.analysis.verbs import hint_for
+from router.errors import SeveralStatements, StatementNotUnderstood
+
+_POSTGRES: Final = Dialect.get_or_raise("postgres")
+
+# sqlglot logs the text of statements that it reads as opaque commands; texts may hold values.
+logging.getLogger("sqlglot").disabled = True
+
+MAX_STATEMENT_CHARS: Final = 256 * 1024
+"""Parsing is linear in the text (about 1 ms per 4 KiB) and runs on the event loop."""
+
+MAX_TOKENS: Final = 32_768
+"""What analysis takes grows with the words: about 25 us each, so this is most of a second."""
+
+MAX_NESTING: Final = 64
+"""Parentheses deeper than this recurse too far in the parser; no human writes them."""
+
+ROOTS: Final = (
+    exp.Select,
+    exp.SetOperation,
+    exp.Values,
+    exp.Insert,
+    exp.Update,
+    exp.Delete,
+    exp.Merge,
+)
+"""The statements that are routed. Whatever else parses is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One statement: its text (the offsets of tokens and tree refer to it), tokens and tree.
+
+    `explained` is the EXPLAIN before it, which is no part of them.
+    """
+
+    sql: str
+    tokens: tuple[Token, ...]
+    tree: exp.Expr
+    explained: Explained | None = None
+
+    @property
+    def body(self) -> str:
+        """The text without a comment or semicolon at its end, which would swallow what follows."""
+        end = self.tokens[-1].end + 1
+        return self.sql[:end] if self.sql[end:].strip() else self.sql
+
+
+def parse(sql: str) -> Parsed:
+    """The syntax tree of one statement.
+
+    Raises:
+        SeveralStatements: The text holds more than one.
+        StatementNotUnderstood: It is empty, too long, too deep, does not parse, or is of a kind
+            that is never routed.
+    """
+    if len(sql) > MAX_STATEMENT_CHARS:
+        raise StatementNotUnderstood(
+            f"the statement is longer than {MAX_STATEMENT_CHARS} characters"
+        )
+    if "\0" in sql:
+        raise StatementNotUnderstood("the statement holds a NUL character")
+    explained = explain_prefix(sql)
+    spaced = _spaced(sql if explained is None else sql[len(explained.text) :])
+    spaced, tokens, trees = _read(spaced)
+    statements = [
+        tree for tree in trees if tree is not None and not isinstance(tree, exp.Semicolon)
+    ]
+    if len(statements) > 1:
+        raise SeveralStatements("the text holds more than one statement")
+    if not statements:
+        raise StatementNotUnderstood("the statement is empty")
+    tree = statements[0]
+    if not isinstance(tree, ROOTS):
+        raise StatementNotUnderstood(f"{_verb(tokens)} statements are not routed")
+    check_tree(tree, tokens)
+    kept = tuple(token for token in tokens if token.token_type is not _END)
+    return Parsed(spaced, kept, tree, explained)
+
+
+_END: Final = TokenType.SEMICOLON
+
+
+def _read(sql: str) -> tuple[str, list[Token], list[exp.Expr | None]]:
+    """The text with TABLE spelled out, its tokens, and what the parser makes of them."""
+    try:
+        tokens = _POSTGRES.tokenize(sql)
+        _refuse_verb(tokens)
+        if any(token.token_type is TokenType.TABLE for token in tokens):
+            sql = _without_table(sql, tokens)
+            tokens = _POSTGRES.tokenize(sql)
+        _bound(tokens)
+        _refuse_unicode_escapes(tokens)
+        check_tokens(sql, tokens)
+        return sql, tokens, _POSTGRES.parser().parse(tokens, sql)
+    except StatementNotUnderstood:
+        raise
+    except SqlglotError as error:
+        raise StatementNotUnderstood(
+            f"the statement does not parse: {_first_line(error)}"
+        ) from error
+    except RecursionError as error:
+        raise StatementNotUnderstood("the statement is nested too deep") from error
+    except Exception as error:  # the parser trips over some texts, with errors of any kind
+        raise StatementNotUnderstood("the statement does not parse") from error
+
+
+def _spaced(sql: str) -> str:
+    """The same statement with a space after every `$n`.
+
+    sqlglot 30.30 reads `$2,$3` as the opening of a dollar quote with the tag `2,`; a space makes
+    it two parameters. Behind `$1` it cannot read a text that ends in `''`; a space helps there,
+    too. Text in quotes and comments stays as it is.
+    """
+    if "$" not in sql:
+        return sql
+    pieces: list[str] = []
+    at = 0
+    spaced = False
+    while (match := _LEXEME.search(sql, at)) is not None:
+        pieces.append(sql[at : match.start()])
+        at = match.end()
+        if match.lastgroup == "tag":  # a dollar quote: everything up to its closing tag is text
+            close = sql.find(match["tag"], at)
+            at = len(sql) if close < 0 else close + len(match["tag"])
+            pieces.append(sql[match.start() : at])
+        elif match.lastgroup == "parameter":
+            pieces.append(match[0] + " ")
+            spaced = True
+        else:
+            pieces.append(match[0])
+    pieces.append(sql[at:])
+    if spaced and sql.endswith("'"):
+        pieces.append(" ")
+    return "".join(pieces)
+
+
+_LEXEME: Final = re.compile(
+    r"""
+      \b[eE]'(?:[^'\\]|\\.|'')*'
+    | '(?:[^']|'')*'
+    | "(?:[^"]|"")*"
+    | --[^\n]*
+    | /\*.*?\*/
+    | (?<![\w$])(?P<tag>\$(?:[A-Za-z_\x80-\uffff][\w\x80-\uffff]*)?\$)
+    | (?P<parameter>\$[0-9]+)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def _refuse_verb(tokens: list[Token]) -> None:
+    """Before anything else, since the parser reads some of these statements and some not."""
+    if tokens and tokens[0].token_type is not TokenType.IDENTIFIER:
+        verb = tokens[0].text.split(maxsplit=1)[0]
+        if (hint := hint_for(verb)) is not None:
+            raise StatementNotUnderstood(f"{verb.upper()} statements are not routed", hint=hint)
+
+
+def _without_table(sql: str, tokens: list[Token]) -> str:
+    """The text with `SELECT * FROM t` for `TABLE t`, which is a reserved word but behind AS."""
+    pieces: list[str] = []
+    at = 0
+    before = None
+    for token in tokens:
+        label = before in {TokenType.ALIAS, TokenType.DOT}
+        if token.token_type is TokenType.TABLE and not label:
+            pieces += [sql[at : token.start], "SELECT * FROM"]
+            at = token.end + 1
+        before = token.token_type
+    pieces.append(sql[at:])
+    return "".join(pieces)
+
+
+def _bound(tokens: list[Token]) -> None:
+    if len(tokens) > MAX_TOKENS:
+        raise StatementNotUnderstood(
+            f"the statement has more than {MAX_TOKENS} words",
+            hint="Send values as arguments: one array, or rows as JSON.",
+        )
+    depth = 0
+    for token in tokens:
+        if token.token_type is TokenType.L_PAREN:
+            depth += 1
+            if depth > MAX_NESTING:
+                raise StatementNotUnderstood(f"the statement nests deeper than {MAX_NESTING}")
+        elif token.token_type is TokenType.R_PAREN:
+            depth -= 1
+
+
+def _refuse_unicode_escapes(tokens: list[Token]) -> None:
+    """PostgreSQL reads `U&"data"` as one identifier, sqlglot as `U & "data"`."""
+    for first, second, third in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if (
+            first.text in {"U", "u"}
+            and second.token_type is TokenType.AMP
+            and third.token_type in {TokenType.IDENTIFIER, TokenType.STRING}
+            and second.start == first.end + 1
+            and third.start == second.end + 1
+        ):
+            raise StatementNotUnderstood("Unicode escapes (U&) are not understood")
+
+
+def _verb(tokens: list[Token]) -> str:
+    return tokens[0].text.upper()[:20] if tokens else "empty"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0][:200]

@@ -1,0 +1,17 @@
+"""Columns that tell where one server keeps a row (`ctid`, `xmin`, `tableoid`): no two servers agree."""
+
+from typing import Final
+
+from sqlglot import expressions as exp
+
+from router.analysis.scopes import folded
+
+_NAMES: Final = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
+
+
+def system_column(tree: exp.Expr) -> str | None:
+    """The first such column that the statement names."""
+    for column in tree.find_all(exp.Column):
+        if isinstance(column.this, exp.Identifier) and folded(column.this) in _NAMES:
+            return folded(column.this)
+    return None

@@ -1,0 +1,130 @@
+"""PostgreSQL's catalogs as a `Schema`: the rows of the two `.sql` files, read into values."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Final
+
+from router.analysis.functions import BUILT_IN, Function, Functions
+from router.schema import Column, Kind, Schema, Table
+from shardmap import Global, ShardMap, TableName
+
+INTROSPECTION: Final = files("router.catalogue").joinpath("introspection.sql").read_text()
+"""Takes the names of the schemas as `$1`, and gives one row for each table or view."""
+
+FUNCTIONS: Final = files("router.catalogue").joinpath("functions.sql").read_text()
+"""Takes `functions.SAFE_MARK` as `$1`, and gives one row for each schema and name of a function."""
+
+NO_DIFFERENCES: Final[Mapping[TableName, str]] = MappingProxyType({})
+
+
+def read_tables(rows: Iterable[Mapping[str, Any]]) -> tuple[Table, ...]:
+    """The tables of one database, in order of name."""
+    return tuple(_table(row) for row in rows)
+
+
+def read_functions(rows: Iterable[Mapping[str, Any]]) -> tuple[Function, ...]:
+    """The functions of one database, in order of schema and name."""
+    return tuple(
+        Function(
+            row["schema"],
+            row["name"],
+            volatile=row["volatile"],
+            immutable=row["immutable"],
+            known=row["known"],
+            of_row=row["of_row"],
+        )
+        for row in rows
+    )
+
+
+def worst(functions: Iterable[Function]) -> Functions:
+    """By schema and name; of one that several databases have, the worst that any of them has."""
+    found: dict[tuple[str, str], Function] = {}
+    for function in functions:
+        key = (function.schema, function.name)
+        other = found.get(key, function)
+        found[key] = Function(
+            *key,
+            volatile=function.volatile or other.volatile,
+            immutable=function.immutable and other.immutable,
+            known=function.known and other.known,
+            of_row=function.of_row or other.of_row,
+        )
+    return found
+
+
+def merged(  # noqa: PLR0913 - what a schema is made of
+    shard: Sequence[Table],
+    catalog: Sequence[Table] | None,
+    shard_map: ShardMap,
+    exposed: tuple[str, ...],
+    functions: Functions = BUILT_IN,
+    *,
+    differing: Mapping[TableName, str] = NO_DIFFERENCES,
+) -> Schema:
+    """One schema of the shards' tables and the catalog's: global tables are the catalog's.
+
+    `catalog` is the same as `shard` where it is the same database; None: it could not be read yet.
+    """
+
+    def is_global(name: TableName) -> bool:
+        return isinstance(shard_map.placement(name), Global)
+
+    found = {table.name: table for table in shard if not is_global(table.name)}
+    found |= {table.name: table for table in catalog or () if is_global(table.name)}
+    ordered = dict(sorted(found.items()))
+    unread = frozenset(filter(is_global, shard_map.tables)) if catalog is None else frozenset()
+    other = {name: how for name, how in sorted(differing.items()) if not is_global(name)}
+    version = _version(ordered.values(), exposed, unread, functions, other)
+    return Schema(version, ordered, exposed, unread, functions, other)
+
+
+def _table(row: Mapping[str, Any]) -> Table:
+    columns = (
+        Column(
+            name=column["name"],
+            type=column["type"],
+            not_null=column["not_null"],
+            has_default=column["has_default"],
+            generated=column["generated"],
+            array=column["array"],
+            category=column["category"],
+            mergeable=column["mergeable"],
+            identity=column["identity"],
+            domain=column["domain"],
+        )
+        for column in json.loads(row["columns"])
+    )
+    return Table(
+        name=TableName(f"{row['schema']}.{row['relation']}"),
+        schema=row["schema"],
+        relation=row["relation"],
+        kind=Kind(row["kind"]),
+        columns={column.name: column for column in columns},
+        primary_key=tuple(row["primary_key"]),
+        uniques=tuple(tuple(names) for names in json.loads(row["uniques"])),
+        rls=row["rls"],
+        triggered=row["triggered"],
+        computed_defaults=row["computed_defaults"],
+        constraints={
+            name: tuple(columns) for name, columns in json.loads(row["constraints"]).items()
+        },
+        partitions=tuple(map(TableName, row["partitions"])),
+        definition=row["definition"],
+    )
+
+
+def _version(
+    tables: Iterable[Table],
+    exposed: tuple[str, ...],
+    unread: frozenset[TableName],
+    functions: Functions,
+    differing: Mapping[TableName, str],
+) -> str:
+    """A hash of the content: the same in every process that sees the same tables."""
+    content = (exposed, tuple(tables), sorted(unread), sorted(functions.items()), differing)
+    text = repr(content)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,1 @@
+"""Writes on several shards, all or nothing, and snapshots of them."""

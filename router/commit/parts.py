@@ -1,0 +1,76 @@
+"""The parts of a write on several shards are run, each in a transaction that stays open."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+from router.backends import Together
+from router.commit.copies import copied_rows
+from router.commit.participant import Participant
+from router.errors import RowCountUnexpected, SchemasDiffer
+from router.gather import first_failure
+from router.live.execution import Rows
+
+T = TypeVar("T")
+
+
+async def ran_together(write: Together, seats: Sequence[Participant]) -> list[Rows]:
+    """What the parts gave, one for each seat that is still needed: without rows to copy, one.
+
+    Raises:
+        RowCountUnexpected: All parts together gave another number of rows than asked for.
+        SchemasDiffer: Parts gave different columns.
+        RouterError: A part failed; the others were cancelled.
+    """
+    run = _ran_at_once if write.copied is None else _ran_and_copied
+    ran = await run(write, seats)
+    _check(write, ran)
+    return ran
+
+
+async def _ran_at_once(write: Together, seats: Sequence[Participant]) -> list[Rows]:
+    """What each part gives, run at the same time; the first failure cancels the others."""
+    together = zip(write.parts, seats, strict=True)
+    return await at_once(
+        [seat.run(part.query, None, noting=bool(write.unique)) for part, seat in together]
+    )
+
+
+async def _ran_and_copied(write: Together, seats: Sequence[Participant]) -> list[Rows]:
+    """What the first part gives, then the others with that; without a row, the first alone."""
+    first, *others = zip(write.parts, seats, strict=True)
+    part, seat = first
+    given = await seat.run(part.query, write.copied)
+    kept, copies = copied_rows(given, part.query)
+    if copies is None:
+        return [kept]
+    return [
+        kept,
+        *await at_once(
+            [seat.run(part.query._replace(args=(copies,)), write.copied) for part, seat in others]
+        ),
+    ]
+
+
+async def at_once(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of all, at the same time; the first failure cancels the others."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(one) for one in work]
+    except ExceptionGroup as failures:
+        raise first_failure(failures) from failures
+    return [task.result() for task in running]
+
+
+def _check(write: Together, ran: Sequence[Rows]) -> None:
+    """Refuse what would be an answer that nobody asked for, while it can still be undone."""
+    copied = write.copied is not None
+    found = ran[0].affected if copied else sum(rows.affected for rows in ran)
+    if write.exactly is not None and found != write.exactly:
+        raise RowCountUnexpected(write.exactly, found)
+    for part, rows in zip(write.parts, ran, strict=False):
+        if not copied and rows.columns != ran[0].columns:
+            raise SchemasDiffer(
+                part.shard,
+                f"rows of {write.parts[0].shard} and {part.shard} have different columns",
+            )

@@ -1,0 +1,1 @@
+"""The real backends: connections, health, freshness, and statements on one shard."""

@@ -1,0 +1,204 @@
+"""What one endpoint is right now: probed every quarter of a second on a connection of its own."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final
+
+import asyncpg
+
+from router.backend_settings import BackendSettings
+from router.errors import IdentityMismatch, ShardUnavailable
+from router.live.failures import DRIVER_ERRORS
+from router.live.quorum import HIDDEN, Quorum, confirmed, needed
+from router.live.replicas import Standing
+
+PROBE: Final = files("router.live").joinpath("probe.sql").read_text()
+
+ProbeOpener = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What one good probe said."""
+
+    in_recovery: bool
+    timeline: int
+    lsn: int
+    lag_s: float | None
+    synchronous: int
+    """How many standbys must confirm a commit; 0 on replicas."""
+    confirmed_lsn: int | None
+    """What they have confirmed; None: unknown."""
+    sync_hidden: bool
+    """The login role may not see the standbys (it lacks pg_monitor)."""
+    prepared: tuple[tuple[str, float], ...]
+    """Names and ages in seconds of our transactions that are prepared on a primary."""
+
+
+def read_health(row: asyncpg.Record) -> Health:
+    """The probe's row as a value."""
+    states = row["sync_states"] or ()
+    synchronous = needed(row["synchronous_standby_names"] or "")
+    return Health(
+        in_recovery=row["recovering"],
+        timeline=row["timeline"] or 0,
+        lsn=row["lsn"] or 0,
+        lag_s=row["lag_s"],
+        synchronous=synchronous,
+        confirmed_lsn=confirmed(synchronous, states, row["flush_lsns"] or ())
+        if synchronous
+        else None,
+        sync_hidden=HIDDEN in states,
+        prepared=tuple(zip(row["prepared_names"] or (), row["prepared_ages"] or (), strict=True)),
+    )
+
+
+class Monitor:
+    """Watches one endpoint and keeps its `Standing`.
+
+    Errors that requests meet count at once (`suspect`); trust comes back only by a good probe.
+    `changed` is called after each probe and each suspicion.
+    """
+
+    def __init__(self, opener: ProbeOpener, settings: BackendSettings, standing: Standing) -> None:
+        self._opener = opener
+        self._settings = settings
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._wake = asyncio.Event()
+        self._asking: list[asyncio.Future[None]] = []
+        self.standing = standing
+        self.quorum = Quorum()
+        self.prepared: tuple[tuple[str, float], ...] = ()
+        """Names and ages in seconds of our transactions that the last good probe found prepared."""
+        self.detail = "not probed yet"
+        """Why it is down, or empty."""
+        self.impostor = False
+        """Another server answers at the address."""
+        self.changed: list[Callable[[], None]] = []
+        self.heard_at = time.monotonic()
+        """When it last gave a sign of life."""
+        self.suspected = False
+        """It is down because of what a request met; the probe that decides is on its way."""
+        self._suspected_at = float("-inf")
+
+    async def watch(self) -> None:
+        """Probe for ever; the owner cancels."""
+        try:
+            while True:
+                asking, self._asking = self._asking, []
+                self._wake.clear()
+                await self._probe()
+                for waiter in asking:
+                    if not waiter.done():
+                        waiter.set_result(None)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._settings.probe_interval_s):
+                        await self._wake.wait()
+        finally:
+            self._hang_up()
+            for waiter in self._asking:
+                waiter.cancel()
+
+    def ask(self) -> "asyncio.Future[None]":
+        """Done after the next probe, which starts at once. Everybody who asks meanwhile shares it."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asking.append(waiter)
+        self._wake.set()
+        return waiter
+
+    def suspect(self, detail: str) -> None:
+        """A request met an error that says the endpoint is not well: no traffic until proved."""
+        self._suspected_at = time.monotonic()
+        self.suspected = self.standing.alive or self.suspected
+        self._fell(detail)
+        self._wake.set()
+
+    def touch(self) -> None:
+        """The standing was corrected by a request: let everybody know, and probe soon."""
+        self._notify()
+        self._wake.set()
+
+    async def _probe(self) -> None:
+        began = time.monotonic()
+        before = self._connection
+        try:
+            async with asyncio.timeout(self._settings.probe_timeout_s):
+                row = await self._asked_as_before() or await self._asked_anew()
+        except IdentityMismatch as error:
+            self.impostor = True
+            self._failed(error.message)
+        except ShardUnavailable as error:
+            self._failed(error.message)
+        except TimeoutError:
+            self._failed(f"no answer within {self._settings.probe_timeout_s:g} s")
+        except DRIVER_ERRORS as error:
+            self._failed(str(error) or type(error).__name__)
+        else:
+            if row is not None:
+                self._rose(read_health(row), began, anew=self._connection is not before)
+
+    async def _asked_as_before(self) -> asyncpg.Record | None:
+        """The answer over the open connection, or None: there is none, or it had ended.
+
+        That the server ended one idle session says nothing of the server.
+        """
+        if self._connection is None:
+            return None
+        try:
+            return await self._connection.fetchrow(PROBE)
+        except TimeoutError:
+            raise
+        except DRIVER_ERRORS:
+            if not self._connection.is_closed():
+                raise
+            self._hang_up()
+            return None
+
+    async def _asked_anew(self) -> asyncpg.Record | None:
+        self._connection = await self._opener()
+        return await self._connection.fetchrow(PROBE)
+
+    def _rose(self, health: Health, began: float, *, anew: bool) -> None:
+        standing = self.standing
+        self.impostor = False
+        self.heard_at = time.monotonic()
+        # A new connection may be to a server that was rewound: only then may positions go back.
+        standing.lsn = health.lsn if anew else max(standing.lsn, health.lsn)
+        standing.timeline = health.timeline if anew else max(standing.timeline, health.timeline)
+        standing.in_recovery = health.in_recovery
+        standing.lag_s = health.lag_s
+        self.prepared = health.prepared
+        if began > self._suspected_at:  # else it may have answered just before it fell
+            standing.proved_at = began
+            standing.alive = True
+            self.suspected = False
+            self.detail = ""
+        standing.fade()
+        if health.confirmed_lsn is None:
+            self.quorum.forget()
+        else:
+            self.quorum.sample(began, health.lsn, health.confirmed_lsn)
+        self._notify()
+
+    def _failed(self, detail: str) -> None:
+        self._hang_up()
+        self.suspected = False
+        self._fell(detail)
+
+    def _fell(self, detail: str) -> None:
+        self.standing.alive = False
+        self.detail = detail
+        self._notify()
+
+    def _notify(self) -> None:
+        for callback in self.changed:
+            callback()
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

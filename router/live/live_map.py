@@ -1,0 +1,114 @@
+"""The endpoints in use for the shard map in force; a new map keeps what stays the same."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from router.backend_settings import BackendSettings
+from router.live.connection import LoginSource
+from router.live.live_endpoint import LiveEndpoint
+from router.live.shards import ShardEndpoints
+from router.observe import EndpointChanged, MapAdopted, Observer
+from router.tasks import TaskOwner
+from shardmap import CATALOG, Endpoint, Identity, ShardId, ShardMap, expected_identities
+
+FIRST_PROBES_S: Final = 2.0
+"""How long to wait for each endpoint's first probe; one that is down delays nobody for longer."""
+
+_Key = tuple[str, int, str, str, str | None, object, Identity]
+
+
+class LiveMap:
+    """Which endpoints answer for which shard, by the map in force.
+
+    A database that is both a shard and the catalog is one endpoint, with one set of connections.
+    """
+
+    def __init__(
+        self,
+        shard_map: ShardMap,
+        settings: BackendSettings,
+        login: LoginSource,
+        owner: TaskOwner,
+        observe: Observer,
+    ) -> None:
+        self.shard_map = shard_map
+        self.groups: Mapping[ShardId, ShardEndpoints] = {}
+        self._settings = settings
+        self._login = login
+        self._owner = owner
+        self._observe = observe
+        self._endpoints: dict[_Key, LiveEndpoint] = {}
+
+    def open(self) -> None:
+        """Start with the endpoints of the map."""
+        self._use(self.shard_map)
+
+    def adopt(self, shard_map: ShardMap) -> None:
+        """Use another map; endpoints that left it end when their work has."""
+        self.shard_map = shard_map
+        self._use(shard_map)
+        self._observe(MapAdopted(shard_map.epoch))
+
+    async def probed(self) -> None:
+        """Wait until every endpoint was probed once, or was given its time to be."""
+        fresh = [live.monitor.ask() for live in self._endpoints.values() if live.state == "unknown"]
+        if fresh:
+            await asyncio.wait(fresh, timeout=FIRST_PROBES_S)
+
+    def close(self) -> None:
+        """Cut everything off."""
+        for live in self._endpoints.values():
+            live.retire()
+            live.pool.cut()
+
+    def _use(self, shard_map: ShardMap) -> None:
+        declared = tuple(_declared(shard_map))
+        before = self._endpoints
+        self._endpoints = {}
+        groups: dict[ShardId, ShardEndpoints] = {}
+        for shard, identity, endpoints in declared:
+            members = [self._live(endpoint, identity, before) for endpoint in endpoints]
+            old = self.groups.get(shard)
+            if old is not None and old.members == tuple(members):
+                groups[shard] = old
+            else:
+                groups[shard] = ShardEndpoints(shard, members, self._settings, self._observe)
+        for shard, old in self.groups.items():
+            if groups.get(shard) is not old:
+                old.leave()
+        self.groups = groups
+        for key, live in before.items():
+            if key not in self._endpoints:
+                live.retire()
+
+    def _live(
+        self, endpoint: Endpoint, identity: Identity, before: Mapping[_Key, LiveEndpoint]
+    ) -> LiveEndpoint:
+        key = _key(endpoint, identity)
+        live = self._endpoints.get(key)
+        if live is None:
+            live = before.get(key)
+            if live is None:
+                live = LiveEndpoint(
+                    endpoint, identity, self._login, self._settings, self._owner, self._report
+                )
+            else:
+                live.rename(endpoint)
+            self._endpoints[key] = live
+        return live
+
+    def _report(self, live: LiveEndpoint, state: str, detail: str) -> None:
+        self._observe(EndpointChanged(live.identity.shard_id, live.name, state, detail))
+
+
+def _declared(shard_map: ShardMap) -> Iterable[tuple[ShardId, Identity, tuple[Endpoint, ...]]]:
+    """Each shard, then the catalog: its id, what its servers must say, its endpoints."""
+    for shard in shard_map.shards.values():
+        yield shard.id, Identity(shard_map.cluster_id, shard.id), shard.endpoints
+    catalog, identity = expected_identities(shard_map)[0]
+    yield CATALOG, identity, (catalog, *shard_map.catalog_replicas)
+
+
+def _key(endpoint: Endpoint, identity: Identity) -> _Key:
+    return (*endpoint.address, endpoint.user, endpoint.credentials, endpoint.tls, identity)

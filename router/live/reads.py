@@ -1,0 +1,149 @@
+"""Reads: on a replica that has reached what the session saw, elsewhere again when one fails."""
+
+import time
+from typing import Final
+
+from router.backend_settings import BackendSettings
+from router.backends import ShardQuery, ShardReply
+from router.context import QueryContext
+from router.errors import DeadlineExceeded, RowCountUnexpected, StatementFailed
+from router.live.connection import HeldConnection
+from router.live.execution import (
+    PLAIN_SHARE,
+    Reading,
+    inline_reading,
+    read_in_one_sync,
+    read_in_transaction,
+    read_plainly,
+)
+from router.live.failures import DRIVER_ERRORS, PlanOutdated, TryAgain
+from router.live.faults import Faults
+from router.live.freshness import Floors, Position
+from router.live.live_endpoint import LiveEndpoint
+from router.live.retries import Retries
+from router.live.shards import ShardEndpoints
+from router.observe import Observer, StatementServed
+from router.statement import Served
+from shardmap import ShardId
+
+INSUFFICIENT_PRIVILEGE: Final = "42501"
+"""What PostgreSQL says when a policy stands before a session that has `row_security` off."""
+
+
+class Reads:
+    """Runs reads and raises the floors of their sessions by what they saw."""
+
+    def __init__(
+        self, settings: BackendSettings, floors: Floors, faults: Faults, observe: Observer
+    ) -> None:
+        self._plain_from_s = settings.statement_timeout_s * PLAIN_SHARE
+        self._floors = floors
+        self._faults = faults
+        self._observe = observe
+        self._retries = Retries(settings, observe)
+
+    async def run(
+        self, group: ShardEndpoints, query: ShardQuery, context: QueryContext
+    ) -> ShardReply:
+        """The answer of the first endpoint that gives one.
+
+        A read that was thought to need no claims and met a policy runs again with them.
+        """
+        try:
+            try:
+                return await self._once(group, query, context, ())
+            except TryAgain as failure:
+                return await self._retries.again(
+                    group,
+                    context,
+                    lambda excluded: self._once(group, query, context, excluded),
+                    failure,
+                )
+        except StatementFailed as failure:
+            if query.claims or failure.sqlstate != INSUFFICIENT_PRIVILEGE:
+                raise
+        return await self.run(group, query._replace(claims=True), context)
+
+    async def _once(
+        self,
+        group: ShardEndpoints,
+        query: ShardQuery,
+        context: QueryContext,
+        excluded: tuple[int, ...],
+    ) -> ShardReply:
+        began = time.monotonic()
+        if context.deadline.at <= began:
+            raise DeadlineExceeded("the request's time ran out")
+        shard = group.shard
+        floor = self._floors.floor(context.session, shard)
+        live = group.reader_at_once(floor, excluded)
+        if live is None:
+            live = await group.reader(floor, context.deadline, excluded)
+        standing = live.standing
+        standing.in_flight += 1  # before there is a connection: opening one is load, too
+        try:
+            held = live.pool.take(context.role)
+            if held is None:
+                held = await self._faults.acquired(live, context)
+            asked = time.monotonic()
+            rows, in_recovery, lsn = await self._read(shard, live, held, query, context)
+        finally:
+            standing.in_flight -= 1
+        ended = time.monotonic()
+        standing.answered_in(ended - asked)
+        standing.lsn = max(standing.lsn, lsn)
+        if in_recovery is not standing.in_recovery:
+            live.monitor.ask()
+        if floor is None or lsn > floor.lsn or standing.timeline > floor.timeline:
+            self._floors.raise_to(context.session, shard, Position(standing.timeline, lsn))
+        if query.exactly is not None and rows.affected != query.exactly:
+            raise RowCountUnexpected(query.exactly, rows.affected)
+        self._observe(
+            StatementServed(
+                shard, live.name, replica=in_recovery, write=False, seconds=ended - began
+            )
+        )
+        served = Served(shard, live.name, in_recovery)
+        return ShardReply(rows.rows, rows.affected, rows.columns, served)
+
+    async def _read(
+        self,
+        shard: ShardId,
+        live: LiveEndpoint,
+        held: HeldConnection,
+        query: ShardQuery,
+        context: QueryContext,
+    ) -> Reading:
+        """Run it on this connection, and give the connection back in the state it is in."""
+        put_back = live.pool.discard
+        left_s = context.deadline.remaining_s()
+        plain = not query.claims and left_s >= self._plain_from_s
+        # the answer is one envelope, and the session's own limit will do
+        alone = query.claims and query.inline_position and left_s >= self._plain_from_s
+        try:
+            if plain:
+                prepared = held.cached(query.sql)
+                if prepared is not None and query.inline_position:  # nearly all there is to it
+                    records = await prepared.statement.fetch(*query.args, timeout=left_s)
+                    reading = inline_reading(records, prepared, query)
+                else:
+                    reading = await read_plainly(held, query, context.deadline)
+            else:
+                found = None
+                if alone:
+                    found = await read_in_one_sync(held, query, context, left_s)
+                    alone = found is not None
+                reading = found or await read_in_transaction(held, query, context)
+        except DRIVER_ERRORS as error:
+            failure = self._faults.noted(error, shard, live, held, context, read=True)
+            if isinstance(failure, StatementFailed | PlanOutdated):
+                put_back = live.pool.give_back if plain or alone else live.pool.tidy
+            raise failure from error
+        except StatementFailed:  # before the statement was sent
+            put_back = live.pool.tidy
+            raise
+        else:
+            put_back = live.pool.give_back
+            return reading
+        finally:
+            put_back(held)

@@ -1,0 +1,310 @@
+"""The endpoints of one shard: who is the primary now, and who may answer this reader."""
+
+import asyncio
+import random
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from router.backend_settings import BackendSettings
+from router.context import Deadline
+from router.errors import DeadlineExceeded, PrimaryAway, QuorumLost, ShardDown
+from router.live.freshness import Position
+from router.live.live_endpoint import LiveEndpoint
+from router.live.replicas import Limits, candidates, choose, leaders, proven
+from router.observe import FreshnessMissed, Observer
+from shardmap import ShardId
+
+PROOF_WAIT_S: Final = 0.5
+"""How long to wait for a probe to say who the primary is, before a write is refused."""
+LAST_HOPE_S: Final = 1.0
+"""How long a read waits for a replica to catch up when there is no primary to ask instead."""
+FIRST_PAUSE_S: Final = 0.001
+LONGEST_PAUSE_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStatus:
+    """One endpoint as health and metrics show it."""
+
+    endpoint: str
+    state: str
+    """`primary`, `replica`, `fenced`, `conflict`, `impostor`, `down` or `unknown`."""
+    detail: str
+    timeline: int
+    lsn: int
+    lag_bytes: int | None
+    lag_s: float | None
+    latency_s: float
+    in_flight: int
+    connections: int
+    idle: int
+    waiting: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStatus:
+    """One shard as health and metrics show it."""
+
+    shard: ShardId
+    primary: str | None
+    quorum_lost: bool
+    readable: bool
+    writable: bool
+    endpoints: tuple[EndpointStatus, ...]
+
+
+class ShardEndpoints:
+    """Who answers for one shard. What is declared primary or replica does not count, probes do."""
+
+    def __init__(
+        self,
+        shard: ShardId,
+        members: Sequence[LiveEndpoint],
+        settings: BackendSettings,
+        observe: Observer,
+    ) -> None:
+        self.shard = shard
+        self.members = tuple(members)
+        self._standings = [member.standing for member in members]
+        self._settings = settings
+        self._observe = observe
+        self._limits = Limits(settings.proof_age_s, settings.max_lag_bytes, settings.max_lag_s)
+        self._newest_timeline = 0
+        """The highest timeline that a primary of this shard was seen on."""
+        self._primary: int | None = None
+        self._ready: list[int] = []
+        """The replicas that may answer, as of the last probe of any of them …"""
+        self._ready_until = 0.0
+        """… which holds for so long."""
+        for member in self.members:
+            member.monitor.changed.append(self._evaluate)
+        self._evaluate()
+
+    def leave(self) -> None:
+        """Stop listening to the endpoints: another view of the shard takes over."""
+        for member in self.members:
+            member.monitor.changed.remove(self._evaluate)
+
+    def reader_at_once(
+        self, floor: Position | None, excluded: Collection[int] = ()
+    ) -> LiveEndpoint | None:
+        """A fresh enough replica; the primary when no replica may answer; else None: ask again."""
+        now = time.monotonic()
+        if excluded or now > self._ready_until:
+            among = self._candidates(now, excluded)
+        else:
+            among = self._ready
+        if among:
+            index = choose(self._standings, among, floor, random.random)
+            return self.members[index] if index is not None else None
+        return self._usable_primary(now, excluded)
+
+    async def reader(
+        self, floor: Position | None, deadline: Deadline, excluded: Collection[int] = ()
+    ) -> LiveEndpoint:
+        """Who answers a read that nobody was known to be fit for: probes are asked, not guessed.
+
+        A replica that reaches the floor within `freshness_wait_s`, else the primary.
+
+        Raises:
+            ShardDown: No endpoint that could answer is reachable.
+            DeadlineExceeded: The request's time ran out.
+        """
+        began = time.monotonic()
+        grace_s = self._settings.freshness_wait_s
+        pause_s = FIRST_PAUSE_S
+        asked: set[asyncio.Future[None]] | None = None
+        while True:
+            now = time.monotonic()
+            waited_s = now - began
+            among = self._candidates(now, excluded)
+            index = choose(self._standings, among, floor, random.random)
+            if index is not None:
+                return self.members[index]
+            if not among or waited_s >= grace_s:
+                primary = self._usable_primary(now, excluded)
+                if primary is not None:
+                    if among:
+                        self._observe(FreshnessMissed(self.shard, waited_s))
+                    return primary
+            if waited_s >= LAST_HOPE_S or (not among and asked is not None and not asked):
+                raise ShardDown(self.shard, self._why_down(behind=bool(among)))
+            if not asked:
+                if asked is not None:
+                    await asyncio.sleep(min(pause_s, self._left(deadline)))
+                    pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                asked = self._ask(among, excluded)
+                continue
+            limit_s = (grace_s if among and waited_s < grace_s else LAST_HOPE_S) - waited_s
+            _, asked = await asyncio.wait(
+                asked,
+                timeout=min(limit_s, self._left(deadline)),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+
+    def writer_at_once(self) -> LiveEndpoint | None:
+        """The primary, when it is known to be one and its commits are being confirmed.
+
+        Raises:
+            QuorumLost: No standby confirms commits, so that a new one would hang.
+        """
+        primary = self._usable_primary(time.monotonic(), ())
+        if primary is None:
+            return None
+        waiting_s = primary.monitor.quorum.waiting_s(time.monotonic())
+        if waiting_s > self._settings.quorum_grace_s:
+            raise QuorumLost(
+                self.shard,
+                f"no standby has confirmed a commit of shard {self.shard} for {waiting_s:.1f} s",
+            )
+        return primary
+
+    async def writer(self, deadline: Deadline) -> LiveEndpoint:
+        """The primary, asking the probes, and waiting `write_hold_s` for one to appear.
+
+        Raises:
+            PrimaryAway: There is none. The write was not sent.
+            QuorumLost: No standby confirms commits, so that a new one would hang.
+            DeadlineExceeded: The request's time ran out.
+        """
+        began = time.monotonic()
+        hold_s = self._settings.write_hold_s
+        asked = self._ask((), ())
+        while True:
+            primary = self.writer_at_once()
+            if primary is not None:
+                return primary
+            waited_s = time.monotonic() - began
+            if waited_s >= max(hold_s, PROOF_WAIT_S) or (not asked and waited_s >= hold_s):
+                raise PrimaryAway(self.shard, self._why_no_primary())
+            if not asked:
+                await asyncio.sleep(min(LONGEST_PAUSE_S, self._left(deadline)))
+                asked = self._ask((), ())
+            limit_s = max(hold_s, PROOF_WAIT_S) - waited_s
+            _, asked = await asyncio.wait(
+                asked,
+                timeout=min(limit_s, self._left(deadline)),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+
+    def primary(self) -> LiveEndpoint | None:
+        """The primary, if there is one now."""
+        return self._usable_primary(time.monotonic(), ())
+
+    def index(self, endpoint: str) -> int | None:
+        """The position of the endpoint of that name, to exclude it."""
+        for index, member in enumerate(self.members):
+            if member.name == endpoint:
+                return index
+        return None
+
+    def status(self) -> ShardStatus:
+        """The shard at this moment."""
+        now = time.monotonic()
+        primary = self._usable_primary(now, ())
+        quorum_lost = (
+            primary is not None
+            and primary.monitor.quorum.waiting_s(now) > self._settings.quorum_grace_s
+        )
+        replicas = self._candidates(now, ())
+        return ShardStatus(
+            shard=self.shard,
+            primary=primary.name if primary is not None else None,
+            quorum_lost=quorum_lost,
+            readable=primary is not None or bool(replicas),
+            writable=primary is not None and not quorum_lost,
+            endpoints=tuple(_status(member) for member in self.members),
+        )
+
+    def _candidates(self, now: float, excluded: Collection[int]) -> list[int]:
+        return candidates(self._standings, now, self._limits, self._newest_timeline, excluded)
+
+    def _usable_primary(self, now: float, excluded: Collection[int]) -> LiveEndpoint | None:
+        index = self._primary
+        if index is None or index in excluded:
+            return None
+        if not proven(self._standings[index], now, self._limits):
+            return None
+        return self.members[index]
+
+    def _evaluate(self) -> None:
+        """Work out the primary and the lags anew: called after every probe."""
+        now = time.monotonic()
+        leading = leaders(self._standings, now, self._limits, self._newest_timeline)
+        self._primary = leading[0] if len(leading) == 1 else None
+        if leading:
+            self._newest_timeline = self._standings[leading[0]].timeline
+        primary = self._standings[self._primary] if self._primary is not None else None
+        for index, member in enumerate(self.members):
+            standing = member.standing
+            standing.lag_bytes = (
+                max(0, primary.lsn - standing.lsn)
+                if primary is not None and standing.in_recovery
+                else None
+            )
+            if not standing.alive:
+                continue
+            if standing.in_recovery:
+                member.enter("replica", "")
+            elif index == self._primary:
+                member.enter("primary", f"timeline {standing.timeline}")
+            elif index in leading:
+                member.enter("conflict", f"two primaries on timeline {standing.timeline}")
+            elif standing.timeline < self._newest_timeline:
+                member.enter("fenced", f"a primary left behind on timeline {standing.timeline}")
+        self._ready = self._candidates(now, ())
+        proved_at = min((self._standings[index].proved_at for index in self._ready), default=now)
+        self._ready_until = proved_at + self._limits.proof_age_s
+
+    def _ask(
+        self, among: Collection[int], excluded: Collection[int]
+    ) -> "set[asyncio.Future[None]]":
+        """Ask for a probe of these endpoints; when there are none, of all that may answer."""
+        return {
+            member.monitor.ask()
+            for index, member in enumerate(self.members)
+            if index in among or not (among or index in excluded)
+        }
+
+    def _left(self, deadline: Deadline) -> float:
+        left_s = deadline.remaining_s()
+        if left_s <= 0:
+            raise DeadlineExceeded(f"no endpoint of shard {self.shard} was found in time")
+        return left_s
+
+    def _why_down(self, *, behind: bool) -> str:
+        if behind:
+            return f"no endpoint of shard {self.shard} has reached what this session has seen"
+        return f"no endpoint of shard {self.shard} can answer: {self._details()}"
+
+    def _why_no_primary(self) -> str:
+        return f"shard {self.shard} has no primary at the moment: {self._details()}"
+
+    def _details(self) -> str:
+        return "; ".join(
+            f"{member.name} {member.state}" + (f" ({detail})" if detail else "")
+            for member in self.members
+            for detail in (member.monitor.detail,)
+        )
+
+
+def _status(member: LiveEndpoint) -> EndpointStatus:
+    standing, pool = member.standing, member.pool.standing()
+    return EndpointStatus(
+        endpoint=member.name,
+        state=member.state,
+        detail=member.monitor.detail,
+        timeline=standing.timeline,
+        lsn=standing.lsn,
+        lag_bytes=standing.lag_bytes,
+        lag_s=standing.lag_s,
+        latency_s=standing.latency_s,
+        in_flight=standing.in_flight,
+        connections=pool.open,
+        idle=pool.idle,
+        waiting=pool.waiting,
+        limit=pool.limit,
+    )

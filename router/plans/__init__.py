@@ -1,0 +1,1 @@
+"""Where a statement goes with its arguments, and how the answers become one. Decides, never waits."""
