@@ -76,6 +76,17 @@ def check_tokens(sql: str, tokens: list[Token]) -> None:
         if token.token_type is TokenType.L_PAREN and before.lower() in _FOREIGN:
             raise StatementNotUnderstood(f"the function {before.lower()} is not understood")
         before = token.text
+    _check_values(tokens)
+
+
+def _check_values(tokens: list[Token]) -> None:
+    """Rows of VALUES stand in parentheses; in other dialects they need none."""
+    for index, token in enumerate(tokens[:-1]):
+        if token.token_type is not TokenType.VALUES:
+            continue
+        named = index > 0 and tokens[index - 1].text.upper() in {"DEFAULT", "AS", "."}
+        if not named and tokens[index + 1].token_type is not TokenType.L_PAREN:
+            raise StatementNotUnderstood("VALUES without parentheses is not understood")
 
 
 def _check_gap(sql: str, start: int, end: int) -> None:

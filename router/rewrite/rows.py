@@ -18,7 +18,7 @@ def value_rows(parsed: Parsed, region: Region, count: int) -> ValueRows | None:
     if clause is None:
         return None
     spans = tuple(_spans(parsed.tokens, clause.content, clause.end))
-    if len(spans) != count:
+    if not spans or len(spans) != count:
         return None
     return ValueRows(
         _piece(parsed, 0, spans[0][0]),
