@@ -286,6 +286,17 @@ async def prepare(cluster: EmbeddedCluster, database: str, shard_map: ShardMap) 
             await connection.close()
 
 
+def _up_or_asked_again(world: World) -> bool:
+    """Whether each endpoint has its part. Those that do not are probed again, however long the
+    interval is: a replica may have been asked before it had replayed its own preparation."""
+    waiting = [one for one in world.status().endpoints if one.state not in {"primary", "replica"}]
+    for group in world.backends._live.groups.values():
+        for member in group.members:
+            if any(one.name == member.name for one in waiting):
+                member.monitor.ask()
+    return not waiting
+
+
 @pytest_asyncio.fixture
 async def open_world():
     """Open backends on a cluster: `await open_world(cluster, database, **settings)`."""
@@ -321,11 +332,7 @@ async def open_world():
             await stack.enter_async_context(backends)
             world = World(cluster, database, shard_map, backends, seen, acts)
             if all_up:
-                await _until(
-                    lambda: all(
-                        one.state in {"primary", "replica"} for one in world.status().endpoints
-                    )
-                )
+                await _until(partial(_up_or_asked_again, world))
             return world
 
         yield make
