@@ -169,4 +169,5 @@ def test_the_pinned_packages_are_those_that_the_project_asks_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
     assert set(project["dependencies"]) <= _pins("docker/requirements.txt")
-    assert set(project["optional-dependencies"]["dev"]) <= _pins("requirements.txt")
+    for extra in ("dev", "bench"):
+        assert set(project["optional-dependencies"][extra]) <= _pins("requirements.txt")
