@@ -1,0 +1,1 @@
+"""Failover drills: servers and networks fail under steady load, and what was promised is checked."""
