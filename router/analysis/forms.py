@@ -16,11 +16,12 @@ from router.rewrite.envelope import (
     WRITTEN,
     capped_envelope,
     counted_rows,
+    gather_envelope,
     json_rows,
     read_envelope,
     write_envelope,
 )
-from router.rewrite.gather import gather_json, gather_json_rows, gather_rows, gatherable
+from router.rewrite.gather import gather_json_page, gather_json_rows, gather_rows, gatherable
 from router.rewrite.page import page
 from router.rewrite.partial import partial
 from router.rewrite.pull_up import (
@@ -127,12 +128,19 @@ class Forms:
         region = self.regions[0]
         if self.reply() is Reply.ENVELOPE:
             source, counted = self.tables[0].use.alias, self._without_page(self.edits)
-            sql = gather_json(self.parsed, region, form, self.edits, source=source, counted=counted)
+            keys = len(form.terms)
             each = gather_json_rows(self.parsed, region, form, self.edits, source=source)
-            rows = counted_rows(each, counted)
-        else:
-            sql = rows = gather_rows(self.parsed, region, form, self.edits)
-        return GatherForm(sql, form.sort, form.limit, form.offset, rows)
+            page = gather_json_page(self.parsed, region, form, self.edits, source=source)
+            return GatherForm(
+                sql=gather_envelope(each, keys, counted),
+                sort=form.sort,
+                limit=form.limit,
+                offset=form.offset,
+                rows=counted_rows(each, counted),
+                page=None if page is None else gather_envelope(page, keys, counted),
+            )
+        sql = gather_rows(self.parsed, region, form, self.edits)
+        return GatherForm(sql, form.sort, form.limit, form.offset, sql)
 
     def pulled_up(self, parameters: int, setting: Setting) -> PullUpForm:
         """The statement as one server computes it over the rows of several.

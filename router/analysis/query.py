@@ -112,6 +112,8 @@ class GatherForm:
     rows: str | None = None
     """The same with each row in a row of its own: JSON text or columns, the sort columns, [total].
     None: it cannot be answered in pieces."""
+    page: str | None = None
+    """`sql` for pages of no more than `WHOLE_ROWS` rows; None: `sql` itself."""
 
 
 @dataclass(frozen=True, slots=True)

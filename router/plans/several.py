@@ -8,7 +8,7 @@ from router.context import QueryContext
 from router.errors import QueryRefused, StatementFailed, StatementNotUnderstood
 from router.plans.plan import EveryShard, Merge, Plan, PullUp, PullUpLimits, Route, SomeShards
 from router.plans.spreading import sent
-from router.statement import Statement
+from router.statement import WHOLE_ROWS, Statement
 
 Args = tuple[object, ...]
 
@@ -27,10 +27,11 @@ def gathered(query: Query, statement: Statement, route: Route) -> Plan:
     limit = _bound(form.limit, statement.args)
     offset = _bound(form.offset, statement.args)
     _check_bounds(limit, offset)
+    small = limit is not None and limit + (offset or 0) <= WHOLE_ROWS
     return Plan(
         route=route,
         query=ShardQuery(
-            sql=form.sql,
+            sql=form.page if small and form.page is not None else form.sql,
             args=sent(statement.args),
             access=query.access,
             claims=query.claims,

@@ -17,11 +17,11 @@ from router.analysis.system_columns import system_column
 from router.analysis.tables import Located
 from router.analysis.tenant_keys import source_of
 from router.errors import UnsupportedAcrossShards
-from router.rewrite.envelope import gather_envelope
 from router.rewrite.scalars import ROWS_MAKING, uncertain
 from router.rewrite.splice import Edit, insertion, splice
 from router.rewrite.together import are_together
 from router.schema import Column
+from router.statement import WHOLE_ROWS
 from shardmap import KeyType
 
 MAX_BIGINT: Final = 2**63 - 1
@@ -246,30 +246,47 @@ def gather_rows(parsed: Parsed, region: Region, form: Gatherable, edits: Iterabl
     return splice(parsed.body, changes)
 
 
-def gather_json(  # noqa: PLR0913 - the parts of one text
-    parsed: Parsed,
-    region: Region,
-    form: Gatherable,
-    edits: Iterable[Edit],
-    *,
-    source: str,
-    counted: str | None,
-) -> str:
-    """The text for each shard: one row of arrays. `source` is the alias a bare `*` stands for."""
-    rows = gather_json_rows(parsed, region, form, edits, source=source)
-    return gather_envelope(rows, len(form.terms), counted)
-
-
 def gather_json_rows(
     parsed: Parsed, region: Region, form: Gatherable, edits: Iterable[Edit], *, source: str
 ) -> str:
-    """The text for each shard: the JSON text of each row, with the sort keys behind it."""
-    head, tail = _select_list(parsed, region)
-    changes = [*edits, *_order(region, form), *_bounds(parsed, region)]
-    changes.append(insertion(head, " (SELECT to_json(r.*)::text FROM (SELECT"))
-    changes.extend(_stars(parsed, head, tail, source))
-    changes.append(insertion(tail, f") AS r) AS j{_key_columns(form)}"))
+    """The text for each shard: the JSON text of each row, with the sort keys behind it.
+
+    `source` is the alias a bare `*` stands for.
+    """
+    changes = [*_json_edits(parsed, region, form, source), *edits, *_bounds(parsed, region)]
     return splice(parsed.body, changes)
+
+
+def gather_json_page(
+    parsed: Parsed, region: Region, form: Gatherable, edits: Iterable[Edit], *, source: str
+) -> str | None:
+    """`gather_json_rows` for pages of no more than `WHOLE_ROWS` rows; None: it is the same text.
+
+    PostgreSQL takes an unknown LIMIT for a tenth of all rows, so a plan for any value seems so
+    expensive to it that it plans anew for each, which costs more than a small page. Below a bound
+    that it knows, it keeps the plan.
+    """
+    if not any(isinstance(bound, Param) for bound in (form.limit, form.offset)):
+        return None
+    limit = region.clauses.get(TokenType.LIMIT)
+    if limit is None:
+        return None
+    found = tuple(_bounds(parsed, region))
+    wanted = found[0] if found else Edit(limit.start, limit.end, f"LIMIT {_text(parsed, limit)}")
+    changes = [
+        *_json_edits(parsed, region, form, source),
+        *edits,
+        Edit(wanted.start, wanted.end, f"LIMIT {WHOLE_ROWS}"),
+    ]
+    return f"SELECT * FROM ({splice(parsed.body, changes)}) AS b {wanted.text}"
+
+
+def _json_edits(parsed: Parsed, region: Region, form: Gatherable, source: str) -> Iterable[Edit]:
+    head, tail = _select_list(parsed, region)
+    yield insertion(head, " (SELECT to_json(r.*)::text FROM (SELECT")
+    yield from _stars(parsed, head, tail, source)
+    yield insertion(tail, f") AS r) AS j{_key_columns(form)}")
+    yield from _order(region, form)
 
 
 def _key_columns(form: Gatherable) -> str:
