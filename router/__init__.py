@@ -63,6 +63,7 @@ from router.errors import (
 )
 from router.interactive import InteractiveTransaction
 from router.live.budget import ServerBudget, connection_budget
+from router.live.choice import ReplicaChoice
 from router.live.freshness import Floors, Position, SharedFloors
 from router.live.postgres import PostgresBackends
 from router.live.shards import EndpointStatus, ShardStatus
@@ -155,6 +156,7 @@ __all__ = [
     "ReadOnlyAsked",
     "ReadRetried",
     "RecoveryDelayed",
+    "ReplicaChoice",
     "Result",
     "Router",
     "RouterError",

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from router.live.choice import ReplicaChoice
+
 DEFAULT_LAG_BYTES: Final = 16 * 1024 * 1024
 """One WAL segment: a replica further behind than that is not merely busy."""
 
@@ -33,6 +35,12 @@ class BackendSettings:
     """An endpoint whose last good probe is older than this answers nothing."""
     abandon_after_s: float = 2.0
     """Reads in flight on an endpoint that gave no sign of life for so long go elsewhere."""
+
+    choice: ReplicaChoice = ReplicaChoice.POWER_OF_TWO
+    zone: str | None = None
+    """Where this process is: replicas of the same zone go before others."""
+    slow_start_s: float = 10.0
+    """For how long the share of a replica that returns grows."""
 
     max_lag_bytes: int = DEFAULT_LAG_BYTES
     max_lag_s: float = 10.0

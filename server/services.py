@@ -115,7 +115,7 @@ def backend_settings(settings: Settings, workers: int) -> BackendSettings:
 
     `FLUXBASE_DATABASE_MAX_CONNECTIONS` holds for all workers together, probes included.
     """
-    database = settings.database
+    database, replicas = settings.database, settings.replicas
     most = max(1, database.max_connections // workers - PROBES)
     return BackendSettings(
         max_connections=most,
@@ -126,6 +126,10 @@ def backend_settings(settings: Settings, workers: int) -> BackendSettings:
         statement_timeout_s=settings.http.request_timeout_s,
         probe_interval_s=database.probe_interval_s,
         proof_age_s=max(1.0, 4 * database.probe_interval_s),
+        choice=replicas.choice,
+        zone=replicas.zone or None,
+        slow_start_s=replicas.slow_start_s,
+        max_lag_bytes=replicas.max_lag_bytes,
         max_lag_s=database.max_lag_s,
         freshness_wait_s=database.freshness_wait_s,
         quorum_grace_s=database.quorum_grace_s,

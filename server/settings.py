@@ -21,6 +21,7 @@ from server.configuration.forms import (
     secret,
 )
 from server.database_settings import DatabaseSettings, ShardSettings
+from server.replica_settings import ReplicaSettings
 from shardmap import KeyType
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "LoggingSettings",
     "MetricsSettings",
     "ProcessSettings",
+    "ReplicaSettings",
     "Settings",
     "ShardSettings",
     "SqlSettings",
@@ -344,6 +346,7 @@ class Settings:
     """
 
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    replicas: ReplicaSettings = field(default_factory=ReplicaSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     sql: SqlSettings = field(default_factory=SqlSettings)

@@ -28,7 +28,8 @@ class Health:
     in_recovery: bool
     timeline: int
     lsn: int
-    lag_s: float | None
+    replayed_s: float | None
+    """How old the last replayed transaction is while received WAL waits; 0: none waits."""
     synchronous: int
     """How many standbys must confirm a commit; 0 on replicas."""
     confirmed_lsn: int | None
@@ -47,7 +48,7 @@ def read_health(row: asyncpg.Record) -> Health:
         in_recovery=row["recovering"],
         timeline=row["timeline"] or 0,
         lsn=row["lsn"] or 0,
-        lag_s=row["lag_s"],
+        replayed_s=row["replayed_s"],
         synchronous=synchronous,
         confirmed_lsn=confirmed(synchronous, states, row["flush_lsns"] or ())
         if synchronous
@@ -170,11 +171,12 @@ class Monitor:
         standing.lsn = health.lsn if anew else max(standing.lsn, health.lsn)
         standing.timeline = health.timeline if anew else max(standing.timeline, health.timeline)
         standing.in_recovery = health.in_recovery
-        standing.lag_s = health.lag_s
+        standing.replayed_s = health.replayed_s
+        standing.probed_at, standing.probed_lsn = began, health.lsn
         self.prepared = health.prepared
         if began > self._suspected_at:  # else it may have answered just before it fell
             standing.proved_at = began
-            standing.alive = True
+            standing.rise(self.heard_at)
             self.suspected = False
             self.detail = ""
         standing.fade()
@@ -186,6 +188,7 @@ class Monitor:
 
     def _failed(self, detail: str) -> None:
         self._hang_up()
+        self.standing.cold = True
         self.suspected = False
         self._fell(detail)
 

@@ -35,7 +35,7 @@ class LiveEndpoint:
         self.endpoint = endpoint
         self.name = endpoint.name
         self.identity = identity
-        self.standing = Standing(weight=endpoint.weight)
+        self.standing = Standing(weight=endpoint.weight, zone=endpoint.zone)
         self.state = "unknown"
         self.pool = EndpointPool(identity.shard_id, endpoint.name, self._open, settings, owner)
         self.monitor = Monitor(self._open_probe, settings, self.standing)
@@ -65,6 +65,7 @@ class LiveEndpoint:
         self.endpoint = endpoint
         self.name = endpoint.name
         self.standing.weight = endpoint.weight
+        self.standing.zone = endpoint.zone
 
     def enter(self, state: str, detail: str) -> None:
         """Report the state when it is another than before."""

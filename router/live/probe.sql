@@ -24,7 +24,7 @@ SELECT
               pg_catalog.pg_last_wal_replay_lsn() THEN 0
          ELSE extract(epoch FROM pg_catalog.clock_timestamp()
                                  - pg_catalog.pg_last_xact_replay_timestamp())
-         END::float8 AS lag_s,
+         END::float8 AS replayed_s,
     CASE WHEN NOT recovering THEN pg_catalog.current_setting('synchronous_standby_names')
          END AS synchronous_standby_names,
     CASE WHEN NOT recovering THEN ARRAY(

@@ -1,21 +1,20 @@
-"""Which endpoint answers a read: the power of two choices among replicas that are fresh enough.
+"""Which endpoints may answer a read, and which is the primary: told from what is known of each.
 
 Pure: what is known of an endpoint is a `Standing`, which probes and answers keep up to date.
-Two random candidates and the better of them avoid herding on the best (Mitzenmacher, 2001).
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from router.live.freshness import Position
-
-EWMA_SHARE: Final = 0.2
-"""How much one answer counts in the moving average of latencies: about the last ten matter."""
-FORGETTING: Final = 0.95
+EWMA_SHARE: Final = 0.1
+"""How much one answer counts in the moving average of latencies: about the last twenty matter."""
+FORGETTING: Final = 0.9
 """Per probe, the average of an endpoint that nobody asked shrinks, so that it is tried again."""
 MIN_LATENCY_S: Final = 0.000_2
 """Added to each average: differences below it are noise, and queue lengths should decide."""
+FIRST_SHARE: Final = 0.1
+"""With what share of its weight a replica begins that returns: never none, or it would not warm."""
 
 
 @dataclass(slots=True)
@@ -23,6 +22,7 @@ class Standing:
     """What is known of one endpoint now. The only mutable value here; its owner writes it."""
 
     weight: int = 1
+    zone: str | None = None
     alive: bool = False
     """The last probe was good, and nothing failed since."""
     proved_at: float = float("-inf")
@@ -34,11 +34,31 @@ class Standing:
     lag_bytes: int | None = None
     """Behind the primary's last known position; None: the primary's is not known."""
     lag_s: float | None = None
-    """Age of the last replayed transaction while some received WAL waits; else 0."""
+    """For how long there has been something that it does not show; 0: nothing, as of its last
+    probe. None: the primary's past is not known."""
+    replayed_s: float | None = None
+    """By its own word, the age of the last transaction that it replayed, while more waits to be."""
+    as_of: float | None = None
+    """It shows everything that the primary had flushed at this monotonic time, at least."""
+    probed_at: float = float("-inf")
+    """When the last probe began that was answered …"""
+    probed_lsn: int = 0
+    """… and where it was then."""
     latency_s: float = 0.0
     in_flight: int = 0
     answered: bool = False
     """Somebody was answered since the last probe."""
+    cold: bool = False
+    """It was away, or is new among others: the next good probe begins its slow start."""
+    returned_at: float = float("-inf")
+    """When its slow start began."""
+    share: float = 1.0
+    """The part of its weight that it is given now: less than 1 in its slow start."""
+    capacity: float = 1.0
+    """Its weight, relative to the least weight among the replicas of its shard."""
+    turn: float = 0.0
+    """Grows by `step` with each read that it is given; see `choice`."""
+    step: float = 1.0
 
     def answered_in(self, seconds: float) -> None:
         """Count one answer that took so long."""
@@ -52,8 +72,15 @@ class Standing:
         self.answered = False
 
     def load(self) -> float:
-        """What a new request would wait for, in weighted seconds. Not for weight 0."""
-        return (self.latency_s + MIN_LATENCY_S) * (self.in_flight + 1) / self.weight
+        """What one more read would wait for, in seconds."""
+        return (self.latency_s + MIN_LATENCY_S) * (1.0 + self.in_flight / self.capacity)
+
+    def rise(self, now: float) -> None:
+        """It was proved well."""
+        self.alive = True
+        if self.cold:
+            self.cold = False
+            self.returned_at = now
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,39 +126,6 @@ def candidates(
         and within_lag(standing, limits)
         and index not in excluded
     ]
-
-
-def choose(
-    standings: Sequence[Standing],
-    among: Sequence[int],
-    floor: Position | None,
-    draw: Callable[[], float],
-) -> int | None:
-    """The less loaded of two fresh candidates drawn at random; None: nobody is fresh enough.
-
-    Fresh: known to show everything up to the floor, in timeline and in LSN.
-
-    `draw` gives numbers in [0, 1).
-    """
-    if floor is None:
-        fresh = among
-    else:
-        timeline, lsn = floor.timeline, floor.lsn
-        fresh = [
-            index
-            for index in among
-            if standings[index].lsn >= lsn and standings[index].timeline >= timeline
-        ]
-    count = len(fresh)
-    if count < 2:
-        return fresh[0] if fresh else None
-    if count == 2:
-        one, other = fresh
-    else:
-        first = int(draw() * count)
-        second = int(draw() * (count - 1))
-        one, other = fresh[first], fresh[second + (second >= first)]
-    return one if standings[one].load() <= standings[other].load() else other
 
 
 def leaders(

@@ -1,7 +1,6 @@
 """The endpoints of one shard: who is the primary now, and who may answer this reader."""
 
 import asyncio
-import random
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,9 +9,11 @@ from typing import Final
 from router.backend_settings import BackendSettings
 from router.context import Deadline
 from router.errors import DeadlineExceeded, PrimaryAway, QuorumLost, ShardDown
+from router.live.choice import Chooser
 from router.live.freshness import Position
+from router.live.lag import Trail, lag_s
 from router.live.live_endpoint import LiveEndpoint
-from router.live.replicas import Limits, candidates, choose, leaders, proven
+from router.live.replicas import Limits, candidates, leaders, proven
 from router.observe import FreshnessMissed, Observer
 from shardmap import ShardId
 
@@ -36,6 +37,8 @@ class EndpointStatus:
     lsn: int
     lag_bytes: int | None
     lag_s: float | None
+    share: float
+    """The part of its weight that it is given now: less than 1 in its slow start."""
     latency_s: float
     in_flight: int
     connections: int
@@ -72,6 +75,9 @@ class ShardEndpoints:
         self._settings = settings
         self._observe = observe
         self._limits = Limits(settings.proof_age_s, settings.max_lag_bytes, settings.max_lag_s)
+        self._chooser = Chooser(self._standings, settings.choice, settings.zone)
+        self._trail = Trail()
+        """Where the primary was, and when."""
         self._newest_timeline = 0
         """The highest timeline that a primary of this shard was seen on."""
         self._primary: int | None = None
@@ -84,7 +90,11 @@ class ShardEndpoints:
         self._evaluate()
 
     def leave(self) -> None:
-        """Stop listening to the endpoints: another view of the shard takes over."""
+        """Stop listening to the endpoints: another view of the shard takes over.
+
+        Whoever still reads by this one is told from the standings themselves who may answer.
+        """
+        self._ready_until = float("-inf")
         for member in self.members:
             member.monitor.changed.remove(self._evaluate)
 
@@ -98,7 +108,7 @@ class ShardEndpoints:
         else:
             among = self._ready
         if among:
-            index = choose(self._standings, among, floor, random.random)
+            index = self._chooser.choose(among, floor)
             return self.members[index] if index is not None else None
         return self._usable_primary(now, excluded)
 
@@ -121,7 +131,7 @@ class ShardEndpoints:
             now = time.monotonic()
             waited_s = now - began
             among = self._candidates(now, excluded)
-            index = choose(self._standings, among, floor, random.random)
+            index = self._chooser.choose(among, floor)
             if index is not None:
                 return self.members[index]
             if not among or waited_s >= grace_s:
@@ -238,6 +248,8 @@ class ShardEndpoints:
         if leading:
             self._newest_timeline = self._standings[leading[0]].timeline
         primary = self._standings[self._primary] if self._primary is not None else None
+        if primary is not None:
+            self._trail.note(primary.probed_at, primary.timeline, primary.probed_lsn)
         for index, member in enumerate(self.members):
             standing = member.standing
             standing.lag_bytes = (
@@ -245,6 +257,8 @@ class ShardEndpoints:
                 if primary is not None and standing.in_recovery
                 else None
             )
+            standing.lag_s = lag_s(self._trail, standing) if standing.in_recovery else None
+            standing.as_of = self._trail.as_of(standing.lsn) if standing.in_recovery else None
             if not standing.alive:
                 continue
             if standing.in_recovery:
@@ -256,6 +270,7 @@ class ShardEndpoints:
             elif standing.timeline < self._newest_timeline:
                 member.enter("fenced", f"a primary left behind on timeline {standing.timeline}")
         self._ready = self._candidates(now, ())
+        self._chooser.weigh(self._ready, now, self._settings.slow_start_s)
         proved_at = min((self._standings[index].proved_at for index in self._ready), default=now)
         self._ready_until = proved_at + self._limits.proof_age_s
 
@@ -301,6 +316,7 @@ def _status(member: LiveEndpoint) -> EndpointStatus:
         lsn=standing.lsn,
         lag_bytes=standing.lag_bytes,
         lag_s=standing.lag_s,
+        share=standing.share,
         latency_s=standing.latency_s,
         in_flight=standing.in_flight,
         connections=pool.open,

@@ -22,6 +22,7 @@ from server.settings import (
     LoggingSettings,
     MetricsSettings,
     ProcessSettings,
+    ReplicaSettings,
     Settings,
     ShardSettings,
     SqlSettings,
@@ -30,6 +31,7 @@ from shardmap import Problem
 
 SECTIONS: Final[Mapping[str, type[Any]]] = {
     "database": DatabaseSettings,
+    "replicas": ReplicaSettings,
     "http": HttpSettings,
     "api": ApiSettings,
     "sql": SqlSettings,

@@ -67,4 +67,8 @@ GAUGES: Final = (
     Family("fluxshard_shard_writable", "1: it can be written", ("shard",), Joining.LEAST),
     Family("fluxshard_endpoint_up", "1: the last probe was good", _ENDPOINT, Joining.LEAST),
     Family("fluxshard_endpoint_lag_bytes", "WAL not replayed yet", _ENDPOINT, Joining.MOST),
+    Family(
+        "fluxshard_endpoint_lag_seconds", "Age of what is not replayed", _ENDPOINT, Joining.MOST
+    ),
+    Family("fluxshard_endpoint_share", "Below 1: in its slow start", _ENDPOINT, Joining.LEAST),
 )

@@ -1,11 +1,8 @@
-"""Who may answer a read, who of them does, and who is the primary."""
-
-import random
+"""Who may answer a read, and who is the primary."""
 
 import pytest
 
-from router import Position
-from router.live.replicas import Limits, Standing, candidates, choose, leaders
+from router.live.replicas import Limits, Standing, candidates, leaders
 
 NOW = 100.0
 LIMITS = Limits(proof_age_s=1.0, max_lag_bytes=1000, max_lag_s=10.0)
@@ -50,50 +47,6 @@ def test_a_lag_that_nobody_knows_is_no_reason_against_it():
 
 def test_an_excluded_one_may_not_answer():
     assert may_answer(replica(), replica(), excluded=(0,)) == [1]
-
-
-@pytest.mark.parametrize(
-    ("floor", "chosen"),
-    [
-        (None, 0),
-        (Position(1, 500), 0),
-        (Position(1, 501), None),
-        (Position(2, 1), None),
-        (Position(0, 500), 0),
-    ],
-)
-def test_only_one_that_has_reached_the_floor_is_chosen(floor, chosen):
-    assert choose([replica()], [0], floor, random.random) == chosen
-
-
-def test_of_two_the_less_loaded_is_chosen():
-    idle, busy = replica(latency_s=0.01), replica(latency_s=0.01, in_flight=3)
-    quick, slow = replica(latency_s=0.001), replica(latency_s=0.01)
-    strong, weak = replica(latency_s=0.01, weight=3), replica(latency_s=0.01)
-
-    for better, worse in ((idle, busy), (quick, slow), (strong, weak)):
-        assert choose([better, worse], [0, 1], None, random.random) == 0
-        assert choose([worse, better], [0, 1], None, random.random) == 1
-
-
-def test_of_many_the_worst_is_never_chosen_and_every_other_is():
-    standings = [replica(latency_s=0.001 * n) for n in range(1, 6)]
-    draw = random.Random(7).random
-
-    chosen = {choose(standings, range(5), None, draw) for _ in range(500)}
-
-    assert chosen == {0, 1, 2, 3}
-
-
-def test_load_spreads_over_equal_replicas():
-    standings = [replica() for _ in range(4)]
-    draw = random.Random(7).random
-
-    for _ in range(400):
-        index = choose(standings, range(4), None, draw)
-        standings[index].in_flight += 1
-
-    assert max(s.in_flight for s in standings) - min(s.in_flight for s in standings) <= 3
 
 
 def test_the_average_of_an_unused_endpoint_fades():
