@@ -40,11 +40,11 @@ class Heard:
     reports: asyncio.Queue = field(default_factory=asyncio.Queue)
 
     async def map(self):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.maps.get()
 
     async def report(self):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.reports.get()
 
     def watch(self, current, connect, **options):
@@ -98,7 +98,7 @@ async def apply_next(session, old):
 
 async def until(condition):
     """Wait until the condition, which is a query of some sort, is true."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await condition():  # noqa: ASYNC110 - nobody could set an event
             await asyncio.sleep(0.005)
 
@@ -216,7 +216,7 @@ async def test_an_outage_is_reported_once_and_so_is_its_end(heard, session, firs
             yield opened
 
     async with heard.watch(first, sometimes):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             for _ in range(3):
                 await tries.get()
         second = await apply_next(session, first)
@@ -309,7 +309,7 @@ async def test_a_map_that_moves_the_catalog_makes_the_watch_ask_there(heard, ses
             replace(first, catalog=renamed), expected_epoch=1, author="t", reason="t"
         )
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert [await asked.get(), await asked.get()] == ["catalog-a", "catalog-renamed"]
 
 

@@ -51,7 +51,7 @@ from shardmap import (
 
 LOGIN = partial(resolve, environ=os.environ)
 SHARD = ShardId("shard_0")
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 POSITION = (
     "pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
     " ELSE pg_current_wal_flush_lsn() END"
@@ -289,10 +289,12 @@ async def prepare(cluster: EmbeddedCluster, database: str, shard_map: ShardMap) 
 def _up_or_asked_again(world: World) -> bool:
     """Whether each endpoint has its part. Those that do not are probed again, however long the
     interval is: a replica may have been asked before it had replayed its own preparation."""
-    waiting = [one for one in world.status().endpoints if one.state not in {"primary", "replica"}]
+    waiting = {
+        one.endpoint for one in world.status().endpoints if one.state not in {"primary", "replica"}
+    }
     for group in world.backends._live.groups.values():
         for member in group.members:
-            if any(one.name == member.name for one in waiting):
+            if member.name in waiting:
                 member.monitor.ask()
     return not waiting
 

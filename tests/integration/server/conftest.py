@@ -30,7 +30,7 @@ from server.settings import AuthSettings, CorsSettings, HttpSettings
 from shardmap import KeyType
 
 SECRET = "a secret that only tests use, honest"
-WAIT_S = 10
+WAIT_S = 60
 
 
 @dataclass
@@ -221,7 +221,7 @@ class Served:
 
     async def ended(self):
         """Its exit status."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
     def signal(self, number):
@@ -231,7 +231,7 @@ class Served:
 async def eventually(condition, explanation=str):
     """Wait until the condition, a coroutine function, holds."""
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 if await condition():
                     return

@@ -193,7 +193,7 @@ class TestConnections:
                 client.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
                 await begun.wait()
                 assert site.lifecycle.in_flight == 1
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await cancelled.wait()
             fact = await site.seen(lambda fact: isinstance(fact, RequestAnswered))
 
@@ -211,7 +211,7 @@ class TestConnections:
             await site.seen(lambda fact: isinstance(fact, RequestAnswered))
             received = 0
             await site.deserted()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while part := await reader.read(1_000_000):
                     received += len(part)
             writer.close()

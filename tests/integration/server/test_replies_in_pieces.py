@@ -11,7 +11,7 @@ from server.routes import Entry, Route
 from server.settings import HttpSettings
 from shardmap import ShardId
 
-WAIT_S = 10
+WAIT_S = 60
 PIECE = b"x" * 300_000
 
 

@@ -53,7 +53,7 @@ def metrics(response):
 
 
 async def eventually(condition):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             if await condition():
                 return

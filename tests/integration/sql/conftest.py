@@ -292,7 +292,7 @@ class Talk:
         return await self.hear()
 
     async def hear(self):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             heard = await self.socket.receive()
         if heard.type is not aiohttp.WSMsgType.TEXT:
             return heard.type, self.socket.close_code
