@@ -22,17 +22,14 @@ from router.errors import (
     CommitOvertaken,
     CommitUnfinished,
     CommitUnknown,
-    ConnectionBudgetExceeded,
-    DatabaseNotPrepared,
     DeadlineExceeded,
-    DeclarationNotUnderstood,
     FilterRequired,
     FunctionRefused,
     IdentityMismatch,
     InTransaction,
     OtherTenant,
+    PoolQueueFull,
     PoolTimeout,
-    PreparedTransactionsOff,
     PrimaryAway,
     PullUpTooLarge,
     QueryRefused,
@@ -42,7 +39,6 @@ from router.errors import (
     RowCountUnexpected,
     SchemasDiffer,
     ServiceOnly,
-    SetupRefused,
     SeveralShardsInTransaction,
     SeveralShardsWritten,
     SeveralStatements,
@@ -61,6 +57,7 @@ from router.errors import (
     UniqueNotGuarded,
     UnsupportedAcrossShards,
 )
+from router.fair_queue import FairQueue
 from router.interactive import InteractiveTransaction
 from router.live.budget import ServerBudget, connection_budget
 from router.live.choice import ReplicaChoice
@@ -74,6 +71,7 @@ from router.observe import (
     MapAdopted,
     Observation,
     Observer,
+    QueueOverflowed,
     ReadRetried,
     RecoveryDelayed,
     SchemaAdopted,
@@ -89,6 +87,13 @@ from router.plans.planning import Planning
 from router.rewrite.casts import cast_parameters
 from router.router import Router
 from router.schema import Column, Kind, Schema, Table
+from router.setup_errors import (
+    ConnectionBudgetExceeded,
+    DatabaseNotPrepared,
+    DeclarationNotUnderstood,
+    PreparedTransactionsOff,
+    SetupRefused,
+)
 from router.statement import (
     WHOLE_ROWS,
     Form,
@@ -123,6 +128,7 @@ __all__ = [
     "EndpointChanged",
     "EndpointStatus",
     "Explanation",
+    "FairQueue",
     "FilterRequired",
     "Floors",
     "Form",
@@ -143,6 +149,7 @@ __all__ = [
     "Piece",
     "Plan",
     "Planning",
+    "PoolQueueFull",
     "PoolTimeout",
     "Position",
     "PostgresBackends",
@@ -152,6 +159,7 @@ __all__ = [
     "PullUpTooLarge",
     "QueryContext",
     "QueryRefused",
+    "QueueOverflowed",
     "QuorumLost",
     "ReadOnlyAsked",
     "ReadRetried",

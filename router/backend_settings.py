@@ -21,6 +21,10 @@ class BackendSettings:
     max_lifetime_s: float = 3600.0
     idle_time_s: float = 1800.0
     acquire_timeout_s: float = 5.0
+    queue_length: int = 1000
+    """How many requests may wait for a connection to one endpoint."""
+    total_connections: int = 0
+    """The most connections to all endpoints together, without probes; 0: only the sum of their limits."""
     connect_timeout_s: float = 2.0
 
     statement_timeout_s: float = 30.0

@@ -44,3 +44,9 @@ class QueryContext(NamedTuple):
     def service(self) -> bool:
         """Whether the caller is the service role."""
         return self.role == SERVICE_ROLE
+
+
+def party(context: QueryContext) -> tuple[str, str]:
+    """Who waits in its own turn: each tenant, the service role without one, everybody else."""
+    tenant = context.tenant
+    return ("tenant", tenant) if tenant is not None else ("role", context.role)

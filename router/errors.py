@@ -30,13 +30,12 @@ RouterError
 │   ├── QuorumLost                P204
 │   ├── IdentityMismatch          P205
 │   ├── CommitOvertaken           P206
-│   └── SchemasDiffer             P207
+│   ├── SchemasDiffer             P207
+│   ├── SnapshotBusy              P208
+│   └── PoolQueueFull             P211
 ├── DeadlineExceeded              504  P301  the caller's time ran out         reads: repeat; ask for more time
-├── SetupRefused                       the operator must change something        the server does not start
-│   ├── DatabaseNotPrepared       P501
-│   ├── ConnectionBudgetExceeded  P502
-│   └── PreparedTransactionsOff   P503
-├── DeclarationNotUnderstood      P520  the operator must change the SQL of a schema   nothing was run
+├── SetupRefused                       see `router.setup_errors`             the server does not start
+├── DeclarationNotUnderstood           see there as well
 ├── CommitUnknown                 500  P302  the outcome is not known          look before repeating
 ├── CommitUnfinished              500  P303  written, not visible everywhere   do not repeat
 ├── InTransaction                 another of these, with the statement of a transaction that met it
@@ -282,6 +281,15 @@ class SnapshotBusy(ShardUnavailable):
     code = "P208"
 
 
+class PoolQueueFull(ShardUnavailable):
+    """So many wait for a connection of the endpoint that there is no room for another.
+
+    Of whom most wait, the newest is told so.
+    """
+
+    code = "P211"
+
+
 class DeadlineExceeded(RouterError):
     """The request's time ran out. A read changed nothing; a write was rolled back."""
 
@@ -300,59 +308,6 @@ class CommitUnfinished(RouterError):
 
     code = "P303"
     hint = "Do not repeat it: it appears there by itself."
-
-
-class SetupRefused(RouterError):
-    """The cluster is not in a state to be served from; found before the first request."""
-
-
-class DatabaseNotPrepared(SetupRefused):
-    """The database lacks roles or grants, and the login role may not make them.
-
-    `by_hand` is the SQL that a superuser runs instead.
-    """
-
-    code = "P501"
-
-    def __init__(self, message: str, by_hand: str) -> None:
-        super().__init__(
-            message,
-            hint="Let the login role do it (CREATEROLE, BYPASSRLS, owner of the database), or run"
-            " the SQL on standard output there as a superuser.",
-        )
-        self.by_hand = by_hand
-
-
-class ConnectionBudgetExceeded(SetupRefused):
-    """All connections that we may open are more than a server allows."""
-
-    code = "P502"
-
-    def __init__(self, sums: str) -> None:
-        super().__init__(
-            f"too many connections: {sums}",
-            hint="Lower FLUXBASE_DATABASE_MAX_CONNECTIONS or the number of workers, or raise"
-            " max_connections of the server.",
-        )
-
-
-class DeclarationNotUnderstood(RouterError):
-    """The SQL text that should say which tables there are cannot be read."""
-
-    code = "P520"
-
-
-class PreparedTransactionsOff(SetupRefused):
-    """A server of a cluster with several shards cannot take part in a two-phase commit."""
-
-    code = "P503"
-
-    def __init__(self, servers: str) -> None:
-        super().__init__(
-            f"prepared transactions are off at {servers}: writes to several shards need them",
-            hint="Set max_prepared_transactions there to the value of max_connections, on the"
-            " replicas first, and restart.",
-        )
 
 
 class InTransaction(RouterError):

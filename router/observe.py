@@ -55,6 +55,18 @@ class EndpointChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueOverflowed:
+    """So many wait for a connection of the endpoint that the next is turned away.
+
+    Told once, until nobody waits.
+    """
+
+    shard: ShardId
+    endpoint: str
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class CommitLost:
     """A commit's outcome is unknown: the server was lost while it committed."""
 
@@ -128,6 +140,7 @@ Observation = (
     | ReadRetried
     | FreshnessMissed
     | EndpointChanged
+    | QueueOverflowed
     | CommitLost
     | MapAdopted
     | SchemaAdopted

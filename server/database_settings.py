@@ -88,6 +88,19 @@ class DatabaseSettings:
         "5s",
         "longest wait for a free connection; then 503 P201",
     )
+    pool_queue: int = setting(
+        "FLUXSHARD_POOL_QUEUE",
+        integer(0, 1_000_000),
+        "1000",
+        "most requests of one worker that wait for a connection to one endpoint; then 503 P211",
+    )
+    total_connections: int = setting(
+        "FLUXSHARD_MAX_TOTAL_CONNECTIONS",
+        integer(0, 1_000_000),
+        "0",
+        "most connections of one worker to all endpoints together, probes not counted; 0: the sum "
+        "of their own ceilings",
+    )
     write_hold_s: float = setting(
         "FLUXSHARD_WRITE_HOLD",
         DURATION,

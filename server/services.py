@@ -123,6 +123,8 @@ def backend_settings(settings: Settings, workers: int) -> BackendSettings:
         max_lifetime_s=database.max_conn_lifetime_s,
         idle_time_s=database.max_conn_idle_time_s,
         acquire_timeout_s=database.acquire_timeout_s,
+        queue_length=database.pool_queue,
+        total_connections=database.total_connections,
         statement_timeout_s=settings.http.request_timeout_s,
         probe_interval_s=database.probe_interval_s,
         proof_age_s=max(1.0, 4 * database.probe_interval_s),

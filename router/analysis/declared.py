@@ -17,8 +17,9 @@ from sqlglot import expressions as exp
 from sqlglot.errors import SqlglotError
 
 from router.analysis.scopes import folded
-from router.errors import DeclarationNotUnderstood, RouterError
+from router.errors import RouterError
 from router.schema import Column, Kind, Schema, Table
+from router.setup_errors import DeclarationNotUnderstood
 from shardmap import TableName
 
 DIALECT: Final = "postgres"

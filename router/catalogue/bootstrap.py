@@ -9,10 +9,11 @@ import asyncpg
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from router.backend_settings import BackendSettings
-from router.errors import DatabaseNotPrepared, PreparedTransactionsOff, ShardDown
+from router.errors import ShardDown
 from router.live.connection import LoginSource, log_in
 from router.live.failures import EndpointLost
 from router.live.preamble import quote_literal
+from router.setup_errors import DatabaseNotPrepared, PreparedTransactionsOff
 from shardmap import CATALOG, Endpoint, ShardId, ShardMap, claim_number
 
 ROLES_SQL: Final = files("router.catalogue").joinpath("roles.sql").read_text()

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from router.backend_settings import BackendSettings
-from router.errors import ConnectionBudgetExceeded
 from router.live.connection import LoginSource, log_in
 from router.live.failures import EndpointLost
+from router.setup_errors import ConnectionBudgetExceeded
 from shardmap import CATALOG, Endpoint, ShardId, ShardMap
 
 PROBES: Final = 1

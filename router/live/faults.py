@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from router.backend_settings import BackendSettings
-from router.context import QueryContext
+from router.context import QueryContext, party
 from router.errors import IdentityMismatch, RouterError, StatementFailed
 from router.live.connection import HeldConnection
 from router.live.failures import EndpointLost, PlanOutdated, Scene, translated
@@ -39,10 +39,11 @@ class Faults:
         Raises:
             EndpointLost: There is none to be had; the endpoint is out of traffic.
             PoolTimeout: None came free in time.
+            PoolQueueFull: Too many wait.
         """
         timeout_s = min(context.deadline.remaining_s(), self._settings.acquire_timeout_s)
         try:
-            return await live.pool.acquire(context.role, timeout_s)
+            return await live.pool.acquire(context.role, timeout_s, party(context))
         except EndpointLost as error:
             live.suspect(error.message)
             raise

@@ -6,10 +6,12 @@ from collections.abc import Callable
 import asyncpg
 
 from router.backend_settings import BackendSettings
+from router.live.cap import ConnectionCap
 from router.live.connection import HeldConnection, LoginSource, open_held, open_session
 from router.live.health import Monitor
 from router.live.pools import EndpointPool
 from router.live.replicas import Standing
+from router.observe import Observer
 from router.tasks import TaskOwner
 from shardmap import Endpoint, Identity
 
@@ -31,13 +33,17 @@ class LiveEndpoint:
         settings: BackendSettings,
         owner: TaskOwner,
         report: Reporter,
+        cap: ConnectionCap,
+        observe: Observer,
     ) -> None:
         self.endpoint = endpoint
         self.name = endpoint.name
         self.identity = identity
         self.standing = Standing(weight=endpoint.weight, zone=endpoint.zone)
         self.state = "unknown"
-        self.pool = EndpointPool(identity.shard_id, endpoint.name, self._open, settings, owner)
+        self.pool = EndpointPool(
+            identity.shard_id, endpoint.name, self._open, settings, owner, cap, observe
+        )
         self.monitor = Monitor(self._open_probe, settings, self.standing)
         self.monitor.changed.append(self._changed)
         self._login = login

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from router.backend_settings import BackendSettings
+from router.live.cap import ConnectionCap
 from router.live.connection import LoginSource
 from router.live.live_endpoint import LiveEndpoint
 from router.live.shards import ShardEndpoints
@@ -38,6 +39,7 @@ class LiveMap:
         self._login = login
         self._owner = owner
         self._observe = observe
+        self._cap = ConnectionCap(settings.total_connections)
         self._endpoints: dict[_Key, LiveEndpoint] = {}
 
     def open(self) -> None:
@@ -91,7 +93,14 @@ class LiveMap:
             live = before.get(key)
             if live is None:
                 live = LiveEndpoint(
-                    endpoint, identity, self._login, self._settings, self._owner, self._report
+                    endpoint,
+                    identity,
+                    self._login,
+                    self._settings,
+                    self._owner,
+                    self._report,
+                    self._cap,
+                    self._observe,
                 )
             else:
                 live.rename(endpoint)

@@ -7,16 +7,18 @@ connection is taken and given back without a message to the server.
 import asyncio
 import random
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Final
 
 from router.backend_settings import BackendSettings
-from router.errors import PoolTimeout, ShardDown, ShardUnavailable
+from router.errors import PoolQueueFull, PoolTimeout, ShardDown, ShardUnavailable
+from router.live.cap import ConnectionCap
 from router.live.connection import HeldConnection
 from router.live.failures import DRIVER_ERRORS, EndpointLost
 from router.live.preamble import ROLES, rollback_and_clean
+from router.live.waiting import Handed, Waiting
+from router.observe import Observer, QueueOverflowed
 from router.tasks import TaskOwner
 from shardmap import ShardId
 
@@ -40,28 +42,39 @@ class PoolStanding:
     in_use: int
     waiting: int
     limit: int
+    waits: int
+    """How often a caller waited since the start, …"""
+    waited_s: float
+    """… for how long in all, …"""
+    turned_away: int
+    """… and how many found no room to wait in."""
 
 
 class EndpointPool:
     """Connections to one endpoint, at most `max_connections` for all roles together.
 
     When a role has no idle connection it opens one; when the budget is used up, an idle one of
-    another role is switched over; else the caller waits its turn, first come, first served.
+    another role is switched over; else the caller waits its turn: one of each tenant after the
+    other, so that a tenant with many requests waits for itself. Nothing is kept free for anybody.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - a pool is put together in one place
         self,
         shard: ShardId,
         name: str,
         opener: Opener,
         settings: BackendSettings,
         owner: TaskOwner,
+        cap: ConnectionCap,
+        observe: Observer,
     ) -> None:
         self._shard = shard
         self._name = name
         self._opener = opener
         self._settings = settings
         self._owner = owner
+        self._cap = cap
+        self._observe = observe
         self._limit = settings.max_connections
         self._idle: dict[str, list[HeldConnection]] = {role: [] for role in ROLES}
         self._in_use: set[HeldConnection] = set()
@@ -71,8 +84,11 @@ class EndpointPool:
         """Places for connections that a slow client may occupy: never all of them."""
         self._size = 0
         """Open, opening and closing ones: what the server may count."""
-        self._waiting: deque[asyncio.Future[HeldConnection | None]] = deque()
+        self._waiting = Waiting(settings.queue_length, self._no_room, self._returned)
+        self._overflowing = False
+        """That the queue is full has been said, and it has not been empty since."""
         self._closed = False
+        cap.join(self)
         self._generation = 0
         """Grows when prepared statements must be made anew."""
 
@@ -90,11 +106,12 @@ class EndpointPool:
             return held
         return None
 
-    async def acquire(self, role: str, timeout_s: float) -> HeldConnection:
-        """A connection that runs as the role.
+    async def acquire(self, role: str, timeout_s: float, party: Hashable = None) -> HeldConnection:
+        """A connection that runs as the role. `party` is who waits its turn, if that is needed.
 
         Raises:
             PoolTimeout: None came free in time.
+            PoolQueueFull: Too many wait.
             EndpointLost: The endpoint cannot be reached.
             IdentityMismatch: Another server answers there.
         """
@@ -103,7 +120,7 @@ class EndpointPool:
             return held
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._obtain(role)
+                return await self._obtain(role, party)
         except TimeoutError as error:
             raise PoolTimeout(
                 self._shard,
@@ -156,19 +173,36 @@ class EndpointPool:
 
     def fail_waiting(self, reason: str) -> None:
         """Tell everybody in the queue that the endpoint is down, and close what is idle."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_exception(EndpointLost(self._shard, self._name, reason))
+        self._waiting.fail(lambda: EndpointLost(self._shard, self._name, reason))
         for stack in self._idle.values():
             while stack:
                 self._close_later(stack.pop())
 
     def standing(self) -> PoolStanding:
         """The connections at this moment."""
-        idle = sum(map(len, self._idle.values()))
-        waiting = sum(not waiter.done() for waiter in self._waiting)
-        return PoolStanding(self._size, idle, len(self._in_use), waiting, self._limit)
+        line = self._waiting
+        counts = (line.waits, line.waited_s, line.turned_away)
+        return PoolStanding(
+            self._size, self.idle, len(self._in_use), len(line), self._limit, *counts
+        )
+
+    @property
+    def idle(self) -> int:
+        """How many idle connections there are."""
+        return sum(map(len, self._idle.values()))
+
+    def spare_one(self) -> None:
+        """Close the coldest idle connection of the role that has most: others need its place."""
+        stack = max(self._idle.values(), key=len)
+        if stack:
+            self._close_later(stack.pop(0))
+
+    def grant(self) -> bool:
+        """A place under the cap, claimed already: for who waits, if there is room in the budget."""
+        if self._size >= self._limit or not self._waiting.hand(None):
+            return False
+        self._size += 1
+        return True
 
     async def keep(self, wanted: Callable[[], bool]) -> None:
         """Close what is too old or idle for too long, and keep the minimum open, for ever.
@@ -186,6 +220,7 @@ class EndpointPool:
     def close(self) -> None:
         """Close idle connections now, those in use when they come back; refuse everybody else."""
         self._closed = True
+        self._cap.leave(self)
         self.fail_waiting(f"{self._name} is no longer in use")
 
     def cut(self) -> None:
@@ -198,28 +233,51 @@ class EndpointPool:
             held.drop()
         self.fail_waiting(f"{self._name} is no longer in use")
 
-    async def _obtain(self, role: str) -> HeldConnection:
+    async def _obtain(self, role: str, party: Hashable) -> HeldConnection:
         if self._closed:
             raise ShardDown(self._shard, f"{self._name} is no longer in use")
-        if self._size < self._limit:
+        capped = self._size < self._limit
+        if capped and self._cap.claim():
             self._size += 1
             return await self._open(role)
         other = self._take_other(role)
         if other is not None:
             return await self._switched(other, role)
-        waiter: asyncio.Future[HeldConnection | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        try:
-            held = await waiter
-        except asyncio.CancelledError:
-            self._withdraw(waiter)
-            raise
+        held = await (self._beyond_cap(party) if capped else self._waiting.turn(party))
         if held is None:  # a place in the budget, ours already
             return await self._open(role)
         self._renew(held)
         if held.role != role:
             return await self._switched(held, role)
         return held
+
+    async def _beyond_cap(self, party: Hashable) -> Handed:
+        """Wait where there is room in the budget, and none under the cap of the process."""
+        self._cap.short += 1
+        try:
+            self._cap.make_room()
+            return await self._waiting.turn(party)
+        finally:
+            self._cap.short -= 1
+
+    def _no_room(self) -> PoolQueueFull:
+        """The error of those who cannot even wait; a full queue is told of once."""
+        waiting = len(self._waiting)
+        if not self._overflowing:
+            self._overflowing = True
+            self._observe(QueueOverflowed(self._shard, self._name, waiting))
+        return PoolQueueFull(
+            self._shard,
+            f"connection pool of {self._name}: {waiting} requests wait for a connection already"
+            f" ({len(self._in_use)} of {self._limit} in use)",
+        )
+
+    def _returned(self, what: Handed) -> None:
+        """Who was handed this has left in that moment: it goes to the next."""
+        if what is None:
+            self._vacate()
+        else:
+            self.give_back(what)
 
     def _renew(self, held: HeldConnection) -> None:
         if held.generation != self._generation:
@@ -263,37 +321,24 @@ class EndpointPool:
                     return held
         return None
 
-    def _withdraw(self, waiter: "asyncio.Future[HeldConnection | None]") -> None:
-        """Leave the queue; what was handed over meanwhile goes to the next."""
-        if not waiter.done() or waiter.cancelled():
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
-        elif waiter.exception() is None:
-            held = waiter.result()
-            if held is None:
-                self._vacate()
-            else:
-                self.give_back(held)
-
     def _offer(self, held: HeldConnection) -> None:
-        """To the first in the queue, else onto its role's stack."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                self._in_use.add(held)
-                waiter.set_result(held)
-                return
+        """To whose turn it is, else onto its role's stack."""
+        if self._waiting and self._waiting.hand(held):
+            self._in_use.add(held)
+            return
+        self._overflowing = False
+        if self._cap.short:  # somebody waits for a place, elsewhere
+            self._close_later(held)
+            return
         held.idle_since = time.monotonic()
         self._idle[held.role].append(held)
 
     def _vacate(self) -> None:
-        """A place in the budget is free: to the first in the queue, with the place kept for it."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
+        """A place in the budget is free: for whose turn it is, with the place kept for it."""
+        if self._waiting.hand(None):
+            return
         self._size -= 1
+        self._cap.release()
 
     async def _clean(self, held: HeldConnection) -> None:
         cleaned = False
@@ -342,7 +387,7 @@ class EndpointPool:
 
     async def _fill(self) -> None:
         minimum = min(self._settings.min_connections, self._limit)
-        while self._size < minimum and not self._closed:
+        while self._size < minimum and not self._closed and self._cap.claim():
             self._size += 1
             try:
                 self.give_back(await self._open(WARM_ROLE))

@@ -45,6 +45,12 @@ class EndpointStatus:
     idle: int
     waiting: int
     limit: int
+    waits: int
+    """How often a request waited for a connection since the start, …"""
+    waited_s: float
+    """… for how long in all, …"""
+    turned_away: int
+    """… and how many found no room to wait in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,4 +329,7 @@ def _status(member: LiveEndpoint) -> EndpointStatus:
         idle=pool.idle,
         waiting=pool.waiting,
         limit=pool.limit,
+        waits=pool.waits,
+        waited_s=pool.waited_s,
+        turned_away=pool.turned_away,
     )

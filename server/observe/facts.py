@@ -9,6 +9,7 @@ from router import (
     EndpointChanged,
     FreshnessMissed,
     MapAdopted,
+    QueueOverflowed,
     ReadRetried,
     RecoveryDelayed,
     SchemaAdopted,
@@ -62,6 +63,7 @@ RareFact = (
     | ReadRetried
     | FreshnessMissed
     | EndpointChanged
+    | QueueOverflowed
     | CommitLost
     | MapAdopted
     | SchemaAdopted

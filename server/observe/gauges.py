@@ -63,6 +63,8 @@ class Gauges:
         return dict(self._readings())
 
     def _readings(self) -> Iterator[Reading]:
+        counts = self._tally.counts
+
         def one(name: str, value: float, *labels: str) -> Reading:
             return (name, labels), float(value)
 
@@ -93,6 +95,10 @@ class Gauges:
                 yield one("fluxbase_db_connections", endpoint.connections, *labels)
                 yield one("fluxbase_db_connections_idle", endpoint.idle, *labels)
                 yield one("fluxbase_db_connections_max", endpoint.limit, *labels)
+                yield one("fluxshard_pool_waiting", endpoint.waiting, *labels)
+                counts["fluxshard_pool_waits", labels] = endpoint.waits
+                counts["fluxshard_pool_wait_seconds", labels] = endpoint.waited_s
+                counts["fluxshard_pool_turned_away", labels] = endpoint.turned_away
         yield one("fluxbase_request_queue_depth", waiting)
 
 

@@ -11,6 +11,7 @@ from router import (
     FreshnessMissed,
     MapAdopted,
     Observation,
+    QueueOverflowed,
     ReadRetried,
     RecoveryDelayed,
     SchemaAdopted,
@@ -71,7 +72,7 @@ def line_of(fact: Fact, slow_request_s: float) -> Line:
             return _of_the_router(fact)
 
 
-def _of_the_router(fact: Observation) -> Line:
+def _of_the_router(fact: Observation) -> Line:  # noqa: C901 - one case for each fact
     match fact:
         case StatementServed(shard, endpoint, replica, write, seconds):
             how = {"replica": replica, "write": write, "ms": _ms(seconds)}
@@ -87,6 +88,8 @@ def _of_the_router(fact: Observation) -> Line:
             level = Level.INFO if state in _GOOD_STATES else Level.WARN
             what = {"state": state, "detail": detail}
             return Line(level, "endpoint_changed", {**_at(shard, endpoint), **what})
+        case QueueOverflowed(shard, endpoint, waiting):
+            return Line(Level.WARN, "queue_full", {**_at(shard, endpoint), "waiting": waiting})
         case CommitLost(shard, endpoint):
             return Line(Level.ERROR, "commit_unknown", _at(shard, endpoint))
         case MapAdopted(epoch):

@@ -7,6 +7,7 @@ from router import (
     EndpointChanged,
     FreshnessMissed,
     MapAdopted,
+    QueueOverflowed,
     ReadRetried,
     RecoveryDelayed,
     SchemaAdopted,
@@ -77,6 +78,8 @@ class Meter:
                 tally.count("fluxshard_catalog_lost")
             case CatalogFound() | CopyFailed() | MapUnusable() | WatchFailed() | SchemaAdopted():
                 pass
+            case QueueOverflowed():
+                pass  # the gauges know how many were turned away
             case _:
                 assert_never(fact)
 

@@ -19,6 +19,8 @@ PURE_ROUTER = {
     "commit/uniques",
     "description",
     "errors",
+    "fair_queue",
+    "live/cap",
     "live/choice",
     "live/freshness",
     "live/lag",
@@ -30,6 +32,7 @@ PURE_ROUTER = {
     "plans",
     "rewrite",
     "schema",
+    "setup_errors",
     "statement",
     "transaction_options",
 }

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from router import PoolTimeout
+from router import PoolQueueFull, PoolTimeout, QueueOverflowed
 
 SHARD = "shard_0"
 PID = "SELECT pg_backend_pid()"
@@ -12,6 +12,10 @@ PID = "SELECT pg_backend_pid()"
 
 def busy(world):
     return sum(one.in_flight for one in world.status().endpoints)
+
+
+def every_endpoint(world):
+    return [endpoint for shard in world.backends.status() for endpoint in shard.endpoints]
 
 
 async def stop(*tasks):
@@ -61,12 +65,12 @@ async def test_who_waits_longer_than_allowed_is_told_so_by_name(make_world, unti
     await stop(*holders)
 
 
-async def test_those_who_wait_are_served_in_order(make_world, until):
+async def test_those_of_one_tenant_are_served_in_order(make_world, until):
     world = await make_world(max_connections=1)
     order = []
 
     async def one(number, role):
-        await world.write("INSERT INTO notes (id) VALUES ($1)", number, role=role)
+        await world.write("INSERT INTO notes (id) VALUES ($1)", number, role=role, tenant="7")
         order.append(number)
 
     holder = asyncio.create_task(world.write("SELECT pg_sleep(60)"))
@@ -80,6 +84,71 @@ async def test_those_who_wait_are_served_in_order(make_world, until):
     await asyncio.gather(*waiting)
 
     assert order == [0, 1, 2, 4, 5, 6, 7]
+
+
+async def test_a_tenant_that_floods_waits_for_itself(make_world, until):
+    world = await make_world(max_connections=1)
+    order = []
+
+    async def one(tenant):
+        await world.write("SELECT 1", tenant=tenant)
+        order.append(tenant)
+
+    holder = asyncio.create_task(world.write("SELECT pg_sleep(60)"))
+    await until(lambda: busy(world) == 1)
+    waiting = []
+    for tenant in [*["flood"] * 20, "a", "b", "a"]:
+        waiting.append(asyncio.create_task(one(tenant)))
+        await until(lambda: world.endpoint(world.PRIMARY).waiting == len(waiting))
+    await stop(holder)
+    await asyncio.gather(*waiting)
+
+    assert order[:6] == ["flood", "a", "b", "flood", "a", "flood"]
+    assert order.count("flood") == 20
+
+
+async def test_a_full_queue_turns_away_the_newest_of_who_has_most_waiting(make_world, until):
+    world = await make_world(max_connections=1, queue_length=4)
+    holder = asyncio.create_task(world.write("SELECT pg_sleep(60)"))
+    await until(lambda: busy(world) == 1)
+
+    async def one(tenant):
+        return await world.write("SELECT 1", tenant=tenant)
+
+    flood = []
+    for number in range(4):
+        flood.append(asyncio.create_task(one("flood")))
+        await until(lambda number=number: world.endpoint(world.PRIMARY).waiting == number + 1)
+    with pytest.raises(PoolQueueFull) as caught:
+        await one("flood")
+    other = asyncio.create_task(one("other"))
+    await until(flood[3].done)
+
+    assert caught.value.retry_after_s > 0
+    assert isinstance(flood[3].exception(), PoolQueueFull)
+    assert world.endpoint(world.PRIMARY).turned_away == 2
+    told = [one for one in world.seen if isinstance(one, QueueOverflowed)]
+    assert [(one.endpoint, one.waiting) for one in told] == [(world.PRIMARY, 4)]
+    await stop(holder)
+    await asyncio.gather(*flood[:3], other)
+    assert world.endpoint(world.PRIMARY).waiting == 0
+
+
+async def test_all_endpoints_together_stay_below_the_cap_and_make_room_for_each_other(make_world):
+    world = await make_world(max_connections=4, min_connections=0, total_connections=3)
+    most = 0
+
+    async def one(number):
+        nonlocal most
+        if number % 2:
+            await world.write("INSERT INTO notes (id) VALUES ($1)", number)
+        else:
+            await world.read("SELECT 1")
+        most = max(most, sum(each.connections for each in every_endpoint(world)))
+
+    await asyncio.gather(*(one(number) for number in range(60)))
+
+    assert 1 <= most <= 3
 
 
 async def test_the_warmest_connection_is_taken_first(make_world):
