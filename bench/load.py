@@ -1,156 +1,192 @@
-"""A closed-loop HTTP load generator that costs little itself: raw sockets, one process.
+"""One measurement: generators started, begun at one moment, and summed up as a round.
 
-Run as a program it prints one JSON line: requests, seconds, errors, latencies and its own CPU.
-Every connection sends its next request when the last one is answered.
+While they run, `during` may do things to the world; what it marks on the timeline is part of the
+round, in the same clock.
 """
 
-import argparse
 import asyncio
 import json
-import random
-import resource
+import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
 
-import uvloop
+from bench.errors import GeneratorFailed
+from bench.processes import Meter
+from bench.record import Recorder
+from bench.result import Event, Round
+from bench.summary import latencies, series
+from bench.workloads import Size, workload
+from bench.world import HOST, World
 
-
-class Connection(asyncio.Protocol):
-    """One keep-alive connection with one request in flight."""
-
-    def __init__(self, requests: Iterator[bytes], run: "Run") -> None:
-        self._requests = requests
-        self._run = run
-        self._transport: asyncio.Transport | None = None
-        self._buffer = b""
-        self._sent_at = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop has classes of its own
-        self._send()
-
-    def data_received(self, data: bytes) -> None:
-        """Take responses off the buffer; a whole one sends the next request."""
-        self._buffer += data
-        head = self._buffer.find(b"\r\n\r\n")
-        if head < 0:
-            return
-        at = self._buffer.lower().find(b"content-length:", 0, head)
-        length = int(self._buffer[at + 15 : self._buffer.find(b"\r\n", at)]) if at >= 0 else 0
-        if len(self._buffer) < head + 4 + length:
-            return
-        ok = self._buffer[9:12] == b"200"
-        self._buffer = self._buffer[head + 4 + length :]
-        self._run.answered(time.perf_counter() - self._sent_at, ok=ok)
-        self._send()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """A connection that the server closes is an error, unless the run is over."""
-        self._run.lost(exc)
-
-    def _send(self) -> None:
-        assert self._transport is not None  # noqa: S101 - set when the connection is made
-        if self._run.over:
-            self._transport.close()
-            return
-        self._sent_at = time.perf_counter()
-        self._transport.write(next(self._requests))
+LEAD_S: Final = 0.2
+"""From the moment when all generators are ready to the beginning."""
 
 
-class Run:
-    """Counts until time is over; the first `warm_s` seconds are not counted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSpec:
+    """What load is made."""
 
-    def __init__(self, warm_s: float, seconds: float) -> None:
-        now = time.perf_counter()
-        self._from = now + warm_s
-        self._until = now + warm_s + seconds
-        self.latencies_s: list[float] = []
-        self.errors = 0
+    workload: str
+    size: Size = field(default_factory=Size)
+    clients: int = 32
+    rate: float | None = None
+    """Arrivals a second of an open loop; None: a closed loop."""
+    poisson: bool = False
+    """Arrivals of the open loop come by chance, not evenly."""
+    bound: int = 10_000
+    """Arrivals that may wait for a client; further ones are dropped and counted."""
+    warm_s: float = 1.0
+    seconds: float = 5.0
+    seed: int = 1
+    processes: int = 1
+
+    def as_json(self) -> dict[str, Any]:
+        """What a result says of it."""
+        return {**asdict(self), "loop": "closed" if self.rate is None else "open"}
+
+
+class Timeline:
+    """The clock of a running measurement, and the events on it."""
+
+    def __init__(self, measured_from: float) -> None:
+        self.measured_from = measured_from
+        self.events: list[Event] = []
 
     @property
-    def over(self) -> bool:
-        """Whether no more requests are to be sent."""
-        return time.perf_counter() >= self._until
+    def now_s(self) -> float:
+        """Seconds since the beginning of what is measured; negative while warming up."""
+        return time.perf_counter() - self.measured_from
 
-    def answered(self, latency_s: float, *, ok: bool) -> None:
-        """One response."""
-        if time.perf_counter() >= self._from:
-            self.latencies_s.append(latency_s)
-            self.errors += not ok
+    async def at(self, second: float) -> None:
+        """Wait until then."""
+        while (left := second - self.now_s) > 0:
+            await asyncio.sleep(left)
 
-    def lost(self, _: Exception | None) -> None:
-        """One connection has ended."""
-        if not self.over:
-            self.errors += 1
+    def mark(self, name: str) -> None:
+        """Something happens now."""
+        self.events.append(Event(round(self.now_s, 4), name))
 
 
-async def load(
-    host: str, port: int, requests: Callable[[int], Iterator[bytes]], options: argparse.Namespace
-) -> dict[str, float]:
-    """The figures of one run of `options.connections` connections."""
-    loop = asyncio.get_running_loop()
-    run = Run(options.warm, options.seconds)
-    transports = [
-        (
-            await loop.create_connection(
-                lambda seed=seed: Connection(requests(seed), run), host, port
-            )
-        )[0]
-        for seed in range(options.connections)
+During = Callable[[Timeline], Awaitable[None]]
+
+
+async def measure(world: World, load: LoadSpec, during: During | None = None) -> Round:
+    """Make the load, and sum it up.
+
+    Raises:
+        GeneratorFailed: A generator ended without its notes.
+    """
+    chosen = workload(load.workload, load.size)
+    tokens = {str(tenant): world.token(tenant) for tenant in chosen.tenants}
+    generators = [
+        await _start(_job(load, number, world.ports, tokens)) for number in range(load.processes)
     ]
-    await asyncio.sleep(options.warm)
-    cpu = _cpu_s()
-    await asyncio.sleep(options.seconds)
-    cpu = _cpu_s() - cpu
-    await asyncio.sleep(0.3)
-    for transport in transports:
-        transport.close()
-    found = sorted(run.latencies_s)
+    try:
+        for generator in generators:
+            await _expect_ready(generator)
+        begin = time.perf_counter() + LEAD_S
+        timeline = Timeline(begin + load.warm_s)
+        async with asyncio.TaskGroup() as tasks:
+            notes = [tasks.create_task(_finish(generator, begin)) for generator in generators]
+            metered = tasks.create_task(_metered(world, generators, timeline, load.seconds))
+            if during is not None:
+                tasks.create_task(_during(during, timeline))
+    finally:
+        for generator in generators:
+            if generator.returncode is None:
+                generator.kill()
+            await generator.wait()
+    return _summed(load, [note.result() for note in notes], timeline, metered.result())
+
+
+def _job(load: LoadSpec, number: int, ports: list[int], tokens: dict[str, str]) -> dict[str, Any]:
+    """The part of one of the generators."""
+    processes = load.processes
+    clients = load.clients // processes + (number < load.clients % processes)
     return {
-        "requests": len(found),
-        "seconds": options.seconds,
-        "errors": run.errors,
-        "p50_ms": _percentile(found, 0.50) * 1000,
-        "p99_ms": _percentile(found, 0.99) * 1000,
-        "cpu_s": cpu,
+        "workload": load.workload,
+        "size": asdict(load.size),
+        "tokens": tokens,
+        "host": HOST,
+        "ports": ports,
+        "clients": clients,
+        "first_client": number * (load.clients // processes + 1),
+        "rate": None if load.rate is None else load.rate / processes,
+        "offset_s": 0.0 if load.rate is None else number / load.rate,
+        "poisson": load.poisson,
+        "bound": load.bound,
+        "warm_s": load.warm_s,
+        "measured_s": load.seconds,
+        "seed": load.seed,
     }
 
 
-def _percentile(found: list[float], share: float) -> float:
-    return found[min(len(found) - 1, int(len(found) * share))] if found else float("nan")
+async def _start(job: dict[str, Any]) -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.generator"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=1 << 30,
+    )
+    assert process.stdin is not None  # noqa: S101 - a pipe
+    process.stdin.write(json.dumps(job).encode() + b"\n")
+    return process
 
 
-def _cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+async def _expect_ready(generator: asyncio.subprocess.Process) -> None:
+    assert generator.stdout is not None  # noqa: S101 - a pipe
+    if await generator.stdout.readline() != b"ready\n":
+        raise GeneratorFailed("a load generator did not become ready; what it said is above")
 
 
-def main() -> None:
-    """Point reads of random ids, `GET <path>` with `{id}` replaced."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--path", required=True)
-    parser.add_argument("--key", required=True)
-    parser.add_argument("--ids", type=int, required=True)
-    parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--warm", type=float, default=1.0)
-    options = parser.parse_args()
-
-    def requests(seed: int) -> Iterator[bytes]:
-        chance = random.Random(seed)
-        while True:
-            path = options.path.replace("{id}", str(chance.randint(1, options.ids)))
-            yield (
-                f"GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {options.key}\r\n\r\n"
-            ).encode()
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(load(options.host, options.port, requests, options))))
+async def _finish(generator: asyncio.subprocess.Process, begin: float) -> dict[str, Any]:
+    assert generator.stdin is not None  # noqa: S101 - pipes
+    assert generator.stdout is not None  # noqa: S101 - pipes
+    generator.stdin.write(json.dumps(begin).encode() + b"\n")
+    line = await generator.stdout.readline()
+    if not line:
+        raise GeneratorFailed("a load generator ended without its notes; what it said is above")
+    found: dict[str, Any] = json.loads(line)
+    return found
 
 
-if __name__ == "__main__":
-    main()
+async def _metered(
+    world: World,
+    generators: list[asyncio.subprocess.Process],
+    timeline: Timeline,
+    seconds: float,
+) -> dict[str, object]:
+    """What was spent during what is measured."""
+    await timeline.at(0)
+    parts = {**world.parts(), "load generator": tuple(one.pid for one in generators)}
+    meter = Meter(parts)
+    await timeline.at(seconds)
+    return meter.spent().as_json()
+
+
+async def _during(during: During, timeline: Timeline) -> None:
+    await timeline.at(0)
+    await during(timeline)
+
+
+def _summed(
+    load: LoadSpec, notes: list[dict[str, Any]], timeline: Timeline, spent: dict[str, object]
+) -> Round:
+    recorder = Recorder().merge(Recorder.from_json(note["recorder"]) for note in notes)
+    accounts: Counter[str] = Counter()
+    for note in notes:
+        accounts.update(note["accounts"])
+    return Round(
+        seed=load.seed,
+        seconds=load.seconds,
+        latencies={kind: latencies([found]) for kind, found in recorder.samples.items()},
+        errors=dict(recorder.errors),
+        served=dict(recorder.served),
+        accounts=dict(accounts),
+        series=series(recorder, timeline.measured_from, load.seconds),
+        events=tuple(timeline.events),
+        spent=spent,
+    )

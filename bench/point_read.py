@@ -18,11 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.load import LoadSpec, measure
+from bench.result import Round as Measured
 from bench.stand import POINTS_PER_TENANT, Stand, open_stand
 from bench.steps import steps
+from bench.workloads import Size
 from server.embedded import DATABASE
 
-QUERY = "SELECT id, name, amount, at FROM points WHERE tenant_id = 7 AND id = :id"
+TENANTS = Size().tenants
+QUERY = "SELECT id, name, amount, at FROM points WHERE tenant_id = :tenant AND id = :id"
 JSON_QUERY = f"SELECT coalesce(json_agg(r), '[]')::text, count(*) FROM ({QUERY}) AS r"
 IN_TRANSACTION = """BEGIN;
 SELECT set_config('role', 'authenticated', true),
@@ -30,7 +34,6 @@ SELECT set_config('role', 'authenticated', true),
 {};
 COMMIT;
 """
-PATH = "/rest/v1/points?select=id,name,amount,at&id=eq.{id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,11 @@ class Round:
 
     pgbench_tps: float
     pgbench_json_tps: float
-    http: dict[str, Any]
-    server_cpu_s: float
-    postgres_cpu_s: float
+    http: Measured
+
+    def cpu_us(self, part: str) -> float:
+        """What a part spent on one request."""
+        return float(self.http.spent["seconds"][part]) / max(1, self.http.answered) * 1e6
 
 
 async def main() -> None:
@@ -71,15 +76,19 @@ async def main() -> None:
 async def _round(stand: Stand, options: argparse.Namespace) -> Round:
     plain = await _pgbench(stand, QUERY, options)
     enveloped = await _pgbench(stand, JSON_QUERY, options)
-    before = _cpu_s(stand.server_pid), _cpu_s(*stand.postgres_pids)
-    http = await _http(stand, options)
-    after = _cpu_s(stand.server_pid), _cpu_s(*stand.postgres_pids)
-    return Round(plain, enveloped, http, after[0] - before[0], after[1] - before[1])
+    load = LoadSpec(
+        workload="point-read",
+        size=Size(TENANTS, POINTS_PER_TENANT),
+        clients=options.connections,
+        seconds=options.seconds,
+    )
+    return Round(plain, enveloped, await measure(stand.world, load))
 
 
 async def _pgbench(stand: Stand, query: str, options: argparse.Namespace) -> float:
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
         script.write(f"\\set id random(1, {POINTS_PER_TENANT})\n")
+        script.write(f"\\set tenant {'7' if options.rls else f'random(1, {TENANTS})'}\n")
         script.write(IN_TRANSACTION.format(query) if options.rls else f"{query};\n")
         script.flush()
         process = await asyncio.create_subprocess_exec(
@@ -97,26 +106,13 @@ async def _pgbench(stand: Stand, query: str, options: argparse.Namespace) -> flo
     return float(found[1])
 
 
-async def _http(stand: Stand, options: argparse.Namespace) -> dict[str, Any]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.load", "--port", str(stand.port), "--path", PATH),
-        *("--key", stand.key, "--ids", str(POINTS_PER_TENANT)),
-        *("--connections", str(options.connections), "--seconds", str(options.seconds)),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    output = (await process.communicate())[0]
-    found: dict[str, Any] = json.loads(output)
-    return found
-
-
 def _figures(rounds: list[Round], options: argparse.Namespace) -> dict[str, Any]:
     def median(values: list[float]) -> float:
         return statistics.median(values)
 
     tps = median([r.pgbench_tps for r in rounds])
     enveloped = median([r.pgbench_json_tps for r in rounds])
-    rates = [r.http["requests"] / r.http["seconds"] for r in rounds]
-    per = [r.http["requests"] * (1 + 1 / r.http["seconds"]) for r in rounds]  # with the warm-up
+    rates = [r.http.rate for r in rounds]
     return {
         "machine": f"{platform.machine()}, {_cores()} cores, Python {platform.python_version()}",
         "workers": options.workers,
@@ -131,16 +127,12 @@ def _figures(rounds: list[Round], options: argparse.Namespace) -> dict[str, Any]
         "ratio_json": median(
             [rate / r.pgbench_json_tps for rate, r in zip(rates, rounds, strict=True)]
         ),
-        "http_p50_ms": median([r.http["p50_ms"] for r in rounds]),
-        "http_p99_ms": median([r.http["p99_ms"] for r in rounds]),
-        "http_errors": sum(r.http["errors"] for r in rounds),
-        "server_cpu_us": median(
-            [r.server_cpu_s / n * 1e6 for r, n in zip(rounds, per, strict=True)]
-        ),
-        "postgres_cpu_us": median(
-            [r.postgres_cpu_s / n * 1e6 for r, n in zip(rounds, per, strict=True)]
-        ),
-        "generator_cpu_us": median([r.http["cpu_s"] / r.http["requests"] * 1e6 for r in rounds]),
+        "http_p50_ms": median([r.http.all.at_ms(50) for r in rounds]),
+        "http_p99_ms": median([r.http.all.at_ms(99) for r in rounds]),
+        "http_errors": sum(r.http.failed for r in rounds),
+        "server_cpu_us": median([r.cpu_us("fluxshard") for r in rounds]),
+        "postgres_cpu_us": median([r.cpu_us("postgresql") for r in rounds]),
+        "generator_cpu_us": median([r.cpu_us("load generator") for r in rounds]),
     }
 
 
@@ -164,33 +156,6 @@ def _table(figures: dict[str, Any]) -> str:
     ]
     lines += [f"    {name:44s} {cost:8.2f}" for name, cost in figures["steps_us"].items()]
     return "\n".join(lines)
-
-
-def _cpu_s(*pids: int) -> float:
-    """CPU seconds of processes and their children, living ones by /proc, reaped ones by theirs."""
-    total = 0
-    for pid in pids:
-        for each in (pid, *_descendants(pid)):
-            fields = _stat(each)
-            total += sum(int(field) for field in fields[11:15]) if fields else 0
-    return total / 100
-
-
-def _descendants(pid: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            fields = _stat(int(entry.name))
-            if fields and int(fields[1]) == pid:
-                found += [int(entry.name), *_descendants(int(entry.name))]
-    return found
-
-
-def _stat(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
 
 
 def _cores() -> int:

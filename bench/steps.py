@@ -45,7 +45,7 @@ SHARD = ShardId("shard_0")
 def steps() -> Mapping[str, float]:
     """The cost of each step; the best of some repetitions, since noise only ever adds."""
     shard_map, schema = point_map(), point_schema()
-    router = Router(_Instant(), lambda: shard_map, lambda: schema)
+    router = Router(_Instant(), lambda: shard_map, lambda: schema)  # type: ignore[arg-type]  # only `run`
     limits = Limits(
         default_page_size=1000,
         max_page_size=1000,

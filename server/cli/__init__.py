@@ -16,9 +16,14 @@ COMMANDS: Final = (
     "sql",
     "cluster",
     "demo",
+    "bench",
 )
 """Each is a module of this package that calls its click command `command`. It is imported when it
 is asked for, so that `fluxshard cluster` does not pay for the server, nor fail with it."""
+
+ELSEWHERE: Final = {"bench": "bench.cli"}
+"""Commands whose module is above this layer. They are known by name only: nothing here imports them,
+and where they are not installed there is no such command."""
 
 
 class _Commands(click.Group):
@@ -38,8 +43,11 @@ class _Commands(click.Group):
 
 
 def _module(name: str) -> str | None:
-    module = f"{__name__}.{name}"
-    return module if importlib.util.find_spec(module) is not None else None
+    module = ELSEWHERE.get(name, f"{__name__}.{name}")
+    try:
+        return module if importlib.util.find_spec(module) is not None else None
+    except ModuleNotFoundError:  # not even its package
+        return None
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import BenchError
 from server.demo.errors import DemoError
 from server.embedded import EmbeddedError
 from server.migrate.errors import MigrateError
@@ -15,7 +16,7 @@ def descendants(error):
         yield from descendants(child)
 
 
-@pytest.mark.parametrize("base", [EmbeddedError, DemoError, MigrateError])
+@pytest.mark.parametrize("base", [EmbeddedError, DemoError, MigrateError, BenchError])
 def test_every_code_is_in_the_list_of_errors(base):
     codes = [error.code for error in descendants(base)]
 
@@ -23,7 +24,7 @@ def test_every_code_is_in_the_list_of_errors(base):
     assert [code for code in codes if f"| `{code}` |" not in DOCS] == []
 
 
-@pytest.mark.parametrize("base", [EmbeddedError, DemoError, MigrateError])
+@pytest.mark.parametrize("base", [EmbeddedError, DemoError, MigrateError, BenchError])
 def test_no_code_has_two_meanings(base):
     codes = [error.code for error in descendants(base) if "code" in vars(error)]
 

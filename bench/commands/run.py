@@ -1,0 +1,105 @@
+"""`fluxshard bench run`: one workload on one world."""
+
+from pathlib import Path
+
+import click
+
+from bench.commands.options import common_options, limit_option, run, told
+from bench.limits import Limit
+from bench.load import LoadSpec, measure
+from bench.report import publish
+from bench.result import Result, Run
+from bench.workloads import WORKLOADS, Size, workload
+from bench.world import SERVED_BY, WorldSpec, open_for
+
+
+@click.command()
+@click.argument("name", metavar="WORKLOAD", type=click.Choice(list(WORKLOADS)))
+@click.option("--clients", default=32, show_default=True, help="Connections that ask.")
+@click.option(
+    "--open",
+    "rate",
+    type=click.FloatRange(0, min_open=True),
+    help="An open loop of so many arrivals a second; latencies count from when they are due."
+    "  [default: a closed loop]",
+)
+@click.option("--poisson", is_flag=True, help="Arrivals of the open loop come by chance.")
+@click.option("--shards", default=1, show_default=True)
+@click.option("--replicas", default=1, show_default=True, help="Of each shard.")
+@click.option("--workers", default=1, show_default=True, help="Processes of Fluxshard.")
+@click.option("--instances", default=1, show_default=True, help="Servers of Fluxshard.")
+@limit_option("none")
+@click.option("--delay", "delay_ms", default=0.0, help="Milliseconds that replicas lag behind.")
+@click.option("--tenants", default=20, show_default=True)
+@click.option("--rows", default=5_000, show_default=True, help="Of each tenant.")
+@click.option("--rounds", default=1, show_default=True)
+@click.option("--processes", default=1, show_default=True, help="Of the load generator.")
+@common_options
+def command(  # noqa: PLR0913 - its options
+    *,
+    name: str,
+    clients: int,
+    rate: float | None,
+    poisson: bool,
+    shards: int,
+    replicas: int,
+    workers: int,
+    instances: int,
+    limit: Limit,
+    delay_ms: float,
+    tenants: int,
+    rows: int,
+    rounds: int,
+    processes: int,
+    seconds: float,
+    warm_s: float,
+    seed: int,
+    out: Path | None,
+) -> None:
+    """Run one WORKLOAD and print its figures. Ends with 1 when an operation went wrong."""
+    spec = WorldSpec(
+        shards=shards,
+        replicas=replicas,
+        workers=workers,
+        instances=instances,
+        limit=limit,
+        delay_s=delay_ms / 1000,
+        settings=SERVED_BY,
+        seed=seed,
+    )
+    load = LoadSpec(
+        workload=name,
+        size=Size(tenants, rows),
+        clients=clients,
+        rate=rate,
+        poisson=poisson,
+        warm_s=warm_s,
+        seconds=seconds,
+        seed=seed,
+        processes=processes,
+    )
+    result = run(_measured(spec, load, rounds))
+    click.echo(publish(result, out))
+    if any(each.failed for found in result.runs for each in found.rounds):
+        raise SystemExit(1)
+
+
+async def _measured(spec: WorldSpec, load: LoadSpec, rounds: int) -> Result:
+    async with open_for(spec, workload(load.workload, load.size), told) as world:
+        found = []
+        for number in range(rounds):
+            told(f"round {number + 1} of {rounds}")
+            found.append(await measure(world, load))
+    loop = f"{load.clients} clients" if load.rate is None else f"{load.rate:g} arrivals/s"
+    return Result(
+        command="run",
+        title=f"{load.workload}: {loop}, {load.seconds:g} s after {load.warm_s:g} s of warming up",
+        runs=(
+            Run(
+                name=load.workload,
+                parameters=load.as_json(),
+                world=spec.as_json(),
+                rounds=tuple(found),
+            ),
+        ),
+    )

@@ -1,0 +1,81 @@
+"""A load generator in a process of its own: it makes a workload's load on the API, and notes all.
+
+It reads a job as one JSON line from standard input, connects, prints `ready`, reads when to begin
+(seconds of the monotonic clock that all processes share), and prints what it noted as JSON.
+"""
+
+import asyncio
+import gc
+import json
+import random
+import sys
+from typing import Any
+
+import uvloop
+
+from bench.http import Connection, look_after
+from bench.loops import Phases, closed_loop, constant, open_loop, poisson
+from bench.outcome import Work
+from bench.record import Recorder
+from bench.workloads import Client, Size, Tokens, workload
+
+
+async def main() -> None:
+    """Do one job."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=1 << 24)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    job = json.loads(await reader.readline())
+    chosen = workload(job["workload"], Size(**job["size"]))
+    tokens = Tokens({int(tenant): token for tenant, token in job["tokens"].items()})
+    ports = job["ports"]
+    connections = [
+        Connection(job["host"], ports[number % len(ports)]) for number in range(job["clients"])
+    ]
+    for connection in connections:
+        await connection.open()
+    clients: list[Work] = [
+        Client(connection, tokens, chosen.operations(job["first_client"] + number, job["seed"]))
+        for number, connection in enumerate(connections)
+    ]
+    print("ready", flush=True)
+    phases = Phases(json.loads(await reader.readline()), job["warm_s"], job["measured_s"])
+    gc.freeze()
+    caring = asyncio.ensure_future(look_after(connections))
+    recorder = Recorder()
+    accounts = await _load(job, clients, phases, recorder)
+    caring.cancel()
+    for connection in connections:
+        connection.close()
+    print(
+        json.dumps(
+            {
+                "recorder": recorder.as_json(),
+                "accounts": accounts,
+            }
+        ),
+        flush=True,
+    )
+    await reader.read()  # stay until whoever started it has read what it spent
+
+
+async def _load(
+    job: dict[str, Any], clients: list[Work], phases: Phases, recorder: Recorder
+) -> dict[str, int]:
+    rate = job["rate"]
+    if rate is None:
+        await closed_loop(clients, phases, recorder)
+        return {}
+    begin = phases.begin + job["offset_s"]
+    arrivals = (
+        poisson(rate, begin, random.Random(f"{job['seed']}/arrivals/{job['first_client']}"))
+        if job["poisson"]
+        else constant(rate, begin)
+    )
+    accounts = await open_loop(clients, arrivals, phases, recorder, bound=job["bound"])
+    return accounts.as_json()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
