@@ -6,10 +6,9 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from bench.errors import WorldFailed
-from bench.limits import Limit, ServiceTime, Unlimited, written
+from bench.limits import ServiceTime, written
 from server.embedded import EmbeddedCluster
 from shardmap import CATALOG
 
@@ -26,21 +25,14 @@ class Gates:
         """Its process."""
         return self._process.pid
 
-    async def order(self, server: str, **order: Any) -> None:
-        """Change the network before a server: `latency_ms`, `cut`; see `bench.throttle`."""
-        assert self._process.stdin is not None  # noqa: S101 - a pipe
-        self._process.stdin.write(json.dumps({"name": server, **order}).encode() + b"\n")
-        await self._process.stdin.drain()
-
 
 @asynccontextmanager
 async def opened_gates(
-    cluster: EmbeddedCluster, directory: Path, limit: Limit, seed: int
+    cluster: EmbeddedCluster, directory: Path, limit: ServiceTime, seed: int
 ) -> AsyncIterator[Gates]:
     """A gate before each server of each shard; the catalog has none."""
     doors = [
         {
-            "name": server.name,
             "listen": str(directory / f".s.PGSQL.{server.port}"),
             "server": f"{server.host}/.s.PGSQL.{server.port}",
         }
@@ -55,10 +47,8 @@ async def opened_gates(
     assert process.stdin is not None  # noqa: S101 - pipes
     assert process.stdout is not None  # noqa: S101 - pipes
     try:
-        text = written(limit if isinstance(limit, ServiceTime) else Unlimited())
-        process.stdin.write(
-            json.dumps({"doors": doors, "limit": text, "seed": seed}).encode() + b"\n"
-        )
+        job = {"doors": doors, "limit": written(limit), "seed": seed}
+        process.stdin.write(json.dumps(job).encode() + b"\n")
         if await process.stdout.readline() != b"ready\n":
             raise WorldFailed("the limiting proxy did not start")
         yield Gates(str(directory), process)

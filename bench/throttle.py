@@ -1,9 +1,8 @@
 """The proxy that limits servers: one process before all of them, one capacity for each.
 
 Requests wait for their turn, answers are held back until it is over; see `bench.limits`. Run as
-a program it reads its doors as one JSON line from standard input, prints `ready`, and then takes
-orders, a JSON object a line: `{"name": …, "latency_ms": 50}`, `{"name": …, "cut": true}` (nothing
-passes any more, nothing is closed: what a network does that drops packets).
+a program it reads its doors as one JSON line from standard input, prints `ready`, and serves until
+standard input ends. (How a network is that fails or is slow: `bench.network`.)
 """
 
 import asyncio
@@ -15,46 +14,26 @@ from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import cast
 
 import uvloop
 
 from bench.limits import Capacity, ServiceTime, read_limit
 from bench.messages import Requests
 
-HIGH_WATER_BYTES: Final = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Door:
     """Where the proxy listens for a server, and where the server is (paths of Unix sockets)."""
 
-    name: str
     listen: str
     server: str
-
-
-class Gate:
-    """What all connections to one server share."""
-
-    def __init__(self, door: Door, capacity: Capacity | None) -> None:
-        self.door = door
-        self.capacity = capacity
-        self.latency_s = 0.0
-        """Of each way."""
-        self.cut = False
-
-    def order(self, order: dict[str, Any]) -> None:
-        """Change how the network to this server is from now on."""
-        self.latency_s = order.get("latency_ms", self.latency_s * 1000) / 1000
-        self.cut = order.get("cut", self.cut)
 
 
 class Way:
     """Bytes in one direction: each piece leaves at a time of its own, in order."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self) -> None:
         self._pieces: deque[tuple[float, bytes]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -63,9 +42,7 @@ class Way:
 
     def send(self, data: bytes, at: float) -> None:
         """Let these bytes leave at this time, or after those before them."""
-        at = self._last = max(self._last, at + self._gate.latency_s)
-        if self._gate.cut:
-            return
+        at = self._last = max(self._last, at)
         if not self._pieces and self.to is not None and at <= time.perf_counter():
             self.to.write(data)
             return
@@ -75,8 +52,6 @@ class Way:
 
     def close(self) -> None:
         """Close where it leads, when everything has left."""
-        if self._gate.cut:
-            return
         if self._pieces:
             self._loop.call_later(max(0.0, self._last - time.perf_counter()) + 0.005, self.close)
         elif self.to is not None:
@@ -94,9 +69,7 @@ class Way:
             return
         pieces, now = self._pieces, time.perf_counter() + 0.0003
         while pieces and pieces[0][0] <= now:
-            data = pieces.popleft()[1]
-            if not self._gate.cut:
-                self.to.write(data)
+            self.to.write(pieces.popleft()[1])
         if pieces:
             self._timer = self._loop.call_later(max(0.0, pieces[0][0] - now), self._due)
 
@@ -104,11 +77,12 @@ class Way:
 class ClientSide(asyncio.Protocol):
     """A connection from the system under test."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, door: Door, capacity: Capacity) -> None:
+        self._door = door
+        self._capacity = capacity
         self._requests = Requests()
-        self._in = Way(gate)
-        self._out = Way(gate)
+        self._in = Way()
+        self._out = Way()
         self._hold_until = 0.0
         self._opening: asyncio.Task[None] | None = None
 
@@ -120,7 +94,7 @@ class ClientSide(asyncio.Protocol):
     async def _open(self) -> None:
         try:
             transport, _ = await asyncio.get_running_loop().create_unix_connection(
-                lambda: ServerSide(self), self._gate.door.server
+                lambda: ServerSide(self), self._door.server
             )
         except OSError:
             self._out.close()
@@ -130,10 +104,9 @@ class ClientSide(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Give each request its turn."""
         now = time.perf_counter()
-        capacity = self._gate.capacity
         for cut in self._requests.feed(data):
-            if cut.counted and capacity is not None:
-                turn = capacity.turn(now)
+            if cut.counted:
+                turn = self._capacity.turn(now)
                 self._hold_until = turn.end
                 self._in.send(cut.data, turn.begin)
             else:
@@ -176,18 +149,16 @@ async def main() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     job = json.loads(await reader.readline())
     limit = read_limit(job["limit"])
-    gates = {}
+    if not isinstance(limit, ServiceTime):
+        raise SystemExit("only a service time is kept by a proxy")
     for number, given in enumerate(job["doors"]):
         door = Door(**given)
-        capacity = Capacity(limit, job["seed"] + number) if isinstance(limit, ServiceTime) else None
-        gate = gates[door.name] = Gate(door, capacity)
+        capacity = Capacity(limit, job["seed"] + number)
         Path(door.listen).parent.mkdir(parents=True, exist_ok=True)
-        await loop.create_unix_server(partial(ClientSide, gate), door.listen)
+        await loop.create_unix_server(partial(ClientSide, door, capacity), door.listen)
         os.chmod(door.listen, 0o777)  # noqa: PTH101, S103 - as PostgreSQL's own socket
     print("ready", flush=True)
-    while line := await reader.readline():
-        order = json.loads(line)
-        gates[order.pop("name")].order(order)
+    await reader.read()
 
 
 if __name__ == "__main__":

@@ -66,8 +66,6 @@ class WorldSpec:
     workers: int = 1
     """Processes of each."""
     limit: Limit = field(default_factory=Unlimited)
-    gated: bool = False
-    """A proxy before each server, also without a limit: to cut and slow the network there."""
     delay_s: float = 0.0
     """By which replicas show commits later (`recovery_min_apply_delay`)."""
     durability: Durability | None = None
@@ -243,7 +241,7 @@ async def open_world(
         stack.push_async_callback(cluster.destroy)
         await cluster.up()
         gates = None
-        if isinstance(spec.limit, ServiceTime) or spec.gated:
+        if isinstance(spec.limit, ServiceTime):
             gates = await stack.enter_async_context(
                 opened_gates(cluster, directory / "gates", spec.limit, spec.seed)
             )

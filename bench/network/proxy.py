@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import uvloop
 
@@ -193,7 +193,6 @@ class Connection:
             accepted.close()
             self.close()
             return
-        server = cast("asyncio.Transport", server)
         if self._gone:
             server.abort()
             accepted.close()
@@ -202,7 +201,6 @@ class Connection:
         router, _ = await loop.connect_accepted_socket(
             partial(Side, self, requests, answers), accepted
         )
-        router = cast("asyncio.Transport", router)
         self._transports = [router, server]
         requests.opened(router, server)
         answers.opened(server, router)
