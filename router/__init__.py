@@ -30,6 +30,7 @@ from router.errors import (
     OtherTenant,
     PoolQueueFull,
     PoolTimeout,
+    PrimariesConflict,
     PrimaryAway,
     PullUpTooLarge,
     QueryRefused,
@@ -63,9 +64,10 @@ from router.live.budget import ServerBudget, connection_budget
 from router.live.choice import ReplicaChoice
 from router.live.freshness import Floors, Position, SharedFloors
 from router.live.postgres import PostgresBackends
-from router.live.shards import EndpointStatus, ShardStatus
+from router.live.shard_status import EndpointStatus, ShardStatus
 from router.observe import (
     CommitLost,
+    DurabilityMissed,
     EndpointChanged,
     FreshnessMissed,
     MapAdopted,
@@ -80,6 +82,7 @@ from router.observe import (
     Step,
     StepReached,
     TransactionRecovered,
+    WriteHeld,
 )
 from router.plans.explain import Explanation
 from router.plans.plan import Plan, PullUpLimits
@@ -125,6 +128,7 @@ __all__ = [
     "DeadlineExceeded",
     "DeclarationNotUnderstood",
     "Description",
+    "DurabilityMissed",
     "EndpointChanged",
     "EndpointStatus",
     "Explanation",
@@ -154,6 +158,7 @@ __all__ = [
     "Position",
     "PostgresBackends",
     "PreparedTransactionsOff",
+    "PrimariesConflict",
     "PrimaryAway",
     "PullUpLimits",
     "PullUpTooLarge",
@@ -209,6 +214,7 @@ __all__ = [
     "TransactionRecovered",
     "UniqueNotGuarded",
     "UnsupportedAcrossShards",
+    "WriteHeld",
     "assumed_schema",
     "by_hand",
     "cast_parameters",

@@ -55,6 +55,8 @@ class BackendSettings:
     """No standby confirmed anything for so long: new writes are refused."""
     write_hold_s: float = 0.0
     """How long a write waits for a primary to appear before it is refused."""
+    held_writes: int = 1000
+    """How many writes of one shard may wait so; one more is refused at once."""
     read_attempts: int = 4
 
     recovery_age_s: float = 5.0

@@ -32,6 +32,7 @@ RouterError
 │   ├── CommitOvertaken           P206
 │   ├── SchemasDiffer             P207
 │   ├── SnapshotBusy              P208
+│   ├── PrimariesConflict         P209
 │   └── PoolQueueFull             P211
 ├── DeadlineExceeded              504  P301  the caller's time ran out         reads: repeat; ask for more time
 ├── SetupRefused                       see `router.setup_errors`             the server does not start
@@ -279,6 +280,13 @@ class SnapshotBusy(ShardUnavailable):
     """Writes on several shards kept a snapshot of them from being taken."""
 
     code = "P208"
+
+
+class PrimariesConflict(ShardUnavailable):
+    """Several servers of the shard claim to be its primary, on one timeline. Nothing was sent."""
+
+    code = "P209"
+    hint = "An operator has to decide which server's writes are kept, and stop the other one."
 
 
 class PoolQueueFull(ShardUnavailable):

@@ -45,6 +45,24 @@ class FreshnessMissed:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteHeld:
+    """A write waited for its shard's primary, and went on or was refused."""
+
+    shard: ShardId
+    waited_s: float
+    found: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DurabilityMissed:
+    """Commits of a `quorum` shard wait for no standby, or (`over`) do so again."""
+
+    shard: ShardId
+    endpoint: str
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointChanged:
     """An endpoint's state as probes see it, such as `up`, `down`, `primary` or `replica`."""
 
@@ -139,6 +157,8 @@ Observation = (
     | StatementErred
     | ReadRetried
     | FreshnessMissed
+    | WriteHeld
+    | DurabilityMissed
     | EndpointChanged
     | QueueOverflowed
     | CommitLost

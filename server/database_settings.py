@@ -104,8 +104,15 @@ class DatabaseSettings:
     write_hold_s: float = setting(
         "FLUXSHARD_WRITE_HOLD",
         DURATION,
-        "1s",
-        "longest time that a write waits for a shard's primary to be back; then 503 P203",
+        "5s",
+        "longest time that a write waits for a shard's primary to be back, within the request's "
+        "own time; then 503 P203",
+    )
+    held_writes: int = setting(
+        "FLUXSHARD_HELD_WRITES",
+        integer(1, 1_000_000),
+        "1000",
+        "most writes of one shard that wait so in one worker; one more is 503 P203 at once",
     )
     freshness_wait_s: float = setting(
         "FLUXSHARD_FRESHNESS_WAIT",

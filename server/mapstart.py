@@ -2,13 +2,16 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+import asyncpg
 
 from server.catalog import catalog_session, connected
 from server.settings import Settings
 from shardmap import (
     CatalogSource,
+    Durability,
     GivenCluster,
     GivenServers,
     Identity,
@@ -111,12 +114,32 @@ async def _seed(
         fresh = Identity(new_cluster_id(), wanted.shard_id)
         settled = await settle_identity(session, fresh)
         first = first_from(given, settled.cluster_id)
+        synchronous: set[str] = set()
         for primary, identity in expected_identities(first):
             if primary.address == first.catalog.address:
                 await claim_identity(session, identity.cluster_id, identity.shard_id)
+                if await _waits_for_standbys(session):
+                    synchronous.add(identity.shard_id)
                 continue
             async with connected(primary, environ) as server:
                 await claim_identity(server, identity.cluster_id, identity.shard_id)
+                if await _waits_for_standbys(server):
+                    synchronous.add(identity.shard_id)
+        first = replace(
+            first,
+            shards={
+                shard.id: replace(shard, durability=Durability.QUORUM)
+                if shard.id in synchronous
+                else shard
+                for shard in first.shards.values()
+            },
+        )
         return await CatalogSource(session).newest_or_first(
             lambda: first, author=author, reason="made from the settings"
         )
+
+
+async def _waits_for_standbys(session: "asyncpg.Connection[asyncpg.Record]") -> bool:
+    """Whether commits there wait for a standby: then the first map says so of the shard."""
+    names: str = await session.fetchval("SHOW synchronous_standby_names")
+    return bool(names.strip())

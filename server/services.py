@@ -136,6 +136,7 @@ def backend_settings(settings: Settings, workers: int) -> BackendSettings:
         freshness_wait_s=database.freshness_wait_s,
         quorum_grace_s=database.quorum_grace_s,
         write_hold_s=database.write_hold_s,
+        held_writes=database.held_writes,
         exposed_schemas=settings.api.exposed_schemas,
         schema_refresh_s=database.schema_refresh_s,
     )

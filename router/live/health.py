@@ -18,6 +18,9 @@ from router.live.replicas import Standing
 
 PROBE: Final = files("router.live").joinpath("probe.sql").read_text()
 
+HURRIED_S: Final = 0.05
+"""Between two probes while writes wait for a primary."""
+
 ProbeOpener = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
 
 
@@ -73,6 +76,9 @@ class Monitor:
         self._asking: list[asyncio.Future[None]] = []
         self.standing = standing
         self.quorum = Quorum()
+        self.synchronous: int | None = None
+        """How many standbys confirm a commit, by the last good probe; None: it was no primary."""
+        self._hurried = 0
         self.prepared: tuple[tuple[str, float], ...] = ()
         """Names and ages in seconds of our transactions that the last good probe found prepared."""
         self.detail = "not probed yet"
@@ -97,7 +103,7 @@ class Monitor:
                     if not waiter.done():
                         waiter.set_result(None)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._settings.probe_interval_s):
+                    async with asyncio.timeout(self._pause_s()):
                         await self._wake.wait()
         finally:
             self._hang_up()
@@ -111,6 +117,12 @@ class Monitor:
         self._wake.set()
         return waiter
 
+    def hurry(self, wanted: bool) -> None:  # noqa: FBT001 - one who waits, more or less
+        """Probe more often, as long as anybody wants it."""
+        self._hurried += 1 if wanted else -1
+        if wanted:
+            self._wake.set()
+
     def suspect(self, detail: str) -> None:
         """A request met an error that says the endpoint is not well: no traffic until proved."""
         self._suspected_at = time.monotonic()
@@ -122,6 +134,10 @@ class Monitor:
         """The standing was corrected by a request: let everybody know, and probe soon."""
         self._notify()
         self._wake.set()
+
+    def _pause_s(self) -> float:
+        interval_s = self._settings.probe_interval_s
+        return min(HURRIED_S, interval_s) if self._hurried else interval_s
 
     async def _probe(self) -> None:
         began = time.monotonic()
@@ -173,6 +189,7 @@ class Monitor:
         standing.in_recovery = health.in_recovery
         standing.replayed_s = health.replayed_s
         standing.probed_at, standing.probed_lsn = began, health.lsn
+        self.synchronous = None if health.in_recovery else health.synchronous
         self.prepared = health.prepared
         if began > self._suspected_at:  # else it may have answered just before it fell
             standing.proved_at = began

@@ -11,7 +11,15 @@ from router.live.live_endpoint import LiveEndpoint
 from router.live.shards import ShardEndpoints
 from router.observe import EndpointChanged, MapAdopted, Observer
 from router.tasks import TaskOwner
-from shardmap import CATALOG, Endpoint, Identity, ShardId, ShardMap, expected_identities
+from shardmap import (
+    CATALOG,
+    Durability,
+    Endpoint,
+    Identity,
+    ShardId,
+    ShardMap,
+    expected_identities,
+)
 
 FIRST_PROBES_S: Final = 2.0
 """How long to wait for each endpoint's first probe; one that is down delays nobody for longer."""
@@ -69,13 +77,16 @@ class LiveMap:
         before = self._endpoints
         self._endpoints = {}
         groups: dict[ShardId, ShardEndpoints] = {}
-        for shard, identity, endpoints in declared:
+        for shard, identity, endpoints, durability in declared:
             members = [self._live(endpoint, identity, before) for endpoint in endpoints]
             old = self.groups.get(shard)
             if old is not None and old.members == tuple(members):
                 groups[shard] = old
+                old.declared = durability
             else:
-                groups[shard] = ShardEndpoints(shard, members, self._settings, self._observe)
+                groups[shard] = ShardEndpoints(
+                    shard, members, self._settings, self._observe, durability
+                )
         for shard, old in self.groups.items():
             if groups.get(shard) is not old:
                 old.leave()
@@ -111,12 +122,15 @@ class LiveMap:
         self._observe(EndpointChanged(live.identity.shard_id, live.name, state, detail))
 
 
-def _declared(shard_map: ShardMap) -> Iterable[tuple[ShardId, Identity, tuple[Endpoint, ...]]]:
-    """Each shard, then the catalog: its id, what its servers must say, its endpoints."""
+def _declared(
+    shard_map: ShardMap,
+) -> Iterable[tuple[ShardId, Identity, tuple[Endpoint, ...], Durability | None]]:
+    """Each shard, then the catalog: what its servers must say, its endpoints, its durability."""
     for shard in shard_map.shards.values():
-        yield shard.id, Identity(shard_map.cluster_id, shard.id), shard.endpoints
+        identity = Identity(shard_map.cluster_id, shard.id)
+        yield shard.id, identity, shard.endpoints, shard.durability
     catalog, identity = expected_identities(shard_map)[0]
-    yield CATALOG, identity, (catalog, *shard_map.catalog_replicas)
+    yield CATALOG, identity, (catalog, *shard_map.catalog_replicas), None
 
 
 def _key(endpoint: Endpoint, identity: Identity) -> _Key:

@@ -22,7 +22,8 @@ from router.live.faults import Faults
 from router.live.freshness import Floors
 from router.live.live_map import LiveMap
 from router.live.reads import Reads
-from router.live.shards import ShardEndpoints, ShardStatus
+from router.live.shard_status import ShardStatus
+from router.live.shards import ShardEndpoints
 from router.live.transactions import OpenTransaction, Transactions
 from router.live.writes import Writes
 from router.observe import Observer

@@ -128,6 +128,16 @@ def candidates(
     ]
 
 
+def newest_timeline(standings: Sequence[Standing], now: float, limits: Limits, known: int) -> int:
+    """The highest timeline that was ever seen, replicas' included.
+
+    Replicas that follow a promoted server prove that it was promoted, also to a router that has
+    just started and cannot reach it: the primary that it left behind is not the primary any more.
+    """
+    seen = (standing.timeline for standing in standings if proven(standing, now, limits))
+    return max(known, max(seen, default=0))
+
+
 def leaders(
     standings: Sequence[Standing], now: float, limits: Limits, newest_timeline: int
 ) -> list[int]:

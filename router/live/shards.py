@@ -3,19 +3,26 @@
 import asyncio
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from router.backend_settings import BackendSettings
 from router.context import Deadline
-from router.errors import DeadlineExceeded, PrimaryAway, QuorumLost, ShardDown
+from router.errors import (
+    DeadlineExceeded,
+    PrimariesConflict,
+    PrimaryAway,
+    QuorumLost,
+    ShardDown,
+)
 from router.live.choice import Chooser
 from router.live.freshness import Position
+from router.live.holding import Holding
 from router.live.lag import Trail, lag_s
 from router.live.live_endpoint import LiveEndpoint
-from router.live.replicas import Limits, candidates, leaders, proven
-from router.observe import FreshnessMissed, Observer
-from shardmap import ShardId
+from router.live.replicas import Limits, candidates, leaders, newest_timeline, proven
+from router.live.shard_status import ShardStatus, durability_of, endpoint_status
+from router.observe import DurabilityMissed, FreshnessMissed, Observer, WriteHeld
+from shardmap import Durability, ShardId
 
 PROOF_WAIT_S: Final = 0.5
 """How long to wait for a probe to say who the primary is, before a write is refused."""
@@ -23,46 +30,6 @@ LAST_HOPE_S: Final = 1.0
 """How long a read waits for a replica to catch up when there is no primary to ask instead."""
 FIRST_PAUSE_S: Final = 0.001
 LONGEST_PAUSE_S: Final = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointStatus:
-    """One endpoint as health and metrics show it."""
-
-    endpoint: str
-    state: str
-    """`primary`, `replica`, `fenced`, `conflict`, `impostor`, `down` or `unknown`."""
-    detail: str
-    timeline: int
-    lsn: int
-    lag_bytes: int | None
-    lag_s: float | None
-    share: float
-    """The part of its weight that it is given now: less than 1 in its slow start."""
-    latency_s: float
-    in_flight: int
-    connections: int
-    idle: int
-    waiting: int
-    limit: int
-    waits: int
-    """How often a request waited for a connection since the start, …"""
-    waited_s: float
-    """… for how long in all, …"""
-    turned_away: int
-    """… and how many found no room to wait in."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShardStatus:
-    """One shard as health and metrics show it."""
-
-    shard: ShardId
-    primary: str | None
-    quorum_lost: bool
-    readable: bool
-    writable: bool
-    endpoints: tuple[EndpointStatus, ...]
 
 
 class ShardEndpoints:
@@ -74,9 +41,11 @@ class ShardEndpoints:
         members: Sequence[LiveEndpoint],
         settings: BackendSettings,
         observe: Observer,
+        declared: Durability | None = None,
     ) -> None:
         self.shard = shard
         self.members = tuple(members)
+        self.declared = declared
         self._standings = [member.standing for member in members]
         self._settings = settings
         self._observe = observe
@@ -84,9 +53,13 @@ class ShardEndpoints:
         self._chooser = Chooser(self._standings, settings.choice, settings.zone)
         self._trail = Trail()
         """Where the primary was, and when."""
-        self._newest_timeline = 0
-        """The highest timeline that a primary of this shard was seen on."""
+        self.newest_timeline = 0
+        """The highest timeline that a server of this shard was seen on, never to be left again."""
+        self._holding = Holding(settings.held_writes, self._hurry)
+        self._durable = True
+        self._replaced = False
         self._primary: int | None = None
+        self._conflict = False
         self._ready: list[int] = []
         """The replicas that may answer, as of the last probe of any of them …"""
         self._ready_until = 0.0
@@ -103,6 +76,8 @@ class ShardEndpoints:
         self._ready_until = float("-inf")
         for member in self.members:
             member.monitor.changed.remove(self._evaluate)
+        self._replaced = True
+        self._holding.release()
 
     def reader_at_once(
         self, floor: Position | None, excluded: Collection[int] = ()
@@ -166,9 +141,12 @@ class ShardEndpoints:
 
         Raises:
             QuorumLost: No standby confirms commits, so that a new one would hang.
+            PrimariesConflict: There are several, and nobody can say which one is right.
         """
         primary = self._usable_primary(time.monotonic(), ())
         if primary is None:
+            if self._conflict:
+                raise PrimariesConflict(self.shard, self._why_no_primary())
             return None
         waiting_s = primary.monitor.quorum.waiting_s(time.monotonic())
         if waiting_s > self._settings.quorum_grace_s:
@@ -179,32 +157,57 @@ class ShardEndpoints:
         return primary
 
     async def writer(self, deadline: Deadline) -> LiveEndpoint:
-        """The primary, asking the probes, and waiting `write_hold_s` for one to appear.
+        """The primary, asking the probes; held up to `write_hold_s` until there is one.
+
+        Held writes go on in the order they came. Nothing was sent when this raises.
 
         Raises:
-            PrimaryAway: There is none. The write was not sent.
+            PrimaryAway: There is none, or too many writes wait for one.
+            PrimariesConflict: There are several.
             QuorumLost: No standby confirms commits, so that a new one would hang.
-            DeadlineExceeded: The request's time ran out.
         """
+        if self._holding.full:
+            raise PrimaryAway(
+                self.shard,
+                f"{self._why_no_primary()}; {len(self._holding)} writes wait for one already",
+            )
         began = time.monotonic()
+        found = False
+        try:
+            with self._holding.place() as place:
+                primary = await self._held(place.called, began, deadline)
+                while primary is None:  # it was there when we were called, and is not any more
+                    place.take()
+                    primary = await self._held(place.called, began, deadline)
+            found = True
+            return primary
+        finally:
+            self._observe(WriteHeld(self.shard, time.monotonic() - began, found))
+
+    async def _held(
+        self, called: "asyncio.Future[None]", began: float, deadline: Deadline
+    ) -> LiveEndpoint | None:
+        """The primary; None: we were called, and have to look again."""
         hold_s = self._settings.write_hold_s
+        ends = min(began + max(hold_s, PROOF_WAIT_S), deadline.at)
         asked = self._ask((), ())
         while True:
             primary = self.writer_at_once()
             if primary is not None:
                 return primary
-            waited_s = time.monotonic() - began
-            if waited_s >= max(hold_s, PROOF_WAIT_S) or (not asked and waited_s >= hold_s):
+            if called.done() and not self._replaced:
+                return None
+            now = time.monotonic()
+            if now >= ends or self._replaced or (not asked and now - began >= hold_s):
                 raise PrimaryAway(self.shard, self._why_no_primary())
-            if not asked:
-                await asyncio.sleep(min(LONGEST_PAUSE_S, self._left(deadline)))
-                asked = self._ask((), ())
-            limit_s = max(hold_s, PROOF_WAIT_S) - waited_s
-            _, asked = await asyncio.wait(
-                asked,
-                timeout=min(limit_s, self._left(deadline)),
-                return_when=asyncio.FIRST_COMPLETED,
+            done, _ = await asyncio.wait(
+                {called, *asked}, timeout=ends - now, return_when=asyncio.FIRST_COMPLETED
             )
+            asked -= done
+
+    def left_behind(self, position: Position) -> bool:
+        """Whether a commit at this position is on a timeline that a promotion has left behind."""
+        return position.timeline < self.newest_timeline
 
     def primary(self) -> LiveEndpoint | None:
         """The primary, if there is one now."""
@@ -232,11 +235,15 @@ class ShardEndpoints:
             quorum_lost=quorum_lost,
             readable=primary is not None or bool(replicas),
             writable=primary is not None and not quorum_lost,
-            endpoints=tuple(_status(member) for member in self.members),
+            endpoints=tuple(endpoint_status(member) for member in self.members),
+            conflict=self._conflict,
+            held=len(self._holding),
+            declared=self.declared,
+            durability=durability_of(primary),
         )
 
     def _candidates(self, now: float, excluded: Collection[int]) -> list[int]:
-        return candidates(self._standings, now, self._limits, self._newest_timeline, excluded)
+        return candidates(self._standings, now, self._limits, self.newest_timeline, excluded)
 
     def _usable_primary(self, now: float, excluded: Collection[int]) -> LiveEndpoint | None:
         index = self._primary
@@ -249,10 +256,12 @@ class ShardEndpoints:
     def _evaluate(self) -> None:
         """Work out the primary and the lags anew: called after every probe."""
         now = time.monotonic()
-        leading = leaders(self._standings, now, self._limits, self._newest_timeline)
+        self.newest_timeline = newest_timeline(
+            self._standings, now, self._limits, self.newest_timeline
+        )
+        leading = leaders(self._standings, now, self._limits, self.newest_timeline)
         self._primary = leading[0] if len(leading) == 1 else None
-        if leading:
-            self._newest_timeline = self._standings[leading[0]].timeline
+        self._conflict = len(leading) > 1
         primary = self._standings[self._primary] if self._primary is not None else None
         if primary is not None:
             self._trail.note(primary.probed_at, primary.timeline, primary.probed_lsn)
@@ -273,12 +282,29 @@ class ShardEndpoints:
                 member.enter("primary", f"timeline {standing.timeline}")
             elif index in leading:
                 member.enter("conflict", f"two primaries on timeline {standing.timeline}")
-            elif standing.timeline < self._newest_timeline:
+            elif standing.timeline < self.newest_timeline:
                 member.enter("fenced", f"a primary left behind on timeline {standing.timeline}")
         self._ready = self._candidates(now, ())
         self._chooser.weigh(self._ready, now, self._settings.slow_start_s)
         proved_at = min((self._standings[index].proved_at for index in self._ready), default=now)
         self._ready_until = proved_at + self._limits.proof_age_s
+        self._check_durability()
+        if self._primary is not None and self._holding:
+            self._holding.release()
+
+    def _check_durability(self) -> None:
+        """Say once when the primary does not do what the map says of commits, and when it does."""
+        primary = self.members[self._primary] if self._primary is not None else None
+        if self.declared is not Durability.QUORUM or primary is None:
+            return
+        durable = durability_of(primary) is not Durability.ASYNC
+        if durable != self._durable:
+            self._durable = durable
+            self._observe(DurabilityMissed(self.shard, primary.name, over=durable))
+
+    def _hurry(self, wanted: bool) -> None:  # noqa: FBT001 - as declared
+        for member in self.members:
+            member.monitor.hurry(wanted)
 
     def _ask(
         self, among: Collection[int], excluded: Collection[int]
@@ -310,26 +336,3 @@ class ShardEndpoints:
             for member in self.members
             for detail in (member.monitor.detail,)
         )
-
-
-def _status(member: LiveEndpoint) -> EndpointStatus:
-    standing, pool = member.standing, member.pool.standing()
-    return EndpointStatus(
-        endpoint=member.name,
-        state=member.state,
-        detail=member.monitor.detail,
-        timeline=standing.timeline,
-        lsn=standing.lsn,
-        lag_bytes=standing.lag_bytes,
-        lag_s=standing.lag_s,
-        share=standing.share,
-        latency_s=standing.latency_s,
-        in_flight=standing.in_flight,
-        connections=pool.open,
-        idle=pool.idle,
-        waiting=pool.waiting,
-        limit=pool.limit,
-        waits=pool.waits,
-        waited_s=pool.waited_s,
-        turned_away=pool.turned_away,
-    )

@@ -34,7 +34,6 @@ from router.live.shards import ShardEndpoints
 from router.observe import CommitLost, Observer, StatementServed
 from router.statement import Served
 from router.transaction_options import Isolation, TransactionOptions
-from shardmap import ShardId
 
 ATTEMPTS: Final = 3
 """How often a transaction is begun that did not get as far as its first statement."""
@@ -111,7 +110,7 @@ class Transactions:
         except EndpointLost as error:
             raise NotSent(group.shard, error.message) from error
         return OpenTransaction(
-            group.shard, live, held, context, self._floors, self._faults, self._observe
+            group, live, held, context, self._floors, self._faults, self._observe
         )
 
 
@@ -122,6 +121,7 @@ class OpenTransaction:
         "_context",
         "_faults",
         "_floors",
+        "_group",
         "_held",
         "_left",
         "_live",
@@ -132,7 +132,7 @@ class OpenTransaction:
 
     def __init__(  # noqa: PLR0913, PLR0917 - made in one place
         self,
-        shard: ShardId,
+        group: ShardEndpoints,
         live: LiveEndpoint,
         held: HeldConnection,
         context: QueryContext,
@@ -140,7 +140,8 @@ class OpenTransaction:
         faults: Faults,
         observe: Observer,
     ) -> None:
-        self._shard = shard
+        self._group = group
+        self._shard = group.shard
         self._live = live
         self._held = held
         self._context = context
@@ -257,6 +258,11 @@ class OpenTransaction:
             raise
         held.abandonable = True
         self._state = State.DONE
+        if self._group.left_behind(position):
+            self._observe(CommitLost(self._shard, self._live.name))
+            raise CommitUnknown(
+                f"{self._live.name} committed after another server had been promoted"
+            )
         standing = self._live.standing
         self._floors.raise_to(self._context.session, self._shard, position)
         standing.lsn = max(standing.lsn, position.lsn)

@@ -75,6 +75,9 @@ class Writes:
             rows, position = await self._write(shard, live, held, query, context)
         finally:
             standing.in_flight -= 1
+        if group.left_behind(position):
+            self._observe(CommitLost(shard, live.name))
+            raise CommitUnknown(f"{live.name} committed after another server had been promoted")
         self._floors.raise_to(context.session, shard, position)
         standing.lsn = max(standing.lsn, position.lsn)
         if position.timeline != standing.timeline:

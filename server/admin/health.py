@@ -54,7 +54,7 @@ class Health:
         """
         shards = self._status()
         of_tenants = [shard for shard in shards if shard.shard != CATALOG] or list(shards)
-        well = all(shard.readable and shard.writable for shard in shards)
+        well = all(shard.readable and shard.writable and shard.durable for shard in shards)
         body = {
             "status": "ok" if well else "degraded",
             "services": {
@@ -85,6 +85,9 @@ def _shard(shard: ShardStatus) -> dict[str, Any]:
         "writable": shard.writable,
         "primary": shard.primary,
         "quorum_lost": shard.quorum_lost,
+        "conflict": shard.conflict,
+        "durability": {"declared": shard.declared, "actual": shard.durability},
+        "writes_held": shard.held,
         "endpoints": {
             endpoint.endpoint: {"state": endpoint.state, "lag_bytes": endpoint.lag_bytes}
             for endpoint in shard.endpoints

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from router import (
     CommitLost,
+    DurabilityMissed,
     EndpointChanged,
     FreshnessMissed,
     MapAdopted,
@@ -17,6 +18,7 @@ from router import (
     StatementServed,
     StepReached,
     TransactionRecovered,
+    WriteHeld,
 )
 from server.mapwatch import WatchReport
 
@@ -58,10 +60,13 @@ class AnswerBroken:
     sent_bytes: int
 
 
+FailoverFact = WriteHeld | DurabilityMissed
+
 RareFact = (
     StatementErred
     | ReadRetried
     | FreshnessMissed
+    | FailoverFact
     | EndpointChanged
     | QueueOverflowed
     | CommitLost

@@ -33,6 +33,12 @@ COUNTERS: Final = (
     Family("fluxshard_pool_waits", "Requests that waited for a connection", _ENDPOINT),
     Family("fluxshard_pool_wait_seconds", "Time that they waited", _ENDPOINT),
     Family("fluxshard_pool_turned_away", "Requests that found no room to wait in", _ENDPOINT),
+    Family("fluxshard_writes_held", "Writes that waited for a primary", ("shard", "outcome")),
+    Family(
+        "fluxshard_durability_missed",
+        "Times that commits of a quorum shard were found to wait for no standby",
+        ("shard",),
+    ),
     Family("fluxshard_endpoint_changes", "Changes of an endpoint's state", (*_ENDPOINT, "state")),
     Family("fluxshard_commits_unknown", "Commits whose outcome is not known", _ENDPOINT),
     Family("fluxshard_two_phase_steps", "Steps of commits on several shards", ("step",)),
@@ -69,6 +75,19 @@ GAUGES: Final = (
     Family("fluxshard_map_epoch", "Epoch of the oldest map in use", joining=Joining.LEAST),
     Family("fluxshard_shard_readable", "1: the shard can be read", ("shard",), Joining.LEAST),
     Family("fluxshard_shard_writable", "1: it can be written", ("shard",), Joining.LEAST),
+    Family("fluxshard_writes_waiting", "Writes that wait for a primary", ("shard",)),
+    Family(
+        "fluxshard_shard_conflict",
+        "1: several servers claim to be its primary, on one timeline",
+        ("shard",),
+        Joining.MOST,
+    ),
+    Family(
+        "fluxshard_shard_durable",
+        "0: commits wait for no standby, and the map says that they do",
+        ("shard",),
+        Joining.LEAST,
+    ),
     Family("fluxshard_endpoint_up", "1: the last probe was good", _ENDPOINT, Joining.LEAST),
     Family("fluxshard_endpoint_lag_bytes", "WAL not replayed yet", _ENDPOINT, Joining.MOST),
     Family(

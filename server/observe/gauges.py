@@ -79,6 +79,9 @@ class Gauges:
         for shard in self._cluster.status():
             yield one("fluxshard_shard_readable", shard.readable, shard.shard)
             yield one("fluxshard_shard_writable", shard.writable, shard.shard)
+            yield one("fluxshard_shard_conflict", shard.conflict, shard.shard)
+            yield one("fluxshard_shard_durable", shard.durable, shard.shard)
+            yield one("fluxshard_writes_waiting", shard.held, shard.shard)
             for endpoint in shard.endpoints:
                 labels = (shard.shard, endpoint.endpoint)
                 up = endpoint.state in _ANSWERING

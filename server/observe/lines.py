@@ -7,6 +7,7 @@ from typing import Final, assert_never
 
 from router import (
     CommitLost,
+    DurabilityMissed,
     EndpointChanged,
     FreshnessMissed,
     MapAdopted,
@@ -19,6 +20,7 @@ from router import (
     StatementServed,
     StepReached,
     TransactionRecovered,
+    WriteHeld,
 )
 from server.mapwatch import (
     CatalogFound,
@@ -28,7 +30,14 @@ from server.mapwatch import (
     WatchFailed,
     WatchReport,
 )
-from server.observe.facts import AnswerBroken, Fact, RequestAnswered, RequestCrashed, TwoPhaseFact
+from server.observe.facts import (
+    AnswerBroken,
+    Fact,
+    FailoverFact,
+    RequestAnswered,
+    RequestCrashed,
+    TwoPhaseFact,
+)
 
 
 class Level(IntEnum):
@@ -50,7 +59,13 @@ class Line:
     error: BaseException | None = None
 
 
-_GOOD_STATES: Final = frozenset({"up", "primary", "replica"})
+_LEVELS: Final = {
+    "up": Level.INFO,
+    "primary": Level.INFO,
+    "replica": Level.INFO,
+    "conflict": Level.ERROR,
+}
+"""Of changes of an endpoint's state; of others it is a warning."""
 _FROM_CLIENTS: Final = "sqlstate:"
 """Prefix of the codes of statements that PostgreSQL refused: mostly mistakes of clients."""
 
@@ -85,7 +100,7 @@ def _of_the_router(fact: Observation) -> Line:  # noqa: C901 - one case for each
         case FreshnessMissed(shard, waited_s):
             return Line(Level.DEBUG, "freshness_missed", {"shard": shard, "ms": _ms(waited_s)})
         case EndpointChanged(shard, endpoint, state, detail):
-            level = Level.INFO if state in _GOOD_STATES else Level.WARN
+            level = _LEVELS.get(state, Level.WARN)
             what = {"state": state, "detail": detail}
             return Line(level, "endpoint_changed", {**_at(shard, endpoint), **what})
         case QueueOverflowed(shard, endpoint, waiting):
@@ -96,8 +111,27 @@ def _of_the_router(fact: Observation) -> Line:  # noqa: C901 - one case for each
             return Line(Level.INFO, "map_adopted", {"epoch": epoch})
         case SchemaAdopted(version, tables):
             return Line(Level.INFO, "schema_adopted", {"version": version, "tables": tables})
+        case WriteHeld() | DurabilityMissed():
+            return _of_failover(fact)
         case StepReached() | TransactionRecovered() | RecoveryDelayed():
             return _of_two_phase(fact)
+        case _:
+            assert_never(fact)
+
+
+def _of_failover(fact: FailoverFact) -> Line:
+    match fact:
+        case WriteHeld(shard, waited_s, found):
+            outcome = "released" if found else "refused"
+            what = {"shard": shard, "ms": _ms(waited_s), "outcome": outcome}
+            return Line(Level.DEBUG, "write_held", what)
+        case DurabilityMissed(shard, endpoint, over):
+            if over:
+                return Line(Level.INFO, "durability_kept", _at(shard, endpoint))
+            detail = "the map says quorum, and synchronous_standby_names is empty"
+            return Line(
+                Level.ERROR, "durability_missed", {**_at(shard, endpoint), "detail": detail}
+            )
         case _:
             assert_never(fact)
 

@@ -4,6 +4,7 @@ from typing import Final, assert_never
 
 from router import (
     CommitLost,
+    DurabilityMissed,
     EndpointChanged,
     FreshnessMissed,
     MapAdopted,
@@ -15,11 +16,13 @@ from router import (
     StatementServed,
     StepReached,
     TransactionRecovered,
+    WriteHeld,
 )
 from server.mapwatch import CatalogFound, CatalogLost, CopyFailed, MapUnusable, WatchFailed
 from server.observe.facts import (
     AnswerBroken,
     Fact,
+    FailoverFact,
     RareFact,
     RequestAnswered,
     RequestCrashed,
@@ -55,7 +58,7 @@ class Meter:
         else:
             self._rare(fact)
 
-    def _rare(self, fact: RareFact) -> None:  # noqa: C901 - one case for each fact
+    def _rare(self, fact: RareFact) -> None:  # noqa: C901, PLR0912 - one case for each fact
         tally = self._tally
         match fact:
             case StatementErred(shard, endpoint, code):
@@ -64,6 +67,8 @@ class Meter:
                 tally.count("fluxshard_reads_retried", shard, endpoint, _bounded(code))
             case FreshnessMissed(shard, _):
                 tally.count("fluxshard_freshness_missed", shard)
+            case WriteHeld() | DurabilityMissed():
+                self._failover(fact)
             case EndpointChanged(shard, endpoint, state, _):
                 tally.count("fluxshard_endpoint_changes", shard, endpoint, state)
             case CommitLost(shard, endpoint):
@@ -80,6 +85,17 @@ class Meter:
                 pass
             case QueueOverflowed():
                 pass  # the gauges know how many were turned away
+            case _:
+                assert_never(fact)
+
+    def _failover(self, fact: FailoverFact) -> None:
+        match fact:
+            case WriteHeld(shard, _, found):
+                outcome = "released" if found else "refused"
+                self._tally.count("fluxshard_writes_held", shard, outcome)
+            case DurabilityMissed(shard, _, over):
+                if not over:
+                    self._tally.count("fluxshard_durability_missed", shard)
             case _:
                 assert_never(fact)
 

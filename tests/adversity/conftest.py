@@ -172,6 +172,7 @@ async def shared_world(clusters_directory):
             "FLUXBASE_AUTH_JWT_SECRET": SECRET,
             "FLUXBASE_SERVER_ADDRESS": address,
             "FLUXBASE_METRICS_ENABLED": "false",
+            "FLUXSHARD_WRITE_HOLD": "1s",
             "FLUXSHARD_REQUEST_TIMEOUT": f"{REQUEST_TIMEOUT_S}s",
             "FLUXSHARD_SERVED_BY": "true",
             "FLUXSHARD_STATE_DIR": str(clusters_directory / "adversity-state"),

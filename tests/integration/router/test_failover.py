@@ -8,12 +8,16 @@ import pytest
 
 from router import (
     CommitUnknown,
+    DurabilityMissed,
     EndpointChanged,
+    PrimariesConflict,
     PrimaryAway,
     ReadRetried,
     ShardDown,
     ShardUnavailable,
+    WriteHeld,
 )
+from shardmap import Durability
 
 INSERT = "INSERT INTO notes (id) VALUES ($1)"
 COUNT = "SELECT count(*) FROM notes"
@@ -172,6 +176,7 @@ async def test_a_primary_that_restarts_is_used_again(disposable_world, until):
 
 async def test_a_primary_left_behind_by_a_promotion_is_fenced_off(disposable_world, until):
     world = disposable_world
+    assert world.status().durability is Durability.QUORUM
     await world.write(INSERT, 1)
     with world.frozen(world.PRIMARY):
         await until(lambda: world.endpoint(world.PRIMARY).state == "down")
@@ -191,6 +196,35 @@ async def test_a_primary_left_behind_by_a_promotion_is_fenced_off(disposable_wor
     }
     fenced = [one for one in world.observed(EndpointChanged) if one.state == "fenced"]
     assert [one.endpoint for one in fenced] == [world.PRIMARY]
+    # its successor was made to wait for nobody, which the map does not say
+    assert world.status().durability is Durability.ASYNC
+    assert not world.status().durable
+    alarms = world.observed(DurabilityMissed)
+    assert [(one.endpoint, one.over) for one in alarms] == [("shard_0-b", False)]
+
+
+async def test_two_primaries_on_one_timeline_are_refused_by_name_until_one_is_gone(
+    disposable_world, until
+):
+    world = disposable_world
+    await world.write(INSERT, 1)
+    await world.cluster.kill(world.PRIMARY)
+    for name in world.REPLICAS:
+        async with world.superuser(name) as heir:
+            await heir.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
+            await heir.execute("SELECT pg_reload_conf(), pg_promote()")
+    await until(lambda: world.status().conflict)
+
+    with pytest.raises(PrimariesConflict, match=r"shard_0-b conflict.*shard_0-c conflict"):
+        await world.write(INSERT, 2)
+    with pytest.raises(ShardDown):
+        await world.read(COUNT)
+
+    changes = [one.endpoint for one in world.observed(EndpointChanged) if one.state == "conflict"]
+    assert sorted(changes) == list(world.REPLICAS)
+    await world.cluster.kill("shard_0-c")
+    await until(lambda: world.status().writable)
+    assert (await world.write(INSERT, 3)).served.endpoint == "shard_0-b"
 
 
 async def test_a_write_may_wait_for_the_new_primary(disposable_open, until):
@@ -199,10 +233,38 @@ async def test_a_write_may_wait_for_the_new_primary(disposable_open, until):
     await until(lambda: world.endpoint(world.PRIMARY).state == "down")
 
     write = asyncio.create_task(world.write(INSERT, 1))
+    await until(lambda: world.status().held == 1)
     heir = await world.cluster.promote("shard_0")
     reply = await write
 
     assert reply.served.endpoint == heir
+    assert [one.found for one in world.observed(WriteHeld)] == [True]
+    assert world.status().held == 0
+
+
+async def test_more_writes_than_may_wait_are_refused_at_once(disposable_open, until):
+    world = await disposable_open(write_hold_s=20.0, held_writes=2)
+    await world.cluster.kill(world.PRIMARY)
+    await until(lambda: world.endpoint(world.PRIMARY).state == "down")
+
+    held = [asyncio.create_task(world.write(INSERT, number)) for number in (1, 2)]
+    await until(lambda: world.status().held == 2)
+    with pytest.raises(PrimaryAway, match="2 writes wait"):
+        await world.write(INSERT, 3)
+
+    for write in held:
+        write.cancel()
+    await asyncio.wait(held)
+    assert world.status().held == 0
+
+
+async def test_a_write_is_not_held_beyond_its_own_time(disposable_open, until):
+    world = await disposable_open(write_hold_s=60.0)
+    await world.cluster.kill(world.PRIMARY)
+    await until(lambda: world.endpoint(world.PRIMARY).state == "down")
+
+    with pytest.raises(PrimaryAway):
+        await world.write(INSERT, 1, seconds=0.5)
 
 
 async def test_a_read_whose_connection_breaks_is_answered_elsewhere(world, until):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.live.replicas import Limits, Standing, candidates, leaders
+from router.live.replicas import Limits, Standing, candidates, leaders, newest_timeline
 
 NOW = 100.0
 LIMITS = Limits(proof_age_s=1.0, max_lag_bytes=1000, max_lag_s=10.0)
@@ -84,3 +84,16 @@ def test_two_on_one_timeline_are_told_as_two():
 
 def test_one_left_behind_by_a_promotion_never_leads_again():
     assert primaries(primary(timeline=1), newest=2) == []
+
+
+def test_replicas_of_a_newer_timeline_prove_that_a_primary_was_left_behind():
+    standings = [primary(timeline=1), replica(timeline=2)]
+
+    newest = newest_timeline(standings, NOW, LIMITS, 0)
+
+    assert newest == 2
+    assert leaders(standings, NOW, LIMITS, newest) == []
+
+
+def test_a_timeline_once_seen_is_not_forgotten():
+    assert newest_timeline([primary(timeline=1)], NOW, LIMITS, 3) == 3

@@ -80,6 +80,9 @@ async def test_a_well_cluster_is_ok_with_every_shard():
         "writable": True,
         "primary": "s0-a",
         "quorum_lost": False,
+        "conflict": False,
+        "durability": {"declared": None, "actual": None},
+        "writes_held": 0,
         "endpoints": {
             "s0-a": {"state": "primary", "lag_bytes": None},
             "s0-b": {"state": "replica", "lag_bytes": 16},
