@@ -79,7 +79,6 @@ class _Analysis:
         self.caller = caller
         self.setting = setting
         self.parsed: Parsed = parse(ask.sql)
-        self.tree = self.parsed.tree
         self.regions = regions(self.parsed)
         self.tables = locate(
             table_uses(self.parsed, self.regions),
@@ -210,8 +209,9 @@ class _Analysis:
     def _writes(self) -> bool:
         return (
             any(located.use.use is not Use.READ for located in self.tables)
-            or self.tree.find(exp.Insert, exp.Update, exp.Delete, exp.Merge) is not None
-            or self.tree.find(exp.Lock, exp.Into) is not None
+            or self.parsed.nodes.have(
+                exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Lock, exp.Into
+            )
             or self.functions.volatile
         )
 
@@ -234,7 +234,7 @@ class _Analysis:
                 f"the function {refused} is not known to be harmless",
                 hint="Only PostgreSQL's immutable and stable functions can be called here.",
             )
-        if self.access is Access.WRITE and self.tree.find(exp.Into) is not None:
+        if self.access is Access.WRITE and self.parsed.nodes.have(exp.Into):
             raise StatementNotUnderstood("SELECT INTO is not routed")
 
     def _check_explain(self) -> None:
@@ -280,7 +280,7 @@ class _Analysis:
 def _parameters(parsed: Parsed) -> int:
     """How many arguments the statement takes: its highest `$n`."""
     highest = 0
-    for node in parsed.tree.find_all(exp.Parameter):
+    for node in parsed.nodes.of(exp.Parameter):
         number = node.this
         if not isinstance(number, exp.Literal) or not str(number.this).isdecimal():
             raise StatementNotUnderstood("a parameter is not of the form $n")

@@ -12,6 +12,7 @@ from sqlglot import Token, TokenType
 from sqlglot import expressions as exp
 
 from router.analysis.builtins import RESERVED
+from router.analysis.nodes import Nodes
 from router.analysis.parse import Parsed
 from router.analysis.scopes import ascii_lower
 from router.errors import StatementNotUnderstood
@@ -29,6 +30,9 @@ _TYPED_BEHIND: Final = frozenset({TokenType.DCOLON, TokenType.ALIAS, TokenType.I
 """Behind `::` and AS stands a type or an alias, behind INTO a table with its columns."""
 
 _QUOTED: Final = TokenType.IDENTIFIER
+_OPENING: Final = TokenType.L_PAREN
+_DOT: Final = TokenType.DOT
+_STRING: Final = TokenType.STRING
 _CLOSING: Final = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET})
 
 
@@ -52,18 +56,17 @@ def calls_of(parsed: Parsed) -> frozenset[Call]:
     """
     tokens = parsed.tokens
     found: dict[int, Call] = {}
-    for index in range(1, len(tokens)):
-        before = tokens[index - 1]
-        if tokens[index].token_type is TokenType.L_PAREN:
-            call = _call(tokens, index - 1)
-        elif before.token_type is TokenType.DOT and _is_last_part(tokens, index):
-            call = _attribute(tokens, index)
+    for index, kind in enumerate(parsed.kinds):
+        if kind is _OPENING and index:
+            at, call = index - 1, _call(tokens, index - 1)
+        elif kind is _DOT and _is_last_part(parsed.kinds, index + 1):
+            at, call = index + 1, _attribute(tokens, index + 1)
         else:
             continue
         if call is not None:
-            found[(before if not call.attribute else tokens[index]).start] = call
+            found[tokens[at].start] = call
     if found:
-        for start in _named(parsed.tree):
+        for start in _named(parsed.nodes):
             found.pop(start, None)
     return frozenset(found.values())
 
@@ -73,11 +76,11 @@ def _call(tokens: tuple[Token, ...], at: int) -> Call | None:
     name = _name(tokens[at])
     if name is None:
         return None
-    if at > 0 and tokens[at - 1].token_type is TokenType.DOT:
+    if at > 0 and tokens[at - 1].token_type is _DOT:
         schema = _name(tokens[at - 2]) if at > 1 else None
         if at > 2 and tokens[at - 3].token_type in _TYPED_BEHIND:
             return None
-        if schema is None or (at > 2 and tokens[at - 3].token_type is TokenType.DOT):
+        if schema is None or (at > 2 and tokens[at - 3].token_type is _DOT):
             raise StatementNotUnderstood(f"the call of {name} is not understood")
         return Call(schema, name)
     if at > 0 and tokens[at - 1].token_type in _TYPED_BEHIND:
@@ -98,9 +101,10 @@ def _attribute(tokens: tuple[Token, ...], at: int) -> Call | None:
     return Call(None, name, attribute=True, of_row=of_row)
 
 
-def _is_last_part(tokens: tuple[Token, ...], at: int) -> bool:
-    following = tokens[at + 1].token_type if at + 1 < len(tokens) else None
-    return following is not TokenType.DOT and following is not TokenType.L_PAREN
+def _is_last_part(kinds: tuple[TokenType, ...], at: int) -> bool:
+    """Whether a token is there, with neither a further part nor arguments behind it."""
+    following = kinds[at + 1] if at + 1 < len(kinds) else None
+    return at < len(kinds) and following is not _DOT and following is not _OPENING
 
 
 def _name(token: Token) -> str | None:
@@ -108,7 +112,7 @@ def _name(token: Token) -> str | None:
     if token.token_type is _QUOTED:
         return token.text
     text = token.text
-    if token.token_type is TokenType.STRING or not (text[:1].isalpha() or text[:1] == "_"):
+    if token.token_type is _STRING or not (text[:1].isalpha() or text[:1] == "_"):
         return None
     return ascii_lower(text)
 
@@ -117,11 +121,11 @@ def _is_sample(token: Token) -> bool:
     return token.token_type is TokenType.TABLE_SAMPLE
 
 
-def _named(tree: exp.Expr) -> set[int]:
+def _named(nodes: Nodes) -> set[int]:
     """Where the names of aliases and tables stand, before the parenthesis of their columns."""
-    names = (
+    names = [
         node.this
-        for node in tree.find_all(exp.TableAlias, exp.Table)
+        for node in nodes.of(exp.TableAlias, exp.Table)
         if isinstance(node.this, exp.Identifier)
-    )
+    ]
     return {int(name.meta["start"]) for name in names if "start" in name.meta}

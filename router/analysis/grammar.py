@@ -6,12 +6,17 @@ reasons about a statement other than the one that runs.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from sqlglot import Token, TokenType
 from sqlglot import expressions as exp
 
+from router.analysis.nodes import Nodes
 from router.errors import StatementNotUnderstood
+
+MAX_NESTING: Final = 64
+"""Parentheses deeper than this recurse too far in the parser; no human writes them."""
 
 _PARTS: Final[dict[type[exp.Expr], frozenset[str]]] = {
     kind: frozenset(parts.split())
@@ -57,7 +62,7 @@ _COMMENT: Final = re.compile(r"/\*|\*/")
 
 
 def check_tokens(sql: str, tokens: list[Token]) -> None:
-    """Refuse what PostgreSQL's scanner reads otherwise than sqlglot's.
+    """Refuse what PostgreSQL's scanner reads otherwise than sqlglot's, and what nests too deep.
 
     Between two tokens stand PostgreSQL's spaces and comments only: sqlglot also skips other
     spaces, which are letters to PostgreSQL, and comments of templates. `@2` is a parameter to
@@ -66,27 +71,60 @@ def check_tokens(sql: str, tokens: list[Token]) -> None:
     Raises:
         StatementNotUnderstood: Such text is there.
     """
-    at, before = 0, ""
-    for token in tokens:
-        if token.start > at and sql[at : token.start] != " ":
-            _check_gap(sql, at, token.start)
+    at = depth = 0
+    for index, token in enumerate(tokens):
+        start = token.start
+        if start > at and sql[at:start] != " ":
+            _check_gap(sql, at, start)
         at = token.end + 1
-        if token.token_type is TokenType.PARAMETER and token.text != "$":
-            raise StatementNotUnderstood(f"the operator {token.text[:1]} is not understood")
-        if token.token_type is TokenType.L_PAREN and before.lower() in _FOREIGN:
-            raise StatementNotUnderstood(f"the function {before.lower()} is not understood")
-        before = token.text
-    _check_values(tokens)
-
-
-def _check_values(tokens: list[Token]) -> None:
-    """Rows of VALUES stand in parentheses; in other dialects they need none."""
-    for index, token in enumerate(tokens[:-1]):
-        if token.token_type is not TokenType.VALUES:
+        kind = token.token_type
+        if kind not in _CHECKED:
             continue
-        named = index > 0 and tokens[index - 1].text.upper() in {"DEFAULT", "AS", "."}
-        if not named and tokens[index + 1].token_type is not TokenType.L_PAREN:
-            raise StatementNotUnderstood("VALUES without parentheses is not understood")
+        if kind is _OPENING:
+            depth += 1
+            _check_opening(tokens, index, depth)
+        elif kind is _CLOSING:
+            depth -= 1
+        elif kind is _PARAMETER and token.text != "$":
+            raise StatementNotUnderstood(f"the operator {token.text[:1]} is not understood")
+        elif kind is _AMP:
+            _check_ampersand(tokens, index)
+        elif kind is _VALUES:
+            _check_values(tokens, index)
+
+
+_OPENING: Final = TokenType.L_PAREN
+_CLOSING: Final = TokenType.R_PAREN
+_PARAMETER: Final = TokenType.PARAMETER
+_AMP: Final = TokenType.AMP
+_VALUES: Final = TokenType.VALUES
+_CHECKED: Final = frozenset({_OPENING, _CLOSING, _PARAMETER, _AMP, _VALUES})
+_QUOTES: Final = frozenset({TokenType.IDENTIFIER, TokenType.STRING})
+
+
+def _check_opening(tokens: list[Token], index: int, depth: int) -> None:
+    if depth > MAX_NESTING:
+        raise StatementNotUnderstood(f"the statement nests deeper than {MAX_NESTING}")
+    if index and (name := tokens[index - 1].text.lower()) in _FOREIGN:
+        raise StatementNotUnderstood(f"the function {name} is not understood")
+
+
+def _check_ampersand(tokens: list[Token], index: int) -> None:
+    """PostgreSQL reads `U&"data"` as one identifier, sqlglot as `U & "data"`."""
+    if not 0 < index < len(tokens) - 1:
+        return
+    before, sign, after = tokens[index - 1 : index + 2]
+    beside = sign.start == before.end + 1 and after.start == sign.end + 1
+    if beside and before.text in {"U", "u"} and after.token_type in _QUOTES:
+        raise StatementNotUnderstood("Unicode escapes (U&) are not understood")
+
+
+def _check_values(tokens: list[Token], index: int) -> None:
+    """Rows of VALUES stand in parentheses; in other dialects they need none."""
+    if index == len(tokens) - 1 or tokens[index + 1].token_type is _OPENING:
+        return
+    if not index or tokens[index - 1].text.upper() not in {"DEFAULT", "AS", "."}:
+        raise StatementNotUnderstood("VALUES without parentheses is not understood")
 
 
 def _check_gap(sql: str, start: int, end: int) -> None:
@@ -110,31 +148,31 @@ def _comment_end(sql: str, start: int, end: int) -> int | None:
     return None
 
 
-def check_tree(tree: exp.Expr, tokens: list[Token]) -> None:
+def check_tree(tree: exp.Expr, nodes: Nodes, kinds: Sequence[TokenType]) -> None:
     """Refuse whatever is no part of the grammar that analysis knows, or was left out of the tree.
 
-    The parser drops arguments of functions that take less in its own dialects.
+    The parser drops arguments of functions that take less in its own dialects. `kinds` are those
+    of the text's tokens.
 
     Raises:
         StatementNotUnderstood: Names the part.
     """
-    nodes = list(tree.walk())
-    for node in nodes:
-        if isinstance(node, exp.Command) or (isinstance(node, exp.Merge) and node is not tree):
-            name = node.this if isinstance(node, exp.Command) else "MERGE"
-            raise StatementNotUnderstood(f"{name} is not understood")
-    written = sum(token.token_type is TokenType.SELECT for token in tokens)
-    if written != sum(isinstance(node, exp.Select) and not is_values(node) for node in nodes):
+    for command in nodes.of(exp.Command):
+        raise StatementNotUnderstood(f"{command.this} is not understood")
+    if any(merge is not tree for merge in nodes.of(exp.Merge)):
+        raise StatementNotUnderstood("MERGE is not understood")
+    if kinds.count(TokenType.SELECT) != sum(not is_values(one) for one in nodes.of(exp.Select)):
         raise StatementNotUnderstood("the statement is not understood as a whole")
-    for node in nodes:
-        allowed = _parts_of(type(node))
+    for kind, found in nodes.by_class.items():
+        allowed = _parts_of(kind)
         if allowed is None:
             continue
-        for part, value in node.args.items():
-            if value and part not in allowed:
-                raise StatementNotUnderstood(f"{part.rstrip('_').upper()} is not understood")
-        if isinstance(node, exp.Join):
-            _check_join(node)
+        for node in found:
+            for part, value in node.args.items():
+                if value and part not in allowed:
+                    raise StatementNotUnderstood(f"{part.rstrip('_').upper()} is not understood")
+    for join in nodes.of(exp.Join):
+        _check_join(join)
 
 
 def is_values(select: exp.Select) -> bool:

@@ -31,6 +31,10 @@ _LEXEME: Final = re.compile(
 """PostgreSQL's lexemes, coarsely: what is not known for certain is `opaque` or `other`, and then
 part of the shape."""
 
+_OPERAND: Final = re.compile(r"(?:[=<>,(]|like)\s*['0-9]", re.IGNORECASE)
+"""Where a literal may stand that can be cut out. One that this does not find (a comment is between
+them) stays in the text, and the text is analysed for itself."""
+
 _ENDS_VALUE: Final = frozenset({",", ")", ";", ""})
 _GOES_ON: Final = frozenset(
     """and or group order limit offset having union intersect except returning on window fetch for
@@ -65,7 +69,7 @@ class _Operand(NamedTuple):
 
 def shape_of(sql: str) -> Shape | None:
     """The shape of a text; None when no literal can be cut out of it. Linear in the text."""
-    if "'" not in sql and not any(c.isdecimal() for c in sql):
+    if _OPERAND.search(sql) is None:
         return None
     lexemes = [
         _Lexeme(match.lastgroup or "", match[0], match.start(), match.end())

@@ -10,6 +10,7 @@ from sqlglot import expressions as exp
 from sqlglot.errors import SqlglotError
 
 from router.analysis.grammar import check_tokens, check_tree
+from router.analysis.nodes import Nodes
 from router.analysis.prefix import Explained, explain_prefix
 from router.analysis.verbs import hint_for
 from router.errors import SeveralStatements, StatementNotUnderstood
@@ -24,9 +25,6 @@ MAX_STATEMENT_CHARS: Final = 256 * 1024
 
 MAX_TOKENS: Final = 32_768
 """What analysis takes grows with the words: about 25 us each, so this is most of a second."""
-
-MAX_NESTING: Final = 64
-"""Parentheses deeper than this recurse too far in the parser; no human writes them."""
 
 ROOTS: Final = (
     exp.Select,
@@ -44,12 +42,14 @@ ROOTS: Final = (
 class Parsed:
     """One statement: its text (the offsets of tokens and tree refer to it), tokens and tree.
 
-    `explained` is the EXPLAIN before it, which is no part of them.
+    `kinds` are those of the tokens, `nodes` those of the tree by class. `explained` is the EXPLAIN before it, which is no part of them.
     """
 
     sql: str
     tokens: tuple[Token, ...]
+    kinds: tuple[TokenType, ...]
     tree: exp.Expr
+    nodes: Nodes
     explained: Explained | None = None
 
     @property
@@ -86,9 +86,13 @@ def parse(sql: str) -> Parsed:
     tree = statements[0]
     if not isinstance(tree, ROOTS):
         raise StatementNotUnderstood(f"{_verb(tokens)} statements are not routed")
-    check_tree(tree, tokens)
-    kept = tuple(token for token in tokens if token.token_type is not _END)
-    return Parsed(spaced, kept, tree, explained)
+    kinds = tuple([token.token_type for token in tokens])
+    if _END in kinds:
+        tokens = [token for token in tokens if token.token_type is not _END]
+        kinds = tuple([token.token_type for token in tokens])
+    nodes = Nodes(tree)
+    check_tree(tree, nodes, kinds)
+    return Parsed(spaced, tuple(tokens), kinds, tree, nodes, explained)
 
 
 _END: Final = TokenType.SEMICOLON
@@ -99,11 +103,14 @@ def _read(sql: str) -> tuple[str, list[Token], list[exp.Expr | None]]:
     try:
         tokens = _POSTGRES.tokenize(sql)
         _refuse_verb(tokens)
-        if any(token.token_type is TokenType.TABLE for token in tokens):
+        if TokenType.TABLE in [token.token_type for token in tokens]:
             sql = _without_table(sql, tokens)
             tokens = _POSTGRES.tokenize(sql)
-        _bound(tokens)
-        _refuse_unicode_escapes(tokens)
+        if len(tokens) > MAX_TOKENS:
+            raise StatementNotUnderstood(
+                f"the statement has more than {MAX_TOKENS} words",
+                hint="Send values as arguments: one array, or rows as JSON.",
+            )
         check_tokens(sql, tokens)
         return sql, tokens, _POSTGRES.parser().parse(tokens, sql)
     except StatementNotUnderstood:
@@ -183,35 +190,6 @@ def _without_table(sql: str, tokens: list[Token]) -> str:
         before = token.token_type
     pieces.append(sql[at:])
     return "".join(pieces)
-
-
-def _bound(tokens: list[Token]) -> None:
-    if len(tokens) > MAX_TOKENS:
-        raise StatementNotUnderstood(
-            f"the statement has more than {MAX_TOKENS} words",
-            hint="Send values as arguments: one array, or rows as JSON.",
-        )
-    depth = 0
-    for token in tokens:
-        if token.token_type is TokenType.L_PAREN:
-            depth += 1
-            if depth > MAX_NESTING:
-                raise StatementNotUnderstood(f"the statement nests deeper than {MAX_NESTING}")
-        elif token.token_type is TokenType.R_PAREN:
-            depth -= 1
-
-
-def _refuse_unicode_escapes(tokens: list[Token]) -> None:
-    """PostgreSQL reads `U&"data"` as one identifier, sqlglot as `U & "data"`."""
-    for first, second, third in zip(tokens, tokens[1:], tokens[2:], strict=False):
-        if (
-            first.text in {"U", "u"}
-            and second.token_type is TokenType.AMP
-            and third.token_type in {TokenType.IDENTIFIER, TokenType.STRING}
-            and second.start == first.end + 1
-            and third.start == second.end + 1
-        ):
-            raise StatementNotUnderstood("Unicode escapes (U&) are not understood")
 
 
 def _verb(tokens: list[Token]) -> str:

@@ -221,7 +221,8 @@ class Query:
     inline_position: bool
     claims: bool
     scope: Scope
-    """Which tenants the sharded tables are constrained to by the statement itself."""
+    """Which tenants the sharded tables are constrained to by the statement itself. Nobody asks that
+    of a statement for a tenant in context: there it is unbounded."""
     required: tuple[Source, ...] = ()
     """Keys that every row must have: with a tenant in context they must be that tenant."""
     changed: tuple[Source, ...] = ()

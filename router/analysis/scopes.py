@@ -1,11 +1,11 @@
 """Which tables a statement names, where in its text, and how each is read or written."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
-from sqlglot import Token, TokenType
+from sqlglot import TokenType
 from sqlglot import expressions as exp
 
 from router.analysis.parse import Parsed
@@ -33,8 +33,7 @@ _CLAUSES: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+class Clause(NamedTuple):
     """One clause in the text: its keyword, where its content begins and ends.
 
     `before` is the end of what stands before the keyword.
@@ -47,8 +46,7 @@ class Clause:
     before: int
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
+class Region(NamedTuple):
     """The text of one SELECT, INSERT, UPDATE or DELETE, from its verb on, without its WITH.
 
     Offsets count characters; `end` points behind the last token. Deeper parentheses belong to the
@@ -114,16 +112,16 @@ def quoted(name: str) -> str:
 
 def regions(parsed: Parsed) -> tuple[Region, ...]:
     """All regions of the statement, in order of their beginning."""
-    return tuple(sorted(_Scan(parsed.tokens).run(), key=lambda region: region.start))
+    return tuple(sorted(_Scan(parsed).run(), key=lambda region: region.start))
 
 
 def table_uses(parsed: Parsed, found: tuple[Region, ...]) -> tuple[TableUse, ...]:
     """Every mention of a table (not of a CTE, nor of a function in FROM), given its regions."""
-    return tuple(_uses(parsed.tree, found))
+    return tuple(_uses(parsed, found))
 
 
-def _uses(tree: exp.Expr, found: tuple[Region, ...]) -> Iterator[TableUse]:
-    for node in tree.find_all(exp.Table):
+def _uses(parsed: Parsed, found: tuple[Region, ...]) -> Iterator[TableUse]:
+    for node in parsed.nodes.of(exp.Table):
         if not isinstance(node.this, exp.Identifier) or isinstance(node.parent, exp.Lock):
             continue  # a function in FROM; FOR UPDATE OF names an alias
         if node.args.get("catalog") is not None:
@@ -239,61 +237,83 @@ class _Open:
 class _Scan:
     """One pass over the tokens with a stack of open regions."""
 
-    def __init__(self, tokens: tuple[Token, ...]) -> None:
-        self.tokens = tokens
+    def __init__(self, parsed: Parsed) -> None:
+        self.tokens = parsed.tokens
+        self.kinds = parsed.kinds
         self.depth = 0
         self.open: list[_Open] = []
         self.closed: list[Region] = []
 
-    def run(self) -> list[Region]:  # noqa: C901, PLR0912 - one case per token kind
-        previous: Token | None = None
-        for index, token in enumerate(self.tokens):
-            match token.token_type:
-                case TokenType.L_PAREN:
-                    self.depth += 1
-                case TokenType.R_PAREN:
-                    self._close(self.depth, previous)
-                    self.depth -= 1
-                case TokenType.SELECT | TokenType.MERGE:
-                    self._begin(token)
-                case TokenType.INSERT | TokenType.DELETE:
-                    if not self._follows(index, "THEN"):
-                        self._begin(token)
-                case TokenType.UPDATE:
-                    if not self._follows(index, "FOR", "KEY", "DO", "THEN"):
-                        self._begin(token)
-                case TokenType.RETURNING:
-                    self._leave_select(previous)
-                    self._mark(token, previous)
-                case TokenType.ON:
-                    if self._next_text(index) == "CONFLICT":
-                        self._leave_select(previous)
-                        self._mark(token, previous)
-                    elif self._in_merge():
-                        self._mark(token, previous)
-                case TokenType.WHEN:
-                    if self._in_merge() and self._next_text(index) in {"MATCHED", "NOT"}:
-                        self._mark(token, previous)
-                case kind if kind in _SET_OPERATIONS:
-                    self._close_select(previous)
-                case kind if kind in _CLAUSES and self._is_clause(index, kind):
-                    self._mark(token, previous)
-            previous = token
-        self._close(0, previous)
+    def run(self) -> list[Region]:
+        for index, kind in enumerate(self.kinds):
+            step = _STEPS.get(kind)
+            if step is not None:
+                step(self, index)
+        self._close(0, len(self.tokens))
         return self.closed
 
-    def _is_clause(self, index: int, kind: TokenType) -> bool:
-        """FROM also ends IS DISTINCT and begins a DELETE; USING is a clause of DELETE alone.
+    # What each kind of token does
 
-        Behind AS, any word is the name of an output.
-        """
-        if self._follows(index, "AS"):
-            return False
-        if kind is TokenType.FROM:
-            return not self._follows(index, "DISTINCT", "DELETE")
-        if kind is TokenType.USING:
-            return bool(self.open) and self.open[-1].verb in {TokenType.DELETE, TokenType.MERGE}
-        return True
+    def parenthesis(self, _: int) -> None:
+        self.depth += 1
+
+    def end(self, index: int) -> None:
+        self._close(self.depth, index)
+        self.depth -= 1
+
+    def verb(self, index: int) -> None:
+        token = self.tokens[index]
+        self.open.append(
+            _Open(self.kinds[index], self.depth, token.start, token.end + 1, [])
+        )
+
+    def write(self, index: int) -> None:
+        if not self._follows(index, "THEN"):
+            self.verb(index)
+
+    def update(self, index: int) -> None:
+        if not self._follows(index, "FOR", "KEY", "DO", "THEN"):
+            self.verb(index)
+
+    def returning(self, index: int) -> None:
+        self._leave_select(index)
+        self._mark(index)
+
+    def on(self, index: int) -> None:
+        if self._next_text(index) == "CONFLICT":
+            self._leave_select(index)
+            self._mark(index)
+        elif self._in_merge():
+            self._mark(index)
+
+    def when(self, index: int) -> None:
+        if self._in_merge() and self._next_text(index) in {"MATCHED", "NOT"}:
+            self._mark(index)
+
+    def set_operation(self, index: int) -> None:
+        if (
+            self.open
+            and self.open[-1].depth == self.depth
+            and self.open[-1].verb is TokenType.SELECT
+        ):
+            self._finish(self.open.pop(), index)
+
+    def clause(self, index: int) -> None:
+        """Behind AS, any word is the name of an output."""
+        if not self._follows(index, "AS"):
+            self._mark(index)
+
+    def from_(self, index: int) -> None:
+        """FROM also ends IS DISTINCT and begins a DELETE."""
+        if not self._follows(index, "AS", "DISTINCT", "DELETE"):
+            self._mark(index)
+
+    def using(self, index: int) -> None:
+        """A clause of DELETE and MERGE alone."""
+        if self.open and self.open[-1].verb in {TokenType.DELETE, TokenType.MERGE}:
+            self.clause(index)
+
+    # Of what the steps consist
 
     def _in_merge(self) -> bool:
         return (
@@ -303,49 +323,60 @@ class _Scan:
         )
 
     def _follows(self, index: int, *words: str) -> bool:
-        before = self.tokens[index - 1]
-        quotes = {TokenType.IDENTIFIER, TokenType.STRING}
-        return index > 0 and before.token_type not in quotes and before.text.upper() in words
+        if not index or self.kinds[index - 1] in _QUOTES:
+            return False
+        return self.tokens[index - 1].text.upper() in words
 
     def _next_text(self, index: int) -> str:
         return self.tokens[index + 1].text.upper() if index + 1 < len(self.tokens) else ""
 
-    def _begin(self, token: Token) -> None:
-        self.open.append(_Open(token.token_type, self.depth, token.start, token.end + 1, []))
-
-    def _mark(self, token: Token, previous: Token | None) -> None:
+    def _mark(self, index: int) -> None:
         if self.open and self.open[-1].depth == self.depth:
-            before = previous.end + 1 if previous is not None else token.start
-            self.open[-1].marks.append((token.token_type, token.start, token.end + 1, before))
+            token = self.tokens[index]
+            before = self.tokens[index - 1].end + 1 if index else token.start
+            self.open[-1].marks.append((self.kinds[index], token.start, token.end + 1, before))
 
-    def _leave_select(self, previous: Token | None) -> None:
+    def _leave_select(self, index: int) -> None:
         """A clause of the INSERT ends the SELECT that feeds it."""
         if (
             len(self.open) > 1
             and self.open[-1].verb is TokenType.SELECT
             and self.open[-1].depth == self.open[-2].depth == self.depth
         ):
-            self._finish(self.open.pop(), previous)
+            self._finish(self.open.pop(), index)
 
-    def _close_select(self, previous: Token | None) -> None:
-        if (
-            self.open
-            and self.open[-1].depth == self.depth
-            and self.open[-1].verb is TokenType.SELECT
-        ):
-            self._finish(self.open.pop(), previous)
-
-    def _close(self, depth: int, previous: Token | None) -> None:
+    def _close(self, depth: int, index: int) -> None:
         while self.open and self.open[-1].depth >= depth:
-            self._finish(self.open.pop(), previous)
+            self._finish(self.open.pop(), index)
 
-    def _finish(self, region: _Open, previous: Token | None) -> None:
-        end = previous.end + 1 if previous is not None else region.body
+    def _finish(self, region: _Open, index: int) -> None:
+        """End a region before the token at `index`."""
+        end = last = self.tokens[index - 1].end + 1 if index else region.body
         clauses: dict[TokenType, Clause] = {}
-        for position, (keyword, start, content, before) in enumerate(region.marks):
-            following = region.marks[position + 1 :]
-            last = following[0][3] if following else end
-            clauses.setdefault(keyword, Clause(keyword, start, content, last, before))
+        for keyword, start, content, before in reversed(region.marks):
+            clauses[keyword] = Clause(keyword, start, content, last, before)
+            last = before
         self.closed.append(
             Region(region.verb, region.depth, region.start, region.body, end, clauses)
         )
+
+
+_QUOTES: Final = frozenset({TokenType.IDENTIFIER, TokenType.STRING})
+
+_STEPS: Final[Mapping[TokenType, Callable[[_Scan, int], None]]] = {
+    **dict.fromkeys(_CLAUSES, _Scan.clause),
+    **dict.fromkeys(_SET_OPERATIONS, _Scan.set_operation),
+    TokenType.L_PAREN: _Scan.parenthesis,
+    TokenType.R_PAREN: _Scan.end,
+    TokenType.SELECT: _Scan.verb,
+    TokenType.MERGE: _Scan.verb,
+    TokenType.INSERT: _Scan.write,
+    TokenType.DELETE: _Scan.write,
+    TokenType.UPDATE: _Scan.update,
+    TokenType.RETURNING: _Scan.returning,
+    TokenType.ON: _Scan.on,
+    TokenType.WHEN: _Scan.when,
+    TokenType.FROM: _Scan.from_,
+    TokenType.USING: _Scan.using,
+}
+"""What is not here goes on with what is open."""

@@ -133,7 +133,12 @@ class Scoping:
                 raise UnsupportedAcrossShards(f"table {located.name} where it stands")
 
     def scope(self) -> Scope:
-        """The tenants that all sharded tables together can concern, beside the rows of an insert."""
+        """The tenants that all sharded tables together can concern, beside the rows of an insert.
+
+        With a tenant in context it is that tenant, whatever the statement says.
+        """
+        if self.scoped:
+            return Unbounded()
         scopes = [
             self.key_scopes.scope(located)
             for located in self.sharded
@@ -180,7 +185,7 @@ class Scoping:
 
     def filtered(self) -> bool:
         """Whether every update and delete has a WHERE clause of its own."""
-        writes = self.tree.find_all(exp.Update, exp.Delete)
+        writes = self.parsed.nodes.of(exp.Update, exp.Delete)
         return all(
             node.args.get("where") is not None or isinstance(node.parent, exp.When)
             for node in writes

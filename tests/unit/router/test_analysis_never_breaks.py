@@ -9,7 +9,8 @@ from sqlglot import exp
 
 from router import Form, RouterError
 from router.analysis.analyse import Ask, Caller, analyse
-from router.analysis.parse import MAX_NESTING, parse
+from router.analysis.grammar import MAX_NESTING
+from router.analysis.parse import parse
 from router.analysis.query import Target
 from router.analysis.scoping import Setting
 from router.rewrite.splice import Edit, insertion, splice
