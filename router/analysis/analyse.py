@@ -37,7 +37,6 @@ from router.errors import (
     UnsupportedAcrossShards,
 )
 from router.plans.together import copy_form, spread_form
-from router.rewrite.splice import splice
 from router.schema import Kind
 from router.statement import Form
 from shardmap import Global, Reference, Sharded, unique_names
@@ -109,7 +108,7 @@ class _Analysis:
             param=self.param,
         )
         edits = scoping.edits()
-        scoping.prove(splice(self.parsed.body, edits))
+        scoping.prove(edits)
         forms = Forms(
             self.parsed,
             self.regions,

@@ -45,4 +45,4 @@ class Nodes:
 
     def have(self, *kinds: type[exp.Expr]) -> bool:
         """Whether there is a node of one of these classes."""
-        return any([issubclass(known, kinds) for known in self._by_class])
+        return any(issubclass(known, kinds) for known in self._by_class)

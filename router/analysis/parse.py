@@ -106,11 +106,7 @@ def _read(sql: str) -> tuple[str, list[Token], list[exp.Expr | None]]:
         if TokenType.TABLE in [token.token_type for token in tokens]:
             sql = _without_table(sql, tokens)
             tokens = _POSTGRES.tokenize(sql)
-        if len(tokens) > MAX_TOKENS:
-            raise StatementNotUnderstood(
-                f"the statement has more than {MAX_TOKENS} words",
-                hint="Send values as arguments: one array, or rows as JSON.",
-            )
+        _bound(tokens)
         check_tokens(sql, tokens)
         return sql, tokens, _POSTGRES.parser().parse(tokens, sql)
     except StatementNotUnderstood:
@@ -190,6 +186,14 @@ def _without_table(sql: str, tokens: list[Token]) -> str:
         before = token.token_type
     pieces.append(sql[at:])
     return "".join(pieces)
+
+
+def _bound(tokens: list[Token]) -> None:
+    if len(tokens) > MAX_TOKENS:
+        raise StatementNotUnderstood(
+            f"the statement has more than {MAX_TOKENS} words",
+            hint="Send values as arguments: one array, or rows as JSON.",
+        )
 
 
 def _verb(tokens: list[Token]) -> str:

@@ -263,9 +263,7 @@ class _Scan:
 
     def verb(self, index: int) -> None:
         token = self.tokens[index]
-        self.open.append(
-            _Open(self.kinds[index], self.depth, token.start, token.end + 1, [])
-        )
+        self.open.append(_Open(self.kinds[index], self.depth, token.start, token.end + 1, []))
 
     def write(self, index: int) -> None:
         if not self._follows(index, "THEN"):

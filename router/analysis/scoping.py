@@ -19,12 +19,13 @@ from router.analysis.placing import placed
 from router.analysis.query import Either, Keys, Param, Scope, Source, Unbounded
 from router.analysis.scopes import Region, Use, regions, table_uses
 from router.analysis.tables import Located, Placements, locate
+from router.analysis.token_proof import proved_by_tokens
 from router.analysis.whole_rows import refuse_typed_rows
 from router.errors import TenantKeyMissing, UnsupportedAcrossShards
 from router.rewrite.dependent import dependent_edits
 from router.rewrite.insert import fill_edits
 from router.rewrite.merge import merge_edits
-from router.rewrite.splice import Edit
+from router.rewrite.splice import Edit, splice
 from router.rewrite.tenant import predicate_edits, tenant_value
 from router.schema import Schema
 from shardmap import KeyType
@@ -103,14 +104,20 @@ class Scoping:
                 edits.extend(fill_edits(self.parsed, each, column, value, selects))
         return tuple(edits)
 
-    def prove(self, sql: str) -> None:
-        """Reads the spliced text again: each sharded table must be held to the tenant in it.
+    def prove(self, edits: tuple[Edit, ...]) -> None:
+        """Each sharded table must be held to the tenant in the spliced text.
 
-        The splice works on tokens, this check on the tree: both would have to be wrong in the
-        same way for a row of another tenant to be reached.
+        Where the tokens alone do not prove it, the text is read again. The splice works on tokens,
+        this check on the tree: both would have to be wrong in the same way for a row of another
+        tenant to be reached.
         """
         if not (self.scoped and self.sharded):
             return
+        value = tenant_value(self.setting.key_type, self.param)
+        if not proved_by_tokens(self.parsed, self.sharded, self.inserted, edits, value):
+            self._prove(splice(self.parsed.body, edits))
+
+    def _prove(self, sql: str) -> None:
         again = parse(sql)
         tables = locate(
             table_uses(again, regions(again)),

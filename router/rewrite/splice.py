@@ -5,11 +5,10 @@ text is never rendered; pieces are put into it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """Replace the characters [start, end) by `text`; an insertion has start == end."""
 
     start: int
