@@ -115,9 +115,10 @@ class Scoping:
             return
         value = tenant_value(self.setting.key_type, self.param)
         if not proved_by_tokens(self.parsed, self.sharded, self.inserted, edits, value):
-            self._prove(splice(self.parsed.body, edits))
+            self.prove_by_reading(splice(self.parsed.body, edits))
 
-    def _prove(self, sql: str) -> None:
+    def prove_by_reading(self, sql: str) -> None:
+        """Parse a spliced text, and find in its tree what holds each table."""
         again = parse(sql)
         tables = locate(
             table_uses(again, regions(again)),

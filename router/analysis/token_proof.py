@@ -207,11 +207,14 @@ def _tables_by_block(
         if use.use is Use.INSERT:
             continue
         owner = use.node.find_ancestor(*_OWNERS)
-        at = _index_at(parsed, use.node.this.meta.get("start"))
-        if not use.inner or owner is None or at is None:
+        alias = use.node.args.get("alias") or use.node
+        at, last = _index_at(parsed, use.node.this), _index_at(parsed, alias.this)
+        if not use.inner or owner is None or at is None or last is None:
             return None
         block = next((each for each in blocks if each.first < at < each.end), None)
-        if block is None or type(owner) is not _VERBS[block.verb] or at >= block.from_end:
+        if block is None or type(owner) is not _VERBS[block.verb] or last >= block.from_end:
+            return None
+        if block.stop - 1 == block.where or parsed.kinds[block.stop - 1] in _LABELLING:
             return None
         entry = found.setdefault(block.first, (block, owner, []))
         if entry[1] is not owner:
@@ -222,8 +225,9 @@ def _tables_by_block(
     return [(block, tables) for block, _, tables in found.values()]
 
 
-def _index_at(parsed: Parsed, start: int | None) -> int | None:
-    """The number of the token that begins there."""
+def _index_at(parsed: Parsed, name: exp.Expr | None) -> int | None:
+    """The number of the token that is this name; None: it is not known."""
+    start = name.meta.get("start") if name is not None else None
     if start is None:
         return None
     at = bisect_left(parsed.tokens, start, key=_start)

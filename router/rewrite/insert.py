@@ -58,8 +58,8 @@ def _named(parsed: Parsed, inserted: Inserted, column: str) -> Edit:
     node = inserted.located.use.node
     if inserted.listed:
         opening = _index_after(parsed.tokens, node.this.meta["end"])
-        while parsed.tokens[opening].token_type is not TokenType.L_PAREN:
-            opening += 1
+        while opening < len(parsed.kinds) and parsed.kinds[opening] is not TokenType.L_PAREN:
+            opening += 1  # in `INSERT t SET a = 1` there is none
         closing = closing_parenthesis(parsed.tokens, opening)
         return insertion(parsed.tokens[closing].start, f", {quoted(column)}")
     alias = node.args.get("alias")
