@@ -12,7 +12,7 @@ import click
 from bench.errors import ExtraMissing
 from bench.extra import require_extra
 
-COMMANDS: Final = ("run", "list")
+COMMANDS: Final = ("run", "drill", "sessions", "list")
 """Each is a module of `bench.commands` that calls its click command `command`."""
 
 
@@ -50,7 +50,7 @@ def _refusing(name: str, error: ExtraMissing) -> click.Command:
 
 @click.group(cls=_Commands)
 def command() -> None:
-    r"""Measure Fluxshard: load on a cluster that is made for it and removed afterwards.
+    """Measure Fluxshard: load on a cluster that is made for it and removed afterwards.
 
     Nothing needs to run, and nothing of yours is touched. Every figure is printed with what it was
     made under: machine, limits of the servers, seeds, who spent how much CPU.
@@ -59,4 +59,6 @@ def command() -> None:
       fluxshard bench list                         the workloads
       fluxshard bench run point-read               one workload, closed loop
       fluxshard bench run mixed --open 500         arrivals at a constant rate, no omission
-    """
+      fluxshard bench drill all --times 10         servers and networks fail; nothing is lost
+      fluxshard bench sessions                     no read older than what its session saw
+    """  # noqa: D301 - a backspace, which click reads

@@ -25,6 +25,7 @@ import asyncpg
 from bench.errors import WorldFailed
 from bench.gates import Gates, opened_gates
 from bench.limits import CpuQuota, Limit, ServiceTime, Unlimited, written
+from bench.network import Link, Network, free_ports, open_network
 from bench.quota import limited
 from bench.workloads import SERVICE, Workload
 from router import prepare_database
@@ -66,6 +67,8 @@ class WorldSpec:
     workers: int = 1
     """Processes of each."""
     limit: Limit = field(default_factory=Unlimited)
+    network: bool = False
+    """A link before each server of a shard, to lose, cut and slow down what passes it."""
     delay_s: float = 0.0
     """By which replicas show commits later (`recovery_min_apply_delay`)."""
     durability: Durability | None = None
@@ -115,6 +118,7 @@ class World:
     secret: str
     """Of the tokens."""
     gates: Gates | None
+    network: Network | None = None
     instances: list[Instance] = field(default_factory=list)
 
     @property
@@ -138,6 +142,8 @@ class World:
         }
         if self.gates is not None:
             parts["limiting proxy"] = (self.gates.pid,)
+        if self.network is not None:
+            parts["network"] = (self.network.pid,)
         return parts
 
     def servers(self, shard: str = "shard_0") -> list[str]:
@@ -245,8 +251,13 @@ async def open_world(
             gates = await stack.enter_async_context(
                 opened_gates(cluster, directory / "gates", spec.limit, spec.seed)
             )
-        shard_map = _map(cluster.endpoints(), tables, gates)
-        world = World(spec, cluster, directory, shard_map, secrets.token_urlsafe(48), gates)
+        network = None
+        if spec.network:
+            network = await stack.enter_async_context(open_network(_links(cluster)))
+        shard_map = _map(cluster.endpoints(), tables, gates, network)
+        world = World(
+            spec, cluster, directory, shard_map, secrets.token_urlsafe(48), gates, network
+        )
         progress("filling it")
         await _furnish(world, fill)
         await world.caught_up()
@@ -268,9 +279,18 @@ def open_for(
 
 
 def _map(
-    endpoints: ClusterEndpoints, tables: Mapping[TableName, Placement], gates: Gates | None
+    endpoints: ClusterEndpoints,
+    tables: Mapping[TableName, Placement],
+    gates: Gates | None,
+    network: Network | None,
 ) -> ShardMap:
     def gated(shard: Shard) -> Shard:
+        if network is not None:
+            return replace(
+                shard,
+                primary=network.through(shard.primary),
+                replicas=tuple(map(network.through, shard.replicas)),
+            )
         if gates is None:
             return shard
         return replace(
@@ -289,6 +309,15 @@ def _map(
         slots=propose({shard.id: 1 for shard in endpoints.shards}),
         tables=dict(tables),
     )
+
+
+def _links(cluster: EmbeddedCluster) -> list[Link]:
+    servers = [one for one in cluster.servers() if one.shard != CATALOG]
+    ports = free_ports(len(servers))
+    return [
+        Link(server.name, port, server.host, server.port)
+        for server, port in zip(servers, ports, strict=True)
+    ]
 
 
 async def _furnish(world: World, fill: Fill) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from typing import Final
 
+from bench.errors import WorldFailed
 from bench.network.conditions import CLEAR, LOST, Conditions, Link, Way
 from server.parent import end_with_parent
 from shardmap import Endpoint
@@ -25,6 +26,11 @@ class Network:
         self.links = {link.name: link for link in links}
         self._process = process
         self._turn = asyncio.Lock()
+
+    @property
+    def pid(self) -> int:
+        """Of the process that all links are."""
+        return self._process.pid
 
     def through(self, endpoint: Endpoint) -> Endpoint:
         """The same endpoint, reached through the link of its name."""
@@ -64,7 +70,7 @@ class Network:
         assert self._process.stdout is not None  # noqa: S101 - both are pipes
         line = await self._process.stdout.readline()
         if not line:
-            raise SystemExit("the process of the network's links has ended")
+            raise WorldFailed("the process of the network's links has ended")
         return float(json.loads(line)["cpu_s"])
 
 
@@ -101,4 +107,4 @@ def free_ports(count: int, first: int = FIRST_PORT) -> list[int]:
             except OSError:
                 continue
         found.append(port)
-    raise SystemExit("no free ports")
+    raise WorldFailed(f"no free ports from {first} to {LAST_PORT}")

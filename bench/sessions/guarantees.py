@@ -6,10 +6,10 @@ then; what the read shows must not be less. Nothing here knows how a router goes
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 
 class Verdict(StrEnum):
@@ -82,6 +82,20 @@ class Tally:
     def replica_share(self) -> float:
         """The share of answers that replicas gave; 0 without any."""
         return self.by_role["replica"] / self.reads if self.reads else 0.0
+
+    def as_json(self) -> dict[str, dict[str, int]]:
+        """The same for the way from one process to another."""
+        return {
+            "verdicts": {verdict.value: count for verdict, count in self.verdicts.items()},
+            "by_role": dict(self.by_role),
+            "errors": dict(self.errors),
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Mapping[str, int]]) -> Self:
+        """What `as_json` gave."""
+        verdicts = {Verdict(verdict): count for verdict, count in found["verdicts"].items()}
+        return cls(Counter(verdicts), Counter(found["by_role"]), Counter(found["errors"]))
 
     @classmethod
     def total(cls, tallies: Iterable["Tally"]) -> "Tally":

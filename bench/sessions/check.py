@@ -1,0 +1,192 @@
+"""The session checker: instances, users that hop between them, and replicas that lag on purpose."""
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from bench.errors import GeneratorFailed
+from bench.sessions.guarantees import Tally, Verdict
+from bench.sessions.users import new_users
+from bench.world import World
+from server.parent import end_with_parent
+
+SHARD: Final = "shard_0"
+LEAST_REPLICA_SHARE: Final = 0.9
+"""Of the reads of sessions whose replicas have caught up."""
+QUIET_SHARE: Final = 0.5
+"""Of all reads: those that begin once replicas have caught up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What became of the reads of one phase."""
+
+    tally: Tally
+    writes: int
+    failed_writes: Sequence[str]
+    seconds: float
+
+    @classmethod
+    def total(cls, phases: Sequence["Phase"]) -> "Phase":
+        """All of them together."""
+        return cls(
+            Tally.total([phase.tally for phase in phases]),
+            sum(phase.writes for phase in phases),
+            [failed for phase in phases for failed in phase.failed_writes],
+            sum(phase.seconds for phase in phases),
+        )
+
+
+@dataclass(slots=True)
+class Lagging:
+    """Everything that was read while replicas lagged by a set time."""
+
+    delay_s: float
+    writing: list[Phase] = field(default_factory=list)
+    quiet: list[Phase] = field(default_factory=list)
+
+    @property
+    def whole(self) -> Phase:
+        """All phases."""
+        return Phase.total([*self.writing, *self.quiet])
+
+    @property
+    def quiet_share(self) -> float:
+        """The share of reads that replicas answered once they had caught up."""
+        return Phase.total(self.quiet).tally.replica_share
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as a JSON object."""
+
+        def of(phases: Sequence[Phase]) -> dict[str, Any]:
+            phase = Phase.total(phases)
+            return {
+                "reads": phase.tally.reads,
+                "writes": phase.writes,
+                "stale": phase.tally.verdicts[Verdict.STALE],
+                "backward": phase.tally.verdicts[Verdict.BACKWARD],
+                "errors": dict(phase.tally.errors),
+                "failed_writes": dict(Counter(phase.failed_writes)),
+                "answered_by": dict(phase.tally.by_role),
+                "replica_share": round(phase.tally.replica_share, 4),
+                "seconds": round(phase.seconds, 3),
+            }
+
+        return {
+            "delay_ms": self.delay_s * 1000,
+            "while_writing": of(self.writing),
+            "once_caught_up": of(self.quiet),
+        }
+
+
+def broken_promises(found: Sequence[Lagging], *, checked: bool) -> list[str]:
+    """What was promised and is not so, a sentence each.
+
+    Without the check nothing is promised, but stale reads have to be found: else the harness would
+    not have found them with it, either.
+    """
+    whole = Phase.total([one.whole for one in found])
+    stale = whole.tally.verdicts[Verdict.STALE]
+    if not checked:
+        return [] if stale else ["no stale read was found without the check: this proves nothing"]
+    wrong = [
+        f"{count} reads were {verdict}"
+        for verdict in (Verdict.STALE, Verdict.BACKWARD)
+        if (count := whole.tally.verdicts[verdict])
+    ]
+    wrong += [f"{count} reads failed with {code}" for code, count in whole.tally.errors.items()]
+    wrong += [
+        f"{count} writes failed with {code}" for code, count in Counter(whole.failed_writes).items()
+    ]
+    wrong += [
+        f"replicas that lag by {one.delay_s * 1000:g} ms answered {one.quiet_share:.1%} once they"
+        f" had caught up, less than {LEAST_REPLICA_SHARE:.0%}"
+        for one in found
+        if one.quiet and one.quiet_share < LEAST_REPLICA_SHARE
+    ]
+    return wrong
+
+
+@dataclass(slots=True)
+class Generator:
+    """The process of the users."""
+
+    process: asyncio.subprocess.Process
+    cpu_s: float = 0.0
+
+    async def phase(self, reads: int, *, writing: bool) -> Phase:
+        """Let users read so often.
+
+        Raises:
+            GeneratorFailed: The process has ended.
+        """
+        assert self.process.stdin is not None  # noqa: S101 - pipes
+        assert self.process.stdout is not None  # noqa: S101 - pipes
+        told = {"reads": reads, "writing": writing}
+        self.process.stdin.write(json.dumps(told).encode() + b"\n")
+        line = await self.process.stdout.readline()
+        if not line:
+            raise GeneratorFailed("the process of the users has ended; what it said is above")
+        found = json.loads(line)
+        self.cpu_s = found["cpu_s"]
+        tally = Tally.from_json(found["tally"])
+        return Phase(tally, found["writes"], found["failed_writes"], found["seconds"])
+
+
+@asynccontextmanager
+async def users_of(
+    world: World, count: int, *, checked: bool, seed: int
+) -> AsyncIterator[Generator]:
+    """So many new users, who hop between all instances of the world."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.sessions.generator"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        preexec_fn=end_with_parent,
+    )
+    assert process.stdin is not None  # noqa: S101 - a pipe
+    job = {
+        "users": [asdict(who) for who in new_users(world.shard_map, SHARD, world.secret, count)],
+        "ports": world.ports,
+        "checked": checked,
+        "seed": seed,
+    }
+    try:
+        process.stdin.write(json.dumps(job).encode() + b"\n")
+        yield Generator(process)
+        process.stdin.close()
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def check(  # noqa: PLR0913 - one check is put together here
+    world: World,
+    generator: Generator,
+    delay_s: float,
+    *,
+    reads: int,
+    rounds: int,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Lagging:
+    """Read so often in all while replicas lag so much.
+
+    In each round half of the reads begin while users write, and half once replicas have caught up.
+    """
+    await world.delay(delay_s)
+    found = Lagging(delay_s)
+    each = reads // rounds
+    for number in range(rounds):
+        progress(f"replicas {delay_s * 1000:g} ms behind, round {number + 1} of {rounds}")
+        quiet = int(each * QUIET_SHARE)
+        found.writing.append(await generator.phase(each - quiet, writing=True))
+        await world.caught_up()
+        found.quiet.append(await generator.phase(quiet, writing=False))
+    return found

@@ -1,0 +1,57 @@
+"""Each failover drill of the harness, at a small rate: what was answered, not how fast."""
+
+import pytest
+import pytest_asyncio
+
+from bench.drills.crowd import Habits
+from bench.drills.drill import Phases, open_scene, run_drill
+from bench.drills.events import DRILLS
+from bench.drills.history import Fate, Kind
+from shardmap import Durability
+
+SHORT = Phases(
+    rate=60.0,
+    warm_s=0.1,
+    normal_s=0.4,
+    broken_s=2.0,
+    mended_s=0.1,
+    enough=6,
+    habits=Habits(write_share=0.3),
+)
+REFUSALS = {
+    "replica-killed": set(),
+    "replica-frozen": set(),
+    "replica-cut-off": set(),
+    "primary-killed-and-promoted": {"503 P203", "500 COMMIT_UNKNOWN"},
+    "two-primaries": {"503 P203", "503 P204", "500 COMMIT_UNKNOWN", "504 P301"},
+    "all-replicas-gone": {"503 P204", "500 COMMIT_UNKNOWN"},
+    "network-slow": set(),
+}
+"""What writes may be told besides success."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene():
+    async with open_scene(workers=2, progress=lambda _: None) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", DRILLS)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_drill_breaks_no_promise(scene, name):
+    judgement, _ = await run_drill(scene, DRILLS[name], SHORT)
+
+    assert judgement.broken == ()
+    assert judgement.outcomes[Kind.READ].keys() == {"ok"}
+    assert judgement.outcomes[Kind.WRITE].keys() - {"ok"} <= REFUSALS[name]
+    assert judgement.audit.fates[Fate.ACKNOWLEDGED] > 0
+    assert judgement.audit.lost == judgement.audit.twice == ()
+
+
+async def test_what_an_asynchronous_shard_loses_is_counted_and_promised_by_nobody():
+    async with open_scene(durability=Durability.ASYNC, progress=lambda _: None) as scene:
+        judgement, _ = await run_drill(scene, DRILLS["two-primaries"], SHORT)
+
+    assert judgement.broken == ()
+    assert judgement.as_json()["acknowledged_and_lost"] == len(judgement.audit.lost)
+    assert judgement.as_json()["durability"] == "async"
