@@ -60,6 +60,7 @@ from router.errors import (
 )
 from router.fair_queue import FairQueue
 from router.interactive import InteractiveTransaction
+from router.live.breaker import Ejecting
 from router.live.budget import ServerBudget, connection_budget
 from router.live.choice import ReplicaChoice
 from router.live.freshness import Floors, Position, SharedFloors
@@ -82,6 +83,7 @@ from router.observe import (
     Step,
     StepReached,
     TransactionRecovered,
+    TrustChanged,
     WriteHeld,
 )
 from router.plans.explain import Explanation
@@ -129,6 +131,7 @@ __all__ = [
     "DeclarationNotUnderstood",
     "Description",
     "DurabilityMissed",
+    "Ejecting",
     "EndpointChanged",
     "EndpointStatus",
     "Explanation",
@@ -212,6 +215,7 @@ __all__ = [
     "TransactionOptions",
     "TransactionOver",
     "TransactionRecovered",
+    "TrustChanged",
     "UniqueNotGuarded",
     "UnsupportedAcrossShards",
     "WriteHeld",

@@ -1,8 +1,9 @@
 """How the router deals with its PostgreSQL endpoints: sizes, limits and waits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from router.live.breaker import Ejecting
 from router.live.choice import ReplicaChoice
 
 DEFAULT_LAG_BYTES: Final = 16 * 1024 * 1024
@@ -45,6 +46,8 @@ class BackendSettings:
     """Where this process is: replicas of the same zone go before others."""
     slow_start_s: float = 10.0
     """For how long the share of a replica that returns grows."""
+    ejecting: Ejecting = field(default_factory=Ejecting)
+    """When a replica is left out because reads fail on it."""
 
     max_lag_bytes: int = DEFAULT_LAG_BYTES
     max_lag_s: float = 10.0

@@ -85,6 +85,20 @@ class QueueOverflowed:
 
 
 @dataclass(frozen=True, slots=True)
+class TrustChanged:
+    """A replica is ejected by what reads met on it, on trial, or trusted again.
+
+    `reason` of an ejection: `connections`, `failures`, `rate` or `trial`; else empty.
+    """
+
+    shard: ShardId
+    endpoint: str
+    trust: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class CommitLost:
     """A commit's outcome is unknown: the server was lost while it committed."""
 
@@ -161,6 +175,7 @@ Observation = (
     | DurabilityMissed
     | EndpointChanged
     | QueueOverflowed
+    | TrustChanged
     | CommitLost
     | MapAdopted
     | SchemaAdopted

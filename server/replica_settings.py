@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from router import ReplicaChoice
 from server.configuration.declaration import setting
-from server.configuration.forms import DURATION, SIZE, TEXT, member
+from server.configuration.forms import DURATION, SIZE, TEXT, integer, member, positive_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +34,40 @@ class ReplicaSettings:
         SIZE,
         "16MiB",
         "a replica that has so much less of the log than its primary gets no reads",
+    )
+    ejection_failures: int = setting(
+        "FLUXSHARD_EJECTION_FAILURES",
+        integer(1, 1_000_000),
+        "5",
+        "so many reads in a row that fail on a replica, and it is left out for a while",
+    )
+    ejection_percent: int = setting(
+        "FLUXSHARD_EJECTION_ERROR_PERCENT",
+        integer(1, 100),
+        "50",
+        "or when so many of its reads fail within FLUXSHARD_EJECTION_WINDOW, of 20 or more",
+    )
+    ejection_window_s: float = setting(
+        "FLUXSHARD_EJECTION_WINDOW",
+        positive_duration(),
+        "10s",
+        "the time in which they are counted",
+    )
+    ejection_first_s: float = setting(
+        "FLUXSHARD_EJECTION_TIME",
+        positive_duration(),
+        "1s",
+        "for how long it is left out the first time; each time after that for twice as long",
+    )
+    ejection_longest_s: float = setting(
+        "FLUXSHARD_EJECTION_TIME_MAX",
+        positive_duration(),
+        "30s",
+        "the longest time; after as long without an ejection the first time counts again",
+    )
+    ejection_most_percent: int = setting(
+        "FLUXSHARD_EJECTION_MAX_PERCENT",
+        integer(0, 100),
+        "50",
+        "at most so many of a shard's replicas are left out together; lost connections are exempt",
     )

@@ -9,6 +9,7 @@ from typing import Final
 from router import (
     BackendSettings,
     Counts,
+    Ejecting,
     PostgresBackends,
     PullUpLimits,
     Router,
@@ -131,6 +132,14 @@ def backend_settings(settings: Settings, workers: int) -> BackendSettings:
         choice=replicas.choice,
         zone=replicas.zone or None,
         slow_start_s=replicas.slow_start_s,
+        ejecting=Ejecting(
+            failures_in_row=replicas.ejection_failures,
+            failed_share=replicas.ejection_percent / 100,
+            window_s=replicas.ejection_window_s,
+            first_s=replicas.ejection_first_s,
+            longest_s=replicas.ejection_longest_s,
+            most_share=replicas.ejection_most_percent / 100,
+        ),
         max_lag_bytes=replicas.max_lag_bytes,
         max_lag_s=database.max_lag_s,
         freshness_wait_s=database.freshness_wait_s,

@@ -46,6 +46,7 @@ _FEATURE_NOT_SUPPORTED: Final = "0A000"
 _CANCELED: Final = "57014"
 _RETRIABLE_READS: Final = frozenset({"40001", "40P01"})
 """A read in READ COMMITTED meets these only when replay on a replica stands in its way."""
+_TROUBLE: Final = frozenset({"53", "57", "58", "XX"})
 _NO_SUCH_STATEMENT: Final = "26000"
 _OUR_ROLLBACK: Final = frozenset({"08", "53", "57", "58", "F0", "XX"})
 """Classes of errors at COMMIT that do not prove a rollback."""
@@ -167,6 +168,14 @@ def _lost(error: asyncpg.PostgresError, state: str) -> bool:
     if state in _GOING_AWAY:
         return True
     return state.startswith("08") and not isinstance(error, asyncpg.ProtocolViolationError)
+
+
+def says_ill(state: str) -> bool:
+    """Whether a read's SQLSTATE may tell of the server's own trouble, not of the statement.
+
+    Insufficient resources, operator intervention, system errors, internal errors.
+    """
+    return state[:2] in _TROUBLE and state != _CANCELED
 
 
 def says_read_only(error: Exception) -> bool:

@@ -5,9 +5,16 @@ from typing import Final
 
 from router.backend_settings import BackendSettings
 from router.context import QueryContext, party
-from router.errors import IdentityMismatch, RouterError, StatementFailed
+from router.errors import DeadlineExceeded, IdentityMismatch, RouterError, StatementFailed
 from router.live.connection import HeldConnection
-from router.live.failures import EndpointLost, PlanOutdated, Scene, translated
+from router.live.failures import (
+    EndpointLost,
+    PlanOutdated,
+    RecoveryConflict,
+    Scene,
+    says_ill,
+    translated,
+)
 from router.live.live_endpoint import LiveEndpoint
 from router.observe import Observer, StatementErred
 from shardmap import ShardId
@@ -70,8 +77,12 @@ class Faults:
                 live.suspect(failure.message)
             case PlanOutdated():
                 live.pool.outdate(held)
+            case DeadlineExceeded() | RecoveryConflict() if read:
+                live.erred(failure.message)
             case StatementFailed():
                 code = f"sqlstate:{failure.sqlstate}"
+                if read and says_ill(failure.sqlstate):
+                    live.erred(f"{failure.sqlstate}: {failure.message}")
                 if failure.sqlstate in SCHEMA_ERRORS:
                     self._schema_doubted()
         self._observe(StatementErred(shard, live.name, code))

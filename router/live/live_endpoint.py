@@ -6,6 +6,7 @@ from collections.abc import Callable
 import asyncpg
 
 from router.backend_settings import BackendSettings
+from router.live.breaker import Trust
 from router.live.cap import ConnectionCap
 from router.live.connection import HeldConnection, LoginSource, open_held, open_session
 from router.live.health import Monitor
@@ -58,8 +59,21 @@ class LiveEndpoint:
         )
 
     def suspect(self, detail: str) -> None:
-        """Take it out of traffic at once, because a request met an error; a probe brings it back."""
+        """Take it out of traffic at once, because a request met an error; a probe brings it back.
+
+        What is lost together counts as one failure.
+        """
+        if self.standing.alive:
+            self.standing.breaker.failed(detail, hard=True)
         self.monitor.suspect(detail)
+
+    def erred(self, detail: str) -> None:
+        """A read failed in a way that may be its fault, on a connection that is well."""
+        breaker = self.standing.breaker
+        breaker.failed(detail, hard=False)
+        tried = breaker.trust is Trust.ON_TRIAL
+        if tried or breaker.in_row >= self._settings.ejecting.failures_in_row:
+            self.monitor.touch()
 
     def demoted(self) -> None:
         """It refused a write as read-only: a primary no more, whatever the last probe said."""

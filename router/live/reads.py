@@ -87,6 +87,9 @@ class Reads:
                 held = await self._faults.acquired(live, context)
             asked = time.monotonic()
             rows, in_recovery, lsn = await self._read(shard, live, held, query, context)
+        except DeadlineExceeded:
+            standing.waited(time.monotonic() - began)
+            raise
         finally:
             standing.in_flight -= 1
         ended = time.monotonic()

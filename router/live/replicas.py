@@ -4,8 +4,11 @@ Pure: what is known of an endpoint is a `Standing`, which probes and answers kee
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+
+from router.live.breaker import Breaker, Trust
+from router.live.freshness import Position
 
 EWMA_SHARE: Final = 0.1
 """How much one answer counts in the moving average of latencies: about the last twenty matter."""
@@ -59,11 +62,22 @@ class Standing:
     turn: float = 0.0
     """Grows by `step` with each read that it is given; see `choice`."""
     step: float = 1.0
+    breaker: Breaker = field(default_factory=Breaker)
+
+    def waited(self, seconds: float) -> None:
+        """Somebody waited for so long and got nothing: it is at least as slow."""
+        self.latency_s = max(
+            self.latency_s, self.latency_s + (seconds - self.latency_s) * EWMA_SHARE
+        )
+        self.answered = True
 
     def answered_in(self, seconds: float) -> None:
         """Count one answer that took so long."""
         self.latency_s += (seconds - self.latency_s) * EWMA_SHARE
         self.answered = True
+        breaker = self.breaker
+        breaker.answers += 1
+        breaker.in_row = breaker.hard_in_row = 0
 
     def fade(self) -> None:
         """Once per probe: let the average of an unused endpoint shrink."""
@@ -97,6 +111,13 @@ def proven(standing: Standing, now: float, limits: Limits) -> bool:
     return standing.alive and now - standing.proved_at <= limits.proof_age_s
 
 
+def has_reached(standing: Standing, floor: Position | None) -> bool:
+    """Whether it is known to show everything up to the floor, in timeline and in LSN."""
+    if floor is None:
+        return True
+    return standing.lsn >= floor.lsn and standing.timeline >= floor.timeline
+
+
 def within_lag(standing: Standing, limits: Limits) -> bool:
     """Whether the replica is near enough to its primary, as far as anybody knows."""
     if standing.lag_bytes is not None and standing.lag_bytes > limits.max_lag_bytes:
@@ -104,14 +125,16 @@ def within_lag(standing: Standing, limits: Limits) -> bool:
     return standing.lag_s is None or standing.lag_s <= limits.max_lag_s
 
 
-def candidates(
+def candidates(  # noqa: PLR0913 - what is known, and what is asked for
     standings: Sequence[Standing],
     now: float,
     limits: Limits,
     newest_timeline: int,
     excluded: Collection[int] = (),
+    *,
+    trust: Trust = Trust.TRUSTED,
 ) -> list[int]:
-    """The replicas that may answer, but for freshness; as indices.
+    """The replicas that may answer, but for freshness, and are trusted so; as indices.
 
     A replica of an older timeline than the primary's has not followed a promotion, or follows a
     primary that was fenced off.
@@ -121,6 +144,7 @@ def candidates(
         for index, standing in enumerate(standings)
         if standing.in_recovery
         and standing.weight > 0
+        and standing.breaker.trust is trust
         and standing.timeline >= newest_timeline
         and proven(standing, now, limits)
         and within_lag(standing, limits)

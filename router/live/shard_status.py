@@ -18,6 +18,8 @@ class EndpointStatus:
     lsn: int
     lag_bytes: int | None
     lag_s: float | None
+    trust: str
+    """`trusted`, `ejected` or `on trial`, by what reads met on it."""
     share: float
     """The part of its weight that it is given now: less than 1 in its slow start."""
     latency_s: float
@@ -78,6 +80,7 @@ def endpoint_status(member: LiveEndpoint) -> EndpointStatus:
         lsn=standing.lsn,
         lag_bytes=standing.lag_bytes,
         lag_s=standing.lag_s,
+        trust=standing.breaker.trust.value,
         share=standing.share,
         latency_s=standing.latency_s,
         in_flight=standing.in_flight,

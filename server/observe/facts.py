@@ -18,6 +18,7 @@ from router import (
     StatementServed,
     StepReached,
     TransactionRecovered,
+    TrustChanged,
     WriteHeld,
 )
 from server.mapwatch import WatchReport
@@ -77,9 +78,11 @@ RareFact = (
     | AnswerBroken
 )
 
+ReplicaFact = TrustChanged
+
 TwoPhaseFact = StepReached | TransactionRecovered | RecoveryDelayed
 
-Fact = RequestAnswered | StatementServed | TwoPhaseFact | RareFact
+Fact = RequestAnswered | StatementServed | TwoPhaseFact | ReplicaFact | RareFact
 
 FactObserver = Callable[[Fact], None]
 """Called on the event loop for every fact; must not wait and must not raise."""

@@ -40,6 +40,7 @@ COUNTERS: Final = (
         ("shard",),
     ),
     Family("fluxshard_endpoint_changes", "Changes of an endpoint's state", (*_ENDPOINT, "state")),
+    Family("fluxshard_ejections", "Replicas left out for failed reads", (*_ENDPOINT, "reason")),
     Family("fluxshard_commits_unknown", "Commits whose outcome is not known", _ENDPOINT),
     Family("fluxshard_two_phase_steps", "Steps of commits on several shards", ("step",)),
     Family(
@@ -93,5 +94,6 @@ GAUGES: Final = (
     Family(
         "fluxshard_endpoint_lag_seconds", "Age of what is not replayed", _ENDPOINT, Joining.MOST
     ),
+    Family("fluxshard_endpoint_ejected", "1: ejected or on trial", _ENDPOINT, Joining.MOST),
     Family("fluxshard_endpoint_share", "Below 1: in its slow start", _ENDPOINT, Joining.LEAST),
 )

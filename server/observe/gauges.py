@@ -90,6 +90,7 @@ class Gauges:
                     yield one("fluxshard_endpoint_lag_bytes", endpoint.lag_bytes, *labels)
                 if endpoint.lag_s is not None:
                     yield one("fluxshard_endpoint_lag_seconds", endpoint.lag_s, *labels)
+                yield one("fluxshard_endpoint_ejected", endpoint.trust != "trusted", *labels)
                 yield one("fluxshard_endpoint_share", endpoint.share, *labels)
                 if endpoint.endpoint in seen:
                     continue  # a database that is a shard and the catalog has one pool

@@ -20,6 +20,7 @@ from router import (
     StatementServed,
     StepReached,
     TransactionRecovered,
+    TrustChanged,
     WriteHeld,
 )
 from server.mapwatch import (
@@ -34,6 +35,7 @@ from server.observe.facts import (
     AnswerBroken,
     Fact,
     FailoverFact,
+    ReplicaFact,
     RequestAnswered,
     RequestCrashed,
     TwoPhaseFact,
@@ -115,6 +117,16 @@ def _of_the_router(fact: Observation) -> Line:  # noqa: C901 - one case for each
             return _of_failover(fact)
         case StepReached() | TransactionRecovered() | RecoveryDelayed():
             return _of_two_phase(fact)
+        case _:
+            return _of_replicas(fact)
+
+
+def _of_replicas(fact: ReplicaFact) -> Line:
+    match fact:
+        case TrustChanged(shard, endpoint, trust, reason, detail):
+            level = Level.WARN if reason else Level.INFO
+            why = {"trust": trust, "reason": reason, "detail": detail}
+            return Line(level, "endpoint_trust", {**_at(shard, endpoint), **why})
         case _:
             assert_never(fact)
 

@@ -16,6 +16,7 @@ from router import (
     StatementServed,
     StepReached,
     TransactionRecovered,
+    TrustChanged,
     WriteHeld,
 )
 from server.mapwatch import CatalogFound, CatalogLost, CopyFailed, MapUnusable, WatchFailed
@@ -24,6 +25,7 @@ from server.observe.facts import (
     Fact,
     FailoverFact,
     RareFact,
+    ReplicaFact,
     RequestAnswered,
     RequestCrashed,
     TwoPhaseFact,
@@ -55,6 +57,8 @@ class Meter:
             self._tally.statement(labels).observe(fact.seconds)
         elif isinstance(fact, StepReached | TransactionRecovered | RecoveryDelayed):
             self._two_phase(fact)
+        elif isinstance(fact, TrustChanged):
+            self._replicas(fact)
         else:
             self._rare(fact)
 
@@ -96,6 +100,14 @@ class Meter:
             case DurabilityMissed(shard, _, over):
                 if not over:
                     self._tally.count("fluxshard_durability_missed", shard)
+            case _:
+                assert_never(fact)
+
+    def _replicas(self, fact: ReplicaFact) -> None:
+        match fact:
+            case TrustChanged(shard, endpoint, _, reason, _):
+                if reason:
+                    self._tally.count("fluxshard_ejections", shard, endpoint, reason)
             case _:
                 assert_never(fact)
 
