@@ -1,10 +1,9 @@
-"""A million rows of four shards in one order, through HTTP, against the shards themselves.
+"""Gathers of four shards through HTTP: a million rows in one order, then small ones of each kind.
 
 In each run, one after the other: each shard alone by a cursor of its own with the text that the
 router sends it; all shards so at once; and the ordered gather through the API with a service key.
 Printed are medians: when the first bytes of rows came, when the last, and by how much the worker's
-memory was at its peak above what it was when idle. Then a small gather (`limit=20`) against the
-same page of the slowest shard alone, both through the API.
+memory was at its peak above what it was when idle. Small gathers are `small_gathers.py`.
 
 What several shards on one machine take from each other is in `all shards at once` as well: on a
 machine with fewer processors than shards that, and not a shard alone, is what a gather can reach.
@@ -17,13 +16,15 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
+from bench.limits import ServiceTime
+from bench.small_gathers import compare, lines, summary
 from bench.stand import Stand, open_stand
 from router import WHOLE_ROWS
 from server.auth import mint
@@ -40,6 +41,10 @@ SHARD_SQL = (
 
 MEMORY_LIMIT_MIB = 64
 RATIO_LIMIT = 1.3
+FEW_ROWS = 40_000
+"""Enough for small gathers."""
+SLOTS = 32
+"""Requests that each limited server serves at a time: more than are ever asked here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +78,47 @@ async def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--shards", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--small", type=int, default=400, help="small gathers of each kind")
+    parser.add_argument("--small", type=int, default=25, help="small gathers of a kind in a round")
+    parser.add_argument("--service-ms", type=float, nargs="*", default=[2, 5])
+    parser.add_argument("--only-small", action="store_true", help="leave out the large ones")
     parser.add_argument("--unindexed", action="store_true", help="each shard has to sort its rows")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
+    figures: dict[str, Any] = {
+        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores,"
+        f" Python {platform.python_version()}",
+        "shards": options.shards,
+        "rounds": options.rounds,
+    }
+    if options.only_small:
+        options.rows = min(options.rows, FEW_ROWS)
     filled = Filled(options.rows, options.shards, indexed=not options.unindexed)
     async with open_stand(1, shards=options.shards, fill=filled) as stand:
-        claims = {"role": "service_role", "exp": int(time.time()) + 86400}
-        key = mint(claims, stand.secret)
-        small = [await _small(stand, key, filled, options.small // 4) for _ in range(4)]
-        runs = [await _run(stand, key, filled) for _ in range(options.rounds)]
-    figures = _figures(runs, small, options)
+        figures["small"] = {"this machine, as it is": await _small(stand, filled, options)}
+        if not options.only_small:
+            runs = [await _run(stand, _key(stand), filled) for _ in range(options.rounds)]
+            figures["large"] = _figures(runs, options)
+    for service_ms in options.service_ms:
+        limit = ServiceTime(SLOTS, service_ms / 1000)
+        filled = Filled(FEW_ROWS, options.shards, indexed=True)
+        async with open_stand(1, shards=options.shards, fill=filled, limit=limit) as stand:
+            found = await _small(stand, filled, options)
+            figures["small"][f"each server takes {service_ms:g} ms"] = found
     print(json.dumps(figures, indent=2) if options.json else _table(figures))
+
+
+def _key(stand: Stand) -> str:
+    claims = {"role": "service_role", "exp": int(time.time()) + 86400}
+    return mint(claims, stand.secret)
+
+
+async def _small(
+    stand: Stand, filled: "Filled", options: argparse.Namespace
+) -> dict[str, dict[str, float]]:
+    found = await compare(
+        stand, _key(stand), filled.tenants, rounds=options.rounds, number=options.small
+    )
+    return {kind: summary(pairs) for kind, pairs in found.items()}
 
 
 class Filled:
@@ -126,7 +160,7 @@ async def _run(stand: Stand, key: str, filled: Filled) -> Run:
         running = [tasks.create_task(_cursor(stand, shard, together)) for shard in shards]
     at_once = [task.result() for task in running]
     one_shard = await _stream(stand, key, f"{PATH}&tenant_id=eq.{filled.tenants[shards[0]]}")
-    worker = _worker(stand)
+    worker = stand.worker_pid
     await asyncio.sleep(0.5)
     idle = _status(worker, "VmRSS")
     Path(f"/proc/{worker}/clear_refs").write_text("5")  # the peak is counted from here
@@ -226,44 +260,6 @@ async def _stream(stand: Stand, key: str, path: str) -> _Answer:
     )
 
 
-async def _small(stand: Stand, key: str, filled: Filled, number: int) -> tuple[float, float]:
-    """Medians of a page of all shards, and of the slowest shard's alone, in seconds."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", stand.port)
-
-    def asking(path: str) -> Callable[[], Awaitable[None]]:
-        request = f"GET {path} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
-
-        async def ask() -> None:
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            if not head.startswith(b"HTTP/1.1 200"):
-                raise SystemExit(head.decode())
-            at = head.index(b"Content-Length: ") + 16
-            await reader.readexactly(int(head[at : head.index(b"\r", at)]))
-
-        return ask
-
-    page = f"{PATH}&limit=20"
-    asked = [asking(f"{page}&tenant_id=eq.{tenant}") for tenant in filled.tenants.values()]
-    asked.insert(0, asking(page))
-    spent: list[list[float]] = [[] for _ in asked]
-    for turn in range(number + 10):
-        for ask, times in zip(asked, spent, strict=True):
-            began = time.perf_counter()
-            await ask()
-            if turn >= 10:
-                times.append(time.perf_counter() - began)
-    writer.close()
-    medians = [statistics.median(times) for times in spent]
-    return medians[0], max(medians[1:])
-
-
-def _worker(stand: Stand) -> int:
-    """The one worker of the server: a process of its own, or the server itself."""
-    children = Path(f"/proc/{stand.server_pid}/task/{stand.server_pid}/children").read_text()
-    return int(children.split()[0]) if children else stand.server_pid
-
-
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -277,20 +273,14 @@ def _status(pid: int, name: str) -> int:
     raise SystemExit(f"the system does not tell {name}")
 
 
-def _figures(
-    runs: list[Run], small: list[tuple[float, float]], options: argparse.Namespace
-) -> dict[str, Any]:
+def _figures(runs: list[Run], options: argparse.Namespace) -> dict[str, Any]:
     def median(of: Callable[[Run], float]) -> float:
         return statistics.median(map(of, runs))
 
     if {run.rows for run in runs} != {options.rows}:
         raise SystemExit(f"not all rows came: {[run.rows for run in runs]}")
     return {
-        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores,"
-        f" Python {platform.python_version()}",
         "rows": options.rows,
-        "shards": options.shards,
-        "rounds": options.rounds,
         "indexed": not options.unindexed,
         "body_mib": median(lambda run: run.body_mib),
         "cpu_us": median(lambda run: run.cpu_us),
@@ -318,20 +308,23 @@ def _figures(
                 lambda run: run.gather.last_s / run.alone.last_s
             ),
         },
-        "small_ms": {
-            "gather": statistics.median(one[0] for one in small) * 1000,
-            "slowest shard": statistics.median(one[1] for one in small) * 1000,
-            "ratio": statistics.median(one[0] / one[1] for one in small),
-        },
     }
 
 
 def _table(figures: dict[str, Any]) -> str:
+    found = [
+        f"gathers of {figures['shards']} shards, medians of {figures['rounds']} rounds;"
+        f" {figures['machine']}"
+    ]
+    if "large" in figures:
+        found += ["", *_large(figures["large"])]
+    return "\n".join([*found, *lines(figures["small"])])
+
+
+def _large(figures: dict[str, Any]) -> list[str]:
     ordered = "by an index" if figures["indexed"] else "by a sort on each shard"
-    lines = [
-        f"{figures['rows']:,} rows of {figures['shards']} shards in one order {ordered},"
-        f" {figures['body_mib']:.0f} MiB, medians of {figures['rounds']} rounds;"
-        f" {figures['machine']}",
+    found = [
+        f"{figures['rows']:,} rows in one order {ordered}, {figures['body_mib']:.0f} MiB",
         "",
         f"  memory above idle, at its peak: {max(figures['grown_mib']):.1f} MiB"
         f" (goal: under {MEMORY_LIMIT_MIB}); each round: {figures['grown_mib']}",
@@ -339,19 +332,13 @@ def _table(figures: dict[str, Any]) -> str:
         "",
         f"  {'':34s} {'first bytes':>12s} {'last bytes':>12s}",
     ]
-    lines += [
+    found += [
         f"  {name:34s} {figures['first_ms'][name]:9.1f} ms {figures['last_s'][name]:10.2f} s"
         for name in figures["first_ms"]
     ]
-    lines += ["", f"  ratios (goal: at most {RATIO_LIMIT})"]
-    lines += [f"    {name:44s} {ratio:6.2f}" for name, ratio in figures["ratios"].items()]
-    small = figures["small_ms"]
-    lines += [
-        "",
-        f"  limit=20: gather {small['gather']:.2f} ms, slowest shard {small['slowest shard']:.2f} ms,"
-        f" ratio {small['ratio']:.2f}",
-    ]
-    return "\n".join(lines)
+    found += ["", f"  ratios (goal: at most {RATIO_LIMIT})"]
+    found += [f"    {name:44s} {ratio:6.2f}" for name, ratio in figures["ratios"].items()]
+    return found
 
 
 if __name__ == "__main__":
