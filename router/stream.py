@@ -15,7 +15,7 @@ from router.gather import first_failure, gather
 from router.plans.combine import combine
 from router.plans.merging import Merging
 from router.plans.order import Row
-from router.plans.plan import Collect, Merge, Plan, PullUp, Single, shards_of
+from router.plans.plan import Collect, Merge, Plan, PullUp, Single, Totals, shards_of
 from router.statement import SEPARATOR, WHOLE_ROWS, Piece, Result
 from shardmap import ShardId
 
@@ -75,7 +75,7 @@ def _rows_of(plan: Plan, query: Query) -> tuple[str | None, Merge]:
             if plan.reply is Reply.ENVELOPE:
                 return None if query.stream is None else query.stream.rows, _WHOLE
             return plan.query.sql, _WHOLE
-        case Collect() | PullUp():
+        case Collect() | PullUp() | Totals():
             return None, _WHOLE
 
 

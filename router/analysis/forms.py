@@ -174,6 +174,7 @@ class Forms:
             tables=tuple(PulledTable(fetch.table, fetch.sql, fetch.arrays) for fetch in fetches),
             sql=self._whole(edits),
             args=args,
+            totals=() if taken is None or self.counted else taken.totals,
         )
 
 

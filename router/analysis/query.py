@@ -191,6 +191,14 @@ class PulledTable:
     arrays: int
 
 
+class Total(Enum):
+    """How integers of several shards become one."""
+
+    ADDED = auto()
+    LEAST = auto()
+    GREATEST = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class PullUpForm:
     """The statement as one server computes it, over rows fetched from several shards.
@@ -204,6 +212,9 @@ class PullUpForm:
     tables: tuple[PulledTable, ...]
     sql: str
     args: tuple[int, ...]
+    totals: tuple[Total, ...] = ()
+    """The answer of each shard is one row of integers, and these, one for each column, make the
+    answer of all: nothing has to be fetched. Empty: it is something else."""
 
 
 @dataclass(frozen=True, slots=True)

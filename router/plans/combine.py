@@ -9,7 +9,8 @@ from router.catalogue.agreement import agreed_columns
 from router.errors import RowCountUnexpected
 from router.plans.collected import collected
 from router.plans.order import Row, sort_rows
-from router.plans.plan import Collect, Merge, Plan, PullUp, Single
+from router.plans.plan import Collect, Merge, Plan, PullUp, Single, Totals
+from router.plans.totals import totalled
 from router.statement import SEPARATOR, Result
 
 
@@ -32,6 +33,8 @@ def combine(plan: Plan, replies: Sequence[ShardReply], exactly: int | None = Non
             return result
         case Collect() as collect:
             return collected(plan, collect, replies)
+        case Totals() as totals:
+            return totalled(plan, totals, replies)
         case _:
             assert_never(plan.combine)
 

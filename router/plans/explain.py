@@ -19,6 +19,7 @@ from router.plans.plan import (
     Route,
     Single,
     SomeShards,
+    Totals,
     shards_of,
 )
 from router.plans.planner import concerned
@@ -263,12 +264,8 @@ def _reply(reply: Reply) -> str:
 
 def _combine(plan: Plan) -> str:
     match plan.combine:
-        case Single() if plan.together is not None and plan.together.unique:
-            return f"pass on; {_decided(plan.together)}"
-        case Single() if plan.together is not None:
-            return f"pass on; others take the rows over; {_decided(plan.together)}"
         case Single():
-            return "pass on"
+            return _passed_on(plan.together)
         case Collect(order):
             placed = "append in order of shards" if order is None else "rows in order of the input"
             decided = "" if plan.together is None else f"; {_decided(plan.together)}"
@@ -286,8 +283,17 @@ def _combine(plan: Plan) -> str:
         case PullUp(tables, shard):
             names = ", ".join(table.name for table in tables)
             return f"pull up {names} into {shard}"
+        case Totals(columns):
+            return f"one row of all, columns {', '.join(how.name.lower() for how in columns)}"
         case _:
             assert_never(plan.combine)
+
+
+def _passed_on(together: Together | None) -> str:
+    if together is None:
+        return "pass on"
+    others = "" if together.unique else "others take the rows over; "
+    return f"pass on; {others}{_decided(together)}"
 
 
 def _decided(together: Together) -> str:

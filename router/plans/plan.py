@@ -6,7 +6,7 @@ Plans are data: they can be compared, printed and checked in. No connection, clo
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from router.analysis.query import PulledTable, Reply, SortKey
+from router.analysis.query import PulledTable, Reply, SortKey, Total
 from router.backends import ShardQuery, Together
 from shardmap import ShardId
 
@@ -85,7 +85,14 @@ class PullUp:
     most_bytes: int
 
 
-Combine = Single | Merge | Collect | PullUp
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Each shard's answer is one row of integers, of which each column becomes one of all."""
+
+    columns: tuple[Total, ...]
+
+
+Combine = Single | Merge | Collect | PullUp | Totals
 
 
 class PullUpLimits(NamedTuple):

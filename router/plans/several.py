@@ -6,7 +6,16 @@ from router.analysis.query import Constant, Param, PullUpForm, Query, Reply, Sou
 from router.backends import ShardQuery
 from router.context import QueryContext
 from router.errors import QueryRefused, StatementFailed, StatementNotUnderstood
-from router.plans.plan import EveryShard, Merge, Plan, PullUp, PullUpLimits, Route, SomeShards
+from router.plans.plan import (
+    EveryShard,
+    Merge,
+    Plan,
+    PullUp,
+    PullUpLimits,
+    Route,
+    SomeShards,
+    Totals,
+)
 from router.plans.spreading import sent
 from router.statement import WHOLE_ROWS, Statement
 
@@ -51,8 +60,19 @@ def pulled_up(  # noqa: PLR0913, PLR0917 - what a plan depends on
     context: QueryContext,
     limits: PullUpLimits,
 ) -> Plan:
-    """The statement over rows that the route's shards send, on one of them."""
+    """The statement over rows that the route's shards send, on one of them; or over their answers."""
     args = sent(statement.args)
+    if form.totals:
+        asked = ShardQuery(
+            query.sql,
+            args,
+            query.access,
+            query.claims,
+            query.inline_position,
+            statement.exactly,
+            1 if query.reply is Reply.ENVELOPE else None,
+        )
+        return Plan(route, asked, Totals(form.totals), query.reply, query.total)
     fetch_args = (limits.rows + 1, limits.bytes, *(args[index] for index in form.fetch_args))
     final = ShardQuery(
         form.sql,

@@ -16,6 +16,7 @@ from sqlglot import TokenType
 from sqlglot import expressions as exp
 
 from router.analysis.parse import Parsed
+from router.analysis.query import Total
 from router.analysis.scopes import Region, folded, quoted
 from router.analysis.tables import Located
 from router.rewrite.aggregates import Part, Whole, part_of
@@ -31,6 +32,7 @@ from router.rewrite.outputs import alias_edits
 from router.rewrite.pull_up import ROW, Arguments, Fetch, relation_of
 from router.rewrite.scalars import AGGREGATES, uncertain
 from router.rewrite.splice import Edit
+from router.rewrite.totals import totals
 from router.schema import Column, Table
 
 _EXACT: Final = frozenset(
@@ -54,6 +56,8 @@ class Partial:
     edits: tuple[Edit, ...]
     args: tuple[int, ...]
     """The statement's arguments that the final text takes, counted from 0."""
+    totals: tuple[Total, ...]
+    """How the shards' own answers make the answer of all; none: they do not."""
 
 
 def partial(
@@ -219,7 +223,8 @@ class _Taken:
             1 + len(parts),
             tuple(self.table.columns),
         )
-        return Partial(fetch, (*replaced, *aliases, *numbered, source), final.indices)
+        added = () if self.kept else totals(self.tree, self.table)
+        return Partial(fetch, (*replaced, *aliases, *numbered, source), final.indices, added)
 
     def _source(self, first: int, types: Sequence[str]) -> Edit:
         """The fetched arrays in place of the table, columns of one source."""

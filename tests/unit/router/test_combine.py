@@ -5,9 +5,9 @@ from decimal import Decimal
 import pytest
 
 from router import Access, RowCountUnexpected, Served, ShardQuery, ShardReply
-from router.analysis.query import Reply, SortKey
+from router.analysis.query import Reply, SortKey, Total
 from router.plans.combine import combine
-from router.plans.plan import EveryShard, Merge, Plan
+from router.plans.plan import EveryShard, Merge, Plan, Totals
 from shardmap import ShardId
 
 A, B = ShardId("a"), ShardId("b")
@@ -104,3 +104,43 @@ def test_a_gather_with_another_number_of_rows_than_asked_is_refused():
         envelope([(["{}"], [1], 1), (["{}"], [2], 1)], exactly=1)
 
     assert caught.value.found == 2
+
+
+def totalled(rows, *, how, form=Reply.ROWS, columns=("n", "n")):
+    plan = Plan(EveryShard((A, B)), QUERY, Totals(how), form, total=False)
+    return combine(plan, [reply(A, [rows[0]], columns), reply(B, [rows[1]], columns)])
+
+
+def test_integers_of_all_shards_are_added_or_the_first_or_last_of_them_is_taken():
+    how = (Total.ADDED, Total.LEAST, Total.GREATEST)
+
+    answer = totalled([(2, 5, 5), (3, 4, 4)], how=how, columns=("count", "min", "max"))
+
+    assert (answer.rows, answer.columns) == ([(5, 4, 5)], ("count", "min", "max"))
+    assert answer.row_count == 1
+
+
+def test_a_shard_without_rows_adds_nothing_and_no_rows_at_all_are_null():
+    how = (Total.ADDED, Total.LEAST)
+
+    assert totalled([(None, 3), (Decimal(10**30), None)], how=how).rows == [(Decimal(10**30), 3)]
+    assert totalled([(None, None), (None, None)], how=how).rows == [(None, None)]
+
+
+def test_long_sums_keep_all_their_digits():
+    (total, _), *_ = totalled(
+        [(Decimal(10**40 + 1), 0), (Decimal(10**40 + 2), 0)], how=(Total.ADDED, Total.ADDED)
+    ).rows
+
+    assert str(total) == str(2 * 10**40 + 3)
+
+
+def test_totals_in_json_keep_the_names_of_columns_even_of_two_that_have_one():
+    bodies = [
+        '[{"a\\"\\n\\u0001é":1,"count":null,"count":7}]',
+        '[{"a\\"\\n\\u0001é":2,"count":5,"count":1}]',
+    ]
+
+    answer = totalled([(body, 1) for body in bodies], how=(Total.ADDED,) * 3, form=Reply.ENVELOPE)
+
+    assert answer.body == '[{"a\\"\\n\\u0001é":3,"count":5,"count":8}]'

@@ -1,0 +1,50 @@
+"""One row of each shard to one row of all: integers added, or the least or the greatest of them."""
+
+import json
+from collections.abc import Sequence
+
+from router.analysis.query import Reply, Total
+from router.backends import ShardReply
+from router.catalogue.agreement import agreed_columns
+from router.plans.plan import Plan, Totals
+from router.statement import Result
+
+
+def totalled(plan: Plan, combine: Totals, replies: Sequence[ShardReply]) -> Result:
+    """The answer from the rows of all shards, each of which is the statement's answer there."""
+    served = tuple(reply.served for reply in replies)
+    if plan.reply is Reply.ROWS:
+        columns = zip(*(reply.rows[0] for reply in replies), strict=True)
+        row = tuple(map(_total, combine.columns, columns))
+        return Result(1, agreed_columns(replies), [row], served=served)
+    found = [_pairs(reply.rows[0][0]) for reply in replies]
+    names = [name for name, _ in found[0]]
+    columns = zip(*((value for _, value in pairs) for pairs in found), strict=True)
+    values = map(_total, combine.columns, columns)
+    members = ",".join(
+        f"{json.dumps(name, ensure_ascii=False)}:{json.dumps(value)}"
+        for name, value in zip(names, values, strict=True)
+    )
+    return Result(1, body=f"[{{{members}}}]", served=served)
+
+
+def _pairs(text: object) -> Sequence[tuple[str, int | None]]:
+    """The members of the one object of a JSON array; two may have one name."""
+    if not isinstance(text, str):
+        raise TypeError(f"JSON is text, not {type(text).__name__}")
+    (pairs,) = json.loads(text, object_pairs_hook=list)
+    return list(pairs)
+
+
+def _total(how: Total, values: Sequence[int | None]) -> int | None:
+    """Of one column; NULL when no shard has a value. Numerics that are integers stay numerics."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    match how:
+        case Total.ADDED:
+            return type(known[0])(sum(map(int, known)))
+        case Total.LEAST:
+            return min(known)
+        case Total.GREATEST:
+            return max(known)
