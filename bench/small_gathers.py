@@ -102,7 +102,8 @@ async def compare(
     async with AsyncExitStack() as opened:
         client = await opened.enter_async_context(_Client(stand.port, key))
         floor = await opened.enter_async_context(_Floor(stand, tuple(tenants)))
-        asked = {"floor: bare asyncpg, the page": (floor.all, floor.each)}
+        asked: dict[str, tuple[Ask, list[Ask]]] = {}
+        asked["floor: bare asyncpg, the page"] = (floor.all, floor.each)
         asked["ordered page through REST"] = (
             client.page(PAGE),
             [client.page(f"{PAGE}&tenant_id=eq.{tenant}") for tenant in tenants.values()],

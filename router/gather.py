@@ -36,17 +36,18 @@ async def _read(plan: Plan, backends: ShardReads, context: QueryContext) -> Sequ
 
 
 async def _asked(plan: Plan, backends: ShardReads, context: QueryContext) -> Sequence[ShardReply]:
-    shards = shards_of(plan.route)
-    if len(shards) == 1:
-        return (await backends.run(shards[0], plan.query, context),)
+    *others, last = shards_of(plan.route)
+    if not others:
+        return (await backends.run(last, plan.query, context),)
     try:
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(backends.run(shard, plan.query, context)) for shard in shards
+                tasks.create_task(backends.run(shard, plan.query, context)) for shard in others
             ]
+            reply = await backends.run(last, plan.query, context)  # needs no task of its own
     except ExceptionGroup as failures:
         raise first_failure(failures) from failures
-    return [task.result() for task in running]
+    return [*(task.result() for task in running), reply]
 
 
 def first_failure(failures: ExceptionGroup[Exception]) -> Exception:
