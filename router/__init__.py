@@ -64,6 +64,7 @@ from router.live.breaker import Ejecting
 from router.live.budget import ServerBudget, connection_budget
 from router.live.choice import ReplicaChoice
 from router.live.freshness import Floors, Position, SharedFloors
+from router.live.hedge import HedgeAfter
 from router.live.postgres import PostgresBackends
 from router.live.shard_status import EndpointStatus, ShardStatus
 from router.observe import (
@@ -71,10 +72,12 @@ from router.observe import (
     DurabilityMissed,
     EndpointChanged,
     FreshnessMissed,
+    Hedged,
     MapAdopted,
     Observation,
     Observer,
     QueueOverflowed,
+    ReadHedged,
     ReadRetried,
     RecoveryDelayed,
     SchemaAdopted,
@@ -141,6 +144,8 @@ __all__ = [
     "Form",
     "FreshnessMissed",
     "FunctionRefused",
+    "HedgeAfter",
+    "Hedged",
     "IdentityMismatch",
     "InTransaction",
     "InteractiveTransaction",
@@ -169,6 +174,7 @@ __all__ = [
     "QueryRefused",
     "QueueOverflowed",
     "QuorumLost",
+    "ReadHedged",
     "ReadOnlyAsked",
     "ReadRetried",
     "RecoveryDelayed",

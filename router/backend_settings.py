@@ -5,6 +5,7 @@ from typing import Final
 
 from router.live.breaker import Ejecting
 from router.live.choice import ReplicaChoice
+from router.live.hedge import HedgeAfter
 
 DEFAULT_LAG_BYTES: Final = 16 * 1024 * 1024
 """One WAL segment: a replica further behind than that is not merely busy."""
@@ -48,6 +49,10 @@ class BackendSettings:
     """For how long the share of a replica that returns grows."""
     ejecting: Ejecting = field(default_factory=Ejecting)
     """When a replica is left out because reads fail on it."""
+    hedge_after: HedgeAfter | None = None
+    """When a read is sent to a second replica as well; None: never."""
+    hedge_share: float = 0.05
+    """At most so many of a shard's reads are."""
 
     max_lag_bytes: int = DEFAULT_LAG_BYTES
     max_lag_s: float = 10.0

@@ -84,6 +84,26 @@ class QueueOverflowed:
     waiting: int
 
 
+class Hedged(StrEnum):
+    """What became of a read that was late."""
+
+    WON = "won"
+    """It was sent to a second replica, which answered first."""
+    LOST = "lost"
+    """It was, and the first answered first."""
+    WITHHELD = "withheld"
+    """It was not: too many were lately."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadHedged:
+    """A read was late on an endpoint, and another one could be asked."""
+
+    shard: ShardId
+    endpoint: str
+    outcome: Hedged
+
+
 @dataclass(frozen=True, slots=True)
 class TrustChanged:
     """A replica is ejected by what reads met on it, on trial, or trusted again.
@@ -176,6 +196,7 @@ Observation = (
     | EndpointChanged
     | QueueOverflowed
     | TrustChanged
+    | ReadHedged
     | CommitLost
     | MapAdopted
     | SchemaAdopted

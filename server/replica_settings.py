@@ -1,10 +1,53 @@
 """The settings about replicas: which of them answers a read, and when one is left out."""
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
-from router import ReplicaChoice
+from router import HedgeAfter, ReplicaChoice
 from server.configuration.declaration import setting
-from server.configuration.forms import DURATION, SIZE, TEXT, integer, member, positive_duration
+from server.configuration.forms import (
+    DURATION,
+    SIZE,
+    TEXT,
+    Form,
+    integer,
+    member,
+    positive_duration,
+    unquoted,
+)
+
+_OFF: Final = "off"
+_PERCENTILE: Final = re.compile(r"p([1-9][0-9])", re.ASCII)
+_DURATION: Final = positive_duration()
+
+
+def _hedge_after(text: str) -> HedgeAfter | None:
+    word = unquoted(text).lower()
+    if word == _OFF:
+        return None
+    percentile = _PERCENTILE.fullmatch(word)
+    if percentile is not None:
+        return HedgeAfter(quantile=int(percentile[1]) / 100)
+    try:
+        return HedgeAfter(seconds=_DURATION.parse(text))
+    except ValueError as error:
+        raise ValueError(
+            f"{text!r} is neither off, nor a percentile like p95, nor a time"
+        ) from error
+
+
+def _shown_hedge_after(after: HedgeAfter | None) -> str:
+    if after is None:
+        return _OFF
+    if after.quantile is not None:
+        return f"p{after.quantile * 100:.0f}"
+    return _DURATION.show(after.seconds or 0)
+
+
+HEDGE_AFTER: Final[Form[HedgeAfter | None]] = Form(
+    "off or a percentile or a duration", _hedge_after, _shown_hedge_after
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +113,16 @@ class ReplicaSettings:
         integer(0, 100),
         "50",
         "at most so many of a shard's replicas are left out together; lost connections are exempt",
+    )
+    hedge_after: HedgeAfter | None = setting(  # noqa: RUF009 - makes a dataclass field
+        "FLUXSHARD_HEDGE_AFTER",
+        HEDGE_AFTER,
+        "off",
+        "when a read is sent to a second replica as well: after a time, or after p95 of all reads",
+    )
+    hedge_most_percent: int = setting(
+        "FLUXSHARD_HEDGE_MAX_PERCENT",
+        integer(0, 100),
+        "5",
+        "at most so many of a shard's reads are sent to a second replica",
     )

@@ -140,6 +140,8 @@ def backend_settings(settings: Settings, workers: int) -> BackendSettings:
             longest_s=replicas.ejection_longest_s,
             most_share=replicas.ejection_most_percent / 100,
         ),
+        hedge_after=replicas.hedge_after,
+        hedge_share=replicas.hedge_most_percent / 100,
         max_lag_bytes=replicas.max_lag_bytes,
         max_lag_s=database.max_lag_s,
         freshness_wait_s=database.freshness_wait_s,

@@ -19,6 +19,7 @@ from router.live.execution import (
 from router.live.failures import DRIVER_ERRORS, PlanOutdated, TryAgain
 from router.live.faults import Faults
 from router.live.freshness import Floors, Position
+from router.live.hedging import Hedging
 from router.live.live_endpoint import LiveEndpoint
 from router.live.retries import Retries
 from router.live.shards import ShardEndpoints
@@ -41,6 +42,7 @@ class Reads:
         self._faults = faults
         self._observe = observe
         self._retries = Retries(settings, observe)
+        self._hedging = Hedging(settings, observe) if settings.hedge_after is not None else None
 
     async def run(
         self, group: ShardEndpoints, query: ShardQuery, context: QueryContext
@@ -51,7 +53,12 @@ class Reads:
         """
         try:
             try:
-                return await self._once(group, query, context, ())
+                if self._hedging is None:
+                    return await self._once(group, query, context, ())
+                return await self._hedging.run(
+                    group,
+                    lambda excluded, sent: self._once(group, query, context, excluded, sent),
+                )
             except TryAgain as failure:
                 return await self._retries.again(
                     group,
@@ -70,6 +77,7 @@ class Reads:
         query: ShardQuery,
         context: QueryContext,
         excluded: tuple[int, ...],
+        sent: list[LiveEndpoint] | None = None,
     ) -> ShardReply:
         began = time.monotonic()
         if context.deadline.at <= began:
@@ -79,6 +87,8 @@ class Reads:
         live = group.reader_at_once(floor, excluded)
         if live is None:
             live = await group.reader(floor, context.deadline, excluded)
+        if sent is not None:
+            sent.append(live)
         standing = live.standing
         standing.in_flight += 1  # before there is a connection: opening one is load, too
         try:

@@ -217,6 +217,14 @@ class ShardEndpoints:
         """Whether a commit at this position is on a timeline that a promotion has left behind."""
         return position.timeline < self.newest_timeline
 
+    def all_but_other_replicas(self, late: LiveEndpoint) -> tuple[int, ...] | None:
+        """Whom to exclude so that another replica than this answers; None: there is no other."""
+        index = self.index(late.name)
+        others = set() if index is None else set(self._candidates(time.monotonic(), (index,)))
+        if not others:
+            return None
+        return tuple(index for index in range(len(self.members)) if index not in others)
+
     def primary(self) -> LiveEndpoint | None:
         """The primary, if there is one now."""
         return self._usable_primary(time.monotonic(), ())

@@ -11,6 +11,7 @@ from router import (
     FreshnessMissed,
     MapAdopted,
     QueueOverflowed,
+    ReadHedged,
     ReadRetried,
     RecoveryDelayed,
     SchemaAdopted,
@@ -78,7 +79,7 @@ RareFact = (
     | AnswerBroken
 )
 
-ReplicaFact = TrustChanged
+ReplicaFact = TrustChanged | ReadHedged
 
 TwoPhaseFact = StepReached | TransactionRecovered | RecoveryDelayed
 

@@ -40,6 +40,7 @@ COUNTERS: Final = (
         ("shard",),
     ),
     Family("fluxshard_endpoint_changes", "Changes of an endpoint's state", (*_ENDPOINT, "state")),
+    Family("fluxshard_reads_hedged", "Reads that were late there", (*_ENDPOINT, "outcome")),
     Family("fluxshard_ejections", "Replicas left out for failed reads", (*_ENDPOINT, "reason")),
     Family("fluxshard_commits_unknown", "Commits whose outcome is not known", _ENDPOINT),
     Family("fluxshard_two_phase_steps", "Steps of commits on several shards", ("step",)),

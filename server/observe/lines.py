@@ -13,6 +13,7 @@ from router import (
     MapAdopted,
     Observation,
     QueueOverflowed,
+    ReadHedged,
     ReadRetried,
     RecoveryDelayed,
     SchemaAdopted,
@@ -127,6 +128,9 @@ def _of_replicas(fact: ReplicaFact) -> Line:
             level = Level.WARN if reason else Level.INFO
             why = {"trust": trust, "reason": reason, "detail": detail}
             return Line(level, "endpoint_trust", {**_at(shard, endpoint), **why})
+        case ReadHedged(shard, endpoint, outcome):
+            late = {**_at(shard, endpoint), "outcome": outcome.value}
+            return Line(Level.DEBUG, "read_hedged", late)
         case _:
             assert_never(fact)
 

@@ -9,6 +9,7 @@ from router import (
     FreshnessMissed,
     MapAdopted,
     QueueOverflowed,
+    ReadHedged,
     ReadRetried,
     RecoveryDelayed,
     SchemaAdopted,
@@ -57,7 +58,7 @@ class Meter:
             self._tally.statement(labels).observe(fact.seconds)
         elif isinstance(fact, StepReached | TransactionRecovered | RecoveryDelayed):
             self._two_phase(fact)
-        elif isinstance(fact, TrustChanged):
+        elif isinstance(fact, TrustChanged | ReadHedged):
             self._replicas(fact)
         else:
             self._rare(fact)
@@ -108,6 +109,8 @@ class Meter:
             case TrustChanged(shard, endpoint, _, reason, _):
                 if reason:
                     self._tally.count("fluxshard_ejections", shard, endpoint, reason)
+            case ReadHedged(shard, endpoint, outcome):
+                self._tally.count("fluxshard_reads_hedged", shard, endpoint, outcome.value)
             case _:
                 assert_never(fact)
 

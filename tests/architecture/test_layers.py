@@ -27,6 +27,7 @@ PURE_ROUTER = {
     "live/choice",
     "live/ejection",
     "live/freshness",
+    "live/hedge",
     "live/lag",
     "live/messages",
     "live/preamble",
