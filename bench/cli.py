@@ -12,7 +12,7 @@ import click
 from bench.errors import ExtraMissing
 from bench.extra import require_extra
 
-COMMANDS: Final = ("run", "drill", "sessions", "list")
+COMMANDS: Final = ("run", "drill", "sessions", "neighbours", "list")
 """Each is a module of `bench.commands` that calls its click command `command`."""
 
 
@@ -61,4 +61,5 @@ def command() -> None:
       fluxshard bench run mixed --open 500         arrivals at a constant rate, no omission
       fluxshard bench drill all --times 10         servers and networks fail; nothing is lost
       fluxshard bench sessions                     no read older than what its session saw
+      fluxshard bench neighbours                   one tenant floods, one shard freezes
     """  # noqa: D301 - a backspace, which click reads

@@ -97,7 +97,9 @@ class Points:
             yield make[kind](tenant(), chance)
 
     def _tenant(self, chance: random.Random) -> Callable[[], int]:
-        number = self.size.tenants
+        number, only = self.size.tenants, self.size.only
+        if only:
+            return lambda: chance.choice(only)
         if self.skew is None:
             return lambda: 1 + int(chance.random() * number)
         draw = Zipf(number, self.skew, chance)

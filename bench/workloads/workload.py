@@ -15,6 +15,8 @@ class Size:
     tenants: int = 20
     rows: int = 5_000
     """Of each tenant."""
+    only: Sequence[int] = ()
+    """Operations of these tenants alone; empty: of all."""
 
 
 class Workload(Protocol):

@@ -1,0 +1,1 @@
+"""Whether one tenant that floods, or one shard that stands still, harms the others."""
