@@ -36,8 +36,9 @@ KINDS: Final[Mapping[str, str]] = {
     "concat": "SELECT id, name FROM points WHERE id <= 400{0} LIMIT 20",
     "ordered": "SELECT id, name FROM points WHERE id > 0{0} ORDER BY id LIMIT 20",
     "count": "SELECT count(*) FROM points WHERE id <= 400{0}",
-    "aggregate": "SELECT tenant_id, sum(amount), max(id) FROM points WHERE id <= 400{0} GROUP BY 1",
-    "distinct": "SELECT DISTINCT id % 10 AS d FROM points WHERE id <= 400{0} ORDER BY d",
+    "groups of tenants": "SELECT tenant_id, avg(amount) FROM points WHERE id <= 400{0} GROUP BY 1",
+    "other groups": "SELECT id % 10 AS d, avg(amount) FROM points WHERE id <= 400{0} GROUP BY d",
+    "other distinct": "SELECT DISTINCT id % 10 AS d FROM points WHERE id <= 400{0} ORDER BY d",
     "pull-up": "SELECT id, name FROM points WHERE id <= 400{0} ORDER BY upper(name), id LIMIT 20",
 }
 """Statements for the SQL door, with a place for the condition that leaves one tenant's rows."""

@@ -34,6 +34,7 @@ from router.rewrite.pull_up import (
     whole_rows,
 )
 from router.rewrite.splice import Edit, insertion, splice
+from router.rewrite.whole_groups import groups_are_whole
 from router.statement import WHOLE_ROWS
 
 
@@ -124,6 +125,8 @@ class Forms:
         Raises:
             UnsupportedAcrossShards: They cannot answer together.
         """
+        if groups_are_whole(self.parsed, self.tables):
+            return self._of_whole_groups()
         form = gatherable(self.parsed, self.tables)
         region = self.regions[0]
         if self.reply() is Reply.ENVELOPE:
@@ -141,6 +144,14 @@ class Forms:
             )
         sql = gather_rows(self.parsed, region, form, self.edits)
         return GatherForm(sql, form.sort, form.limit, form.offset, sql)
+
+    def _of_whole_groups(self) -> GatherForm:
+        sql = splice(self.parsed.body, self.edits)
+        if self.reply() is not Reply.ENVELOPE:
+            return GatherForm(sql, (), None, None, sql)
+        each, counted = json_rows(sql), self._without_page(self.edits)
+        whole = gather_envelope(each, 0, counted)
+        return GatherForm(whole, (), None, None, counted_rows(each, counted))
 
     def pulled_up(self, parameters: int, setting: Setting) -> PullUpForm:
         """The statement as one server computes it over the rows of several.

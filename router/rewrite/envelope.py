@@ -27,7 +27,7 @@ def capped_envelope(sql: str, rows: int, counted: str | None) -> str:
 
 def json_rows(sql: str) -> str:
     """Each row as the text that `json_agg` makes of it, in order."""
-    return f"SELECT to_json(r.*)::text FROM ({sql}) AS r"
+    return f"SELECT to_json(r.*)::text AS j FROM ({sql}) AS r"
 
 
 def counted_rows(sql: str, counted: str | None) -> str:

@@ -72,13 +72,13 @@ def partial(
         return None
     (located,) = tables
     table = located.table
-    if table is None or located.tenant_column is None or not _is_simple(parsed, tree, located):
+    if table is None or located.tenant_column is None or not is_simple(parsed, tree, located):
         return None
     found = _Taken(parsed, tree, region, located, table)
     return found.partial(arguments) if found.known() else None
 
 
-def _is_simple(parsed: Parsed, tree: exp.Select, located: Located) -> bool:
+def is_simple(parsed: Parsed, tree: exp.Select, located: Located) -> bool:
     """One SELECT over the table alone, whose every function is known."""
     from_ = tree.args.get("from_")
     node = located.use.node

@@ -22,7 +22,7 @@ def are_together(tree: exp.Select, tables: tuple[Located, ...]) -> bool:
     from_ = tree.args.get("from_")
     first = by_node.get(id(from_.this)) if isinstance(from_, exp.From) else None
     joins = tree.args.get("joins") or ()
-    if first is None or not _is_key_exact(first) or len(joins) + 1 != len(tables):
+    if first is None or not is_key_exact(first) or len(joins) + 1 != len(tables):
         return False
     if first.use.node.args.get("joins") or tree.args.get("laterals"):
         return False
@@ -38,7 +38,7 @@ def are_together(tree: exp.Select, tables: tuple[Located, ...]) -> bool:
         conditions = list(_flat(join.args.get("on")))
         if not side and where is not None:
             conditions += _flat(where.this)
-        if not _is_key_exact(located) or not any(
+        if not is_key_exact(located) or not any(
             _ties(condition, located, before) for condition in conditions
         ):
             return False
@@ -46,7 +46,7 @@ def are_together(tree: exp.Select, tables: tuple[Located, ...]) -> bool:
     return len(before) == sum(located.tenant_column is not None for located in tables)
 
 
-def _is_key_exact(located: Located) -> bool:
+def is_key_exact(located: Located) -> bool:
     """Whether equal keys are the same key: text in some collations is equal and is not."""
     column = located.tenant_column
     return (

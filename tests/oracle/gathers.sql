@@ -54,6 +54,15 @@ SELECT DISTINCT ON (note) note, tenant_id, id FROM orders ORDER BY note, tenant_
 SELECT DISTINCT ON (qty, done) qty, done, id, tenant_id FROM orders ORDER BY qty, done DESC, id DESC, tenant_id;
 SELECT DISTINCT ON (lower(code)) code, total FROM orders ORDER BY lower(code), tenant_id DESC, id DESC;
 SELECT DISTINCT tenant_id FROM orders;
+SELECT DISTINCT note, tenant_id FROM orders;
+SELECT DISTINCT o.* FROM orders o WHERE id < 3;
+SELECT DISTINCT *, qty FROM orders;
+SELECT tenant_id, stddev(total), max(german), array_agg(note ORDER BY id), count(DISTINCT qty) FROM orders GROUP BY tenant_id HAVING count(*) > 1;
+SELECT o.tenant_id AS t, done, sum(total) FROM orders o GROUP BY done, 1;
+SELECT DISTINCT tenant_id, count(*) FROM orders GROUP BY tenant_id, note;
+SELECT note AS tenant_id, count(*) FROM orders GROUP BY note, tenant_id;
+SELECT note AS tenant_id, count(*) FROM orders GROUP BY 1;
+SELECT tenant_id, count(*) FROM orders GROUP BY ROLLUP (tenant_id);
 SELECT DISTINCT german FROM orders ORDER BY german;
 SELECT DISTINCT o.note, c.name FROM orders o JOIN countries c ON c.code = o.note ORDER BY 1, 2;
 SELECT DISTINCT count(*) FROM orders GROUP BY note;
