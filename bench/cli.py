@@ -12,7 +12,15 @@ import click
 from bench.errors import ExtraMissing
 from bench.extra import require_extra
 
-COMMANDS: Final = ("run", "drill", "sessions", "neighbours", "list")
+COMMANDS: Final = (
+    "run",
+    "replicas",
+    "drill",
+    "sessions",
+    "neighbours",
+    "compare",
+    "list",
+)
 """Each is a module of `bench.commands` that calls its click command `command`."""
 
 

@@ -103,14 +103,17 @@ def poisson(rate: float, begin: float, chance: random.Random) -> Iterator[float]
 async def closed_loop(
     clients: Sequence[Work], phases: Phases, recorder: Recorder, clock: Clock = time.perf_counter
 ) -> None:
-    """Every client sends its next operation when its last is answered, until the end."""
+    """Every client sends its next operation when its last is answered, until the end.
+
+    What is answered within the measured time counts.
+    """
     await _until(phases.begin, clock)
 
     async def go_on(work: Work) -> None:
         while (sent := clock()) < phases.end:
             outcome = await work()
             ended = clock()
-            if sent >= phases.measured_from:
+            if phases.measured_from <= ended < phases.end:
                 recorder.add(sent, ended, outcome)
 
     async with asyncio.TaskGroup() as tasks:

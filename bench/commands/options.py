@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import click
 
@@ -87,6 +87,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except* (BenchError, EmbeddedError) as group:
         error = _first(group)
+    return refuse(error)
+
+
+def refuse(error: BenchError | EmbeddedError) -> NoReturn:
+    """End the command with the error's code, message and hint."""
     click.echo(f"{error.code}: {error.message}", err=True)
     if error.hint:
         click.echo(error.hint, err=True)
