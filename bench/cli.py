@@ -15,6 +15,7 @@ from bench.extra import require_extra
 COMMANDS: Final = (
     "run",
     "replicas",
+    "peers",
     "drill",
     "sessions",
     "neighbours",

@@ -13,6 +13,7 @@ from typing import Any
 
 import uvloop
 
+from bench.direct import direct_clients
 from bench.http import Connection, look_after
 from bench.loops import Phases, closed_loop, constant, open_loop, poisson
 from bench.outcome import Work
@@ -26,18 +27,19 @@ async def main() -> None:
     reader = asyncio.StreamReader(limit=1 << 24)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     job = json.loads(await reader.readline())
-    chosen = workload(job["workload"], Size(**job["size"]))
-    tokens = Tokens({int(tenant): token for tenant, token in job["tokens"].items()})
-    ports = job["ports"]
-    connections = [
-        Connection(job["host"], ports[number % len(ports)]) for number in range(job["clients"])
-    ]
-    for connection in connections:
-        await connection.open()
-    clients: list[Work] = [
-        Client(connection, tokens, chosen.operations(job["first_client"] + number, job["seed"]))
-        for number, connection in enumerate(connections)
-    ]
+    size = Size(**job["size"])
+    connections: list[Connection] = []
+    clients: list[Work]
+    if job["direct"] is not None:
+        clients = await direct_clients(job["direct"], size, job["clients"], job["seed"])
+    else:
+        connections = await _connected(job)
+        tokens = Tokens({int(tenant): token for tenant, token in job["tokens"].items()})
+        chosen = workload(job["workload"], size)
+        clients = [
+            Client(connection, tokens, chosen.operations(job["first_client"] + number, job["seed"]))
+            for number, connection in enumerate(connections)
+        ]
     print("ready", flush=True)
     phases = Phases(json.loads(await reader.readline()), job["warm_s"], job["measured_s"])
     gc.freeze()
@@ -57,6 +59,16 @@ async def main() -> None:
         flush=True,
     )
     await reader.read()  # stay until whoever started it has read what it spent
+
+
+async def _connected(job: dict[str, Any]) -> list[Connection]:
+    ports = job["ports"]
+    connections = [
+        Connection(job["host"], ports[number % len(ports)]) for number in range(job["clients"])
+    ]
+    for connection in connections:
+        await connection.open()
+    return connections
 
 
 async def _load(

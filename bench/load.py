@@ -42,10 +42,13 @@ class LoadSpec:
     seconds: float = 5.0
     seed: int = 1
     processes: int = 1
+    direct: str | None = None
+    """Point reads past Fluxshard: by asyncpg from the server at this url. (No result holds it.)"""
 
     def as_json(self) -> dict[str, Any]:
         """What a result says of it."""
-        return {**asdict(self), "loop": "closed" if self.rate is None else "open"}
+        loop = "closed" if self.rate is None else "open"
+        return {**asdict(self), "direct": self.direct is not None, "loop": loop}
 
 
 class Timeline:
@@ -121,6 +124,7 @@ def _job(load: LoadSpec, number: int, ports: list[int], tokens: dict[str, str]) 
         "warm_s": load.warm_s,
         "measured_s": load.seconds,
         "seed": load.seed,
+        "direct": load.direct,
     }
 
 

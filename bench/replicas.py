@@ -6,6 +6,7 @@ open loop, the highest rate that keeps a bound of latency (`bench.search`). Both
 one replica. With none, the primary reads.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -143,9 +144,7 @@ def figures(found: Mapping[int, Found], control: Mapping[int, Run]) -> dict[str,
             ),
             "kept_ratio": _ratio(each.rate, base.rate if base else None),
             "spread": spread(each.saturated),
-            "box_busy": max(
-                one.spent["box_busy"] for one in (*each.saturated.rounds, *each.kept.rounds)
-            ),
+            **_busy((*each.saturated.rounds, *each.kept.rounds)),
         }
         for count, each in found.items()
     }
@@ -156,7 +155,7 @@ def figures(found: Mapping[int, Found], control: Mapping[int, Run]) -> dict[str,
             str(count): {
                 "saturated_per_s": round(_median(run), 1),
                 "ratio": _ratio(_median(run), first),
-                "box_busy": max(one.spent["box_busy"] for one in run.rounds),
+                **_busy(run.rounds),
             }
             for count, run in control.items()
         },
@@ -176,6 +175,17 @@ def spread(run: Run) -> float | None:
     return round((max(counts.values()) - min(counts.values())) / mean, 4)
 
 
+def _busy(rounds: Sequence[Round]) -> dict[str, float]:
+    """How busy the box was at most, and how much of it was all that belongs to the measurement."""
+    cores = len(os.sched_getaffinity(0))
+    return {
+        "box_busy": max(one.spent["box_busy"] for one in rounds),
+        "own_share_of_box": round(
+            max(sum(one.spent["seconds"].values()) / one.seconds for one in rounds) / cores, 4
+        ),
+    }
+
+
 def _median(run: Run) -> float:
     return sorted(one.rate for one in run.rounds)[len(run.rounds) // 2]
 
@@ -190,6 +200,8 @@ def _notes(plan: Plan) -> list[str]:
         f"saturated: a closed loop of {plan.load.clients} clients, the same for every number",
         f"kept: the highest rate of an open loop with a {plan.bound}, in two of three measurements",
         "ratios are to one replica; spread is (most - least) / mean of reads by replica",
+        "box_busy is of all processors, other people's processes included; own_share_of_box is"
+        " what Fluxshard, PostgreSQL, limits and load generator together took of them, at most",
     ]
     if plan.delay_s:
         notes.append(f"replicas show commits {plan.delay_s * 1000:g} ms late")

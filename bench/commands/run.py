@@ -1,5 +1,6 @@
 """`fluxshard bench run`: one workload on one world."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -89,7 +90,7 @@ async def _measured(spec: WorldSpec, load: LoadSpec, rounds: int) -> Result:
         found = []
         for number in range(rounds):
             told(f"round {number + 1} of {rounds}")
-            found.append(await measure(world, load))
+            found.append(await measure(world, replace(load, seed=load.seed + number)))
     loop = f"{load.clients} clients" if load.rate is None else f"{load.rate:g} arrivals/s"
     return Result(
         command="run",

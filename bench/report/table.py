@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bench.environment import in_words
 from bench.result import Result, Round, Run
@@ -13,7 +13,8 @@ def table(result: Result) -> str:
     lines = [result.title, in_words(result.environment), ""]
     for run in result.runs:
         lines += _run(run)
-    lines += [f"{name}: {_figure(value)}" for name, value in result.figures.items()]
+    for name, value in result.figures.items():
+        lines += _figures(name, value)
     lines += [f"note: {note}" for note in result.notes]
     return "\n".join(lines)
 
@@ -81,5 +82,28 @@ def _range(values: Sequence[float]) -> str:
     return f"{min(values):,.0f} to {max(values):,.0f} in {len(values)} rounds"
 
 
+def _figures(name: str, value: object) -> list[str]:
+    """A figure, or rows of figures under one name as a table."""
+    if not isinstance(value, Mapping):
+        return [f"{name}: {_figure(value)}"]
+    if not value or not all(isinstance(row, Mapping) for row in value.values()):
+        return [f"{name}: " + ", ".join(f"{key} {_figure(each)}" for key, each in value.items())]
+    columns = list(dict.fromkeys(key for row in value.values() for key in row))
+    cells = [[name, *columns]]
+    cells += [
+        [key, *(_figure(row.get(column)) for column in columns)] for key, row in value.items()
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+    return [*lines, ""]
+
+
 def _figure(value: object) -> str:
-    return f"{value:,.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, list):
+        return f"{len(value)} values" if len(value) > 8 else ", ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return "" if value is None else str(value)

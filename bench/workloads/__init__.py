@@ -5,9 +5,11 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from bench.errors import WorkloadUnknown
+from bench.workloads import ycsb
 from bench.workloads.operation import SERVICE, Client, Operation, Tokens
 from bench.workloads.points import MIXES, POINT_SQL, TABLE, points, tenants_of
 from bench.workloads.workload import Size, Workload
+from bench.workloads.ycsb import Ycsb
 
 __all__ = [
     "POINT_SQL",
@@ -42,6 +44,7 @@ _ABOUT: Final = {
 
 WORKLOADS: Final[Mapping[str, Known]] = {
     **{name: Known(_ABOUT[name], partial(points, name)) for name in MIXES},
+    **{name: Known(about, partial(Ycsb, name)) for name, about in ycsb.ABOUT.items()},
 }
 
 

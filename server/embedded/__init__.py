@@ -1,5 +1,6 @@
 """The local cluster: PostgreSQL primaries and streaming replicas, for the demo, tests and bench."""
 
+from server.embedded.account import Account, server_account
 from server.embedded.cluster import EmbeddedCluster
 from server.embedded.configuration import DATABASE, SUPERUSER
 from server.embedded.endpoints import ClusterEndpoints
@@ -38,6 +39,7 @@ from server.embedded.status import ClusterStatus, Server, ServerStatus
 __all__ = [
     "DATABASE",
     "SUPERUSER",
+    "Account",
     "AccountMissing",
     "BinariesUnsuitable",
     "Busy",
@@ -74,4 +76,5 @@ __all__ = [
     "UnknownServer",
     "Unsuitable",
     "WrongPlace",
+    "server_account",
 ]
