@@ -5,13 +5,14 @@ Nothing is drawn logarithmically but percentiles, whose axis says so: each step 
 
 import io
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from bench.compare import Comparison
 from bench.result import Result, Round, Run
@@ -111,18 +112,20 @@ def bars_plot(result: Result) -> Figure | None:
     if len(runs) < 2 or result.figures.get("replicas"):
         return None
     figure, axes = _figure(result, height_in=1.6 + 0.45 * len(runs))
-    axes.set_title("Operations per second; the thin line is from the least to the most round")
-    names = [run.name for run in runs]
+    axes.set_title("Operations per second, median round; thin line: least to most", loc="left")
+    names = ["\n".join(textwrap.wrap(run.name, 38)) for run in runs]
     for place, (run, colour) in enumerate(zip(runs, _colours(), strict=False)):
         rates = sorted(one.rate for one in run.rounds)
         middle = rates[len(rates) // 2]
         axes.barh(place, middle, color=colour, height=0.6)
         axes.plot([rates[0], rates[-1]], [place, place], color="#222222", linewidth=1.2)
         axes.annotate(f" {middle:,.0f}", (rates[-1], place), va="center", fontsize=9)
-    axes.set_yticks(range(len(runs)), names)
+    axes.set_yticks(range(len(runs)), names, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.15 * max(one.rate for run in runs for one in run.rounds))
     axes.set_xlabel("operations per second")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(axis="y", visible=False)
     return figure
 
