@@ -94,7 +94,7 @@ from router.plans.plan import Plan, PullUpLimits
 from router.plans.planning import Planning
 from router.rewrite.casts import cast_parameters
 from router.router import Router
-from router.schema import Column, Kind, Schema, Table
+from router.schema import Column, ForeignKey, Kind, Schema, Table
 from router.setup_errors import (
     ConnectionBudgetExceeded,
     DatabaseNotPrepared,
@@ -141,6 +141,7 @@ __all__ = [
     "FairQueue",
     "FilterRequired",
     "Floors",
+    "ForeignKey",
     "Form",
     "FreshnessMissed",
     "FunctionRefused",

@@ -45,6 +45,16 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A foreign key by its constraint's name: `columns` of a table refer to `target_columns`."""
+
+    name: str
+    columns: tuple[str, ...]
+    target: TableName
+    target_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """One table or view. Columns are in their order in the table."""
 
@@ -67,6 +77,8 @@ class Table:
     """The tables that hold its rows, if it is partitioned."""
     definition: str | None = None
     """The SELECT of a view."""
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    """In order of name."""
 
     @property
     def writable(self) -> bool:

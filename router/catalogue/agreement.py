@@ -104,6 +104,9 @@ def _common(tables: tuple[Table, ...]) -> Table:
         rls=any(table.rls for table in tables),
         triggered=any(table.triggered for table in tables),
         computed_defaults=any(table.computed_defaults for table in tables),
+        foreign_keys=tuple(
+            key for key in first.foreign_keys if all(key in table.foreign_keys for table in others)
+        ),
     )
 
 

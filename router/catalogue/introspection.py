@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from router.analysis.functions import BUILT_IN, Function, Functions
-from router.schema import Column, Kind, Schema, Table
+from router.schema import Column, ForeignKey, Kind, Schema, Table
 from shardmap import Global, ShardMap, TableName
 
 INTROSPECTION: Final = files("router.catalogue").joinpath("introspection.sql").read_text()
@@ -114,6 +114,15 @@ def _table(row: Mapping[str, Any]) -> Table:
         },
         partitions=tuple(map(TableName, row["partitions"])),
         definition=row["definition"],
+        foreign_keys=tuple(
+            ForeignKey(
+                key["name"],
+                tuple(key["columns"]),
+                TableName(f"{key['schema']}.{key['relation']}"),
+                tuple(key["target_columns"]),
+            )
+            for key in json.loads(row["foreign_keys"])
+        ),
     )
 
 

@@ -159,6 +159,25 @@ SELECT
         FROM pg_catalog.pg_constraint AS k
         WHERE k.conrelid = exposed.oid AND k.contype IN ('p', 'u', 'x')
     ), '{}')::text AS constraints,
+    coalesce((
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', k.conname, 'schema', n.nspname, 'relation', c.relname,
+            'columns', (
+                SELECT pg_catalog.json_agg(a.attname ORDER BY key.position)
+                FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS key(attnum, position)
+                JOIN pg_catalog.pg_attribute AS a
+                    ON a.attrelid = k.conrelid AND a.attnum = key.attnum),
+            'target_columns', (
+                SELECT pg_catalog.json_agg(a.attname ORDER BY key.position)
+                FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY AS key(attnum, position)
+                JOIN pg_catalog.pg_attribute AS a
+                    ON a.attrelid = k.confrelid AND a.attnum = key.attnum)
+        ) ORDER BY k.conname)
+        FROM pg_catalog.pg_constraint AS k
+        JOIN pg_catalog.pg_class AS c ON c.oid = k.confrelid AND NOT c.relispartition
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE k.conrelid = exposed.oid AND k.contype = 'f' AND k.conparentid = 0
+    ), '[]')::text AS foreign_keys,
     ARRAY(
         SELECT pg_catalog.concat(n.nspname, '.', c.relname)
         FROM parts

@@ -6,6 +6,7 @@ from typing import Final, Generic, TypeVar
 from router import Schema, Table
 from server.rest.build import build
 from server.rest.errors import TableUnknown
+from server.rest.relations import Relations, TenantColumn
 from server.rest.request import TableRequest
 from server.rest.template import Template
 from shardmap import TableName
@@ -44,8 +45,10 @@ class Memo(Generic[Value]):
 class Catalogue:
     """The tables that clients may name, and the SQL of requests on them."""
 
-    def __init__(self, schema: Callable[[], Schema]) -> None:
+    def __init__(self, schema: Callable[[], Schema], tenant_column: TenantColumn) -> None:
         self._schema = schema
+        self._tenant_column = tenant_column
+        self._relations: tuple[Schema, Relations] | None = None
         self._templates: Memo[Template] = Memo()
 
     @property
@@ -58,13 +61,21 @@ class Catalogue:
 
         Raises:
             ColumnUnknown: It names a column that the table does not have.
+            RelationshipMissing: It embeds what is not related to the table.
+            RelationshipAmbiguous: It embeds what is related in several ways.
         """
         template = self._templates.of(schema).get(request)
         if template is None:
-            template = build(request, table)
+            template = build(request, table, self._related(schema))
             if len(template.sql) <= MAX_SQL_CHARS:
                 self._templates.keep(request, template)
         return template
+
+    def _related(self, schema: Schema) -> Relations:
+        """The relationships of the schema, worked out once."""
+        if self._relations is None or self._relations[0] is not schema:
+            self._relations = (schema, Relations(schema, self._tenant_column))
+        return self._relations[1]
 
 
 def table_of(schema: Schema, namespace: str, relation: str) -> Table:

@@ -1,6 +1,6 @@
 """What handlers of both dialects share: the router, the tables, the limits, and how to ask."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -8,12 +8,9 @@ from router import QueryContext, Result, Schema, Statement, Stream, Table
 from server.exchange import Request
 from server.rest.catalogue import Catalogue
 from server.rest.page import Limits, may_be_large
+from server.rest.relations import TenantColumn
 from server.rest.request import WHOLE, Page, TableRequest
 from server.rest.template import Template
-from shardmap import TableName
-
-TenantColumn = Callable[[TableName], str | None]
-"""The tenant column of a sharded table; None for other tables."""
 
 
 class Answers(Protocol):

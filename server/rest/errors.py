@@ -9,7 +9,7 @@ ServerError
     ├── TableUnknown             404
     ├── ColumnUnknown            400  in select, order, filters and conflict targets
     ├── BodyColumnUnknown        400  in the body or in `columns`
-    ├── EmbedUnknown             400  a filter on a relation that is not selected
+    ├── (embed_errors)                relations that a request embeds
     ├── BodyInvalid              400  not JSON of the right form
     ├── FilterMissing            400  a bulk write of every row
     ├── KeyUnusable              400  no single column identifies a row
@@ -145,19 +145,6 @@ class BodyColumnUnknown(RestError):
         super().__init__(f"Unknown column: {shown}")
         self.postgrest_message = (
             f"Could not find the '{shown}' column of '{relation}' in the schema cache"
-        )
-
-
-class EmbedUnknown(RestError):
-    """A parameter is about a relation that the select does not embed."""
-
-    postgrest_code = "PGRST108"
-
-    def __init__(self, relation: str) -> None:
-        shown = relation[:SHOWN_CHARS]
-        super().__init__(
-            f"'{shown}' is not an embedded resource in this request",
-            hint=f"Verify that '{shown}' is included in the 'select' query parameter.",
         )
 
 

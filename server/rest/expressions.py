@@ -1,6 +1,7 @@
 """Columns, JSON paths, casts and conditions as SQL text over one table."""
 
-from typing import Final, assert_never
+from collections.abc import Callable
+from typing import Final, NamedTuple, assert_never
 
 from router import Column, Table
 from server.rest.errors import ColumnUnknown, FeatureMissing
@@ -13,6 +14,7 @@ from server.rest.filters import (
     Negation,
     Operand,
     Quantifier,
+    Unrelated,
 )
 from server.rest.operands import listed, spelled_array, starred, text
 from server.rest.template import Constant, Draft, Given, quoted
@@ -35,6 +37,22 @@ LANGUAGES: Final = frozenset(
 `to_tsvector('english', …)` fits. Any other name is a parameter."""
 
 
+class Source(NamedTuple):
+    """A table in a statement, and the name that its columns are qualified by there, if any."""
+
+    table: Table
+    alias: str = ""
+
+    def named(self, column: Column) -> str:
+        """The column as an expression."""
+        name = quoted(column.name)
+        return f"{quoted(self.alias)}.{name}" if self.alias else name
+
+
+UnrelatedSql = Callable[[Unrelated], str]
+"""The SQL of a condition on an embed."""
+
+
 def column_of(table: Table, name: str) -> Column:
     """The table's column.
 
@@ -47,12 +65,10 @@ def column_of(table: Table, name: str) -> Column:
     return column
 
 
-def field_sql(field: Field, table: Table, draft: Draft, *, qualified: bool = False) -> str:
-    """The field as an expression; `qualified` where an output column could hide the name."""
-    column = column_of(table, field.column)
-    name = quoted(column.name)
-    if qualified:
-        name = f"{quoted(table.relation)}.{name}"
+def field_sql(field: Field, source: Source, draft: Draft) -> str:
+    """The field as an expression."""
+    column = column_of(source.table, field.column)
+    name = source.named(column)
     if not field.path:
         return name
     base = name if column.type in {"json", "jsonb"} else f"to_jsonb({name})"
@@ -64,10 +80,10 @@ def field_sql(field: Field, table: Table, draft: Draft, *, qualified: bool = Fal
     return f"({base})"
 
 
-def comparable_sql(field: Field, table: Table, draft: Draft, *, qualified: bool = False) -> str:
+def comparable_sql(field: Field, source: Source, draft: Draft) -> str:
     """The field as something that has an order and equality: JSON as jsonb."""
-    sql = field_sql(field, table, draft, qualified=qualified)
-    if field.path and not field.as_text and table.columns[field.column].type == "json":
+    sql = field_sql(field, source, draft)
+    if field.path and not field.as_text and source.table.columns[field.column].type == "json":
         return f"{sql}::jsonb"
     return sql
 
@@ -100,7 +116,9 @@ def typed(parameter: str, kind: str) -> str:
     return f"{parameter}::text" if kind == "text" else f"{parameter}::text::{kind}"
 
 
-def condition_sql(condition: Condition, table: Table, draft: Draft) -> str:
+def condition_sql(
+    condition: Condition, source: Source, draft: Draft, unrelated: UnrelatedSql
+) -> str:
     """A condition; every one but AND and OR groups binds tighter than NOT, AND and OR.
 
     Raises:
@@ -108,31 +126,26 @@ def condition_sql(condition: Condition, table: Table, draft: Draft) -> str:
     """
     match condition:
         case Compare():
-            return _comparison(condition, table, draft)
+            return _comparison(condition, source, draft)
         case Is(field, test):
-            return f"{field_sql(field, table, draft)} {test.value}"
+            return f"{field_sql(field, source, draft)} {test.value}"
+        case Unrelated():
+            return unrelated(condition)
         case Negation(Group((_, _, *_)) as group):
-            return f"NOT {condition_sql(group, table, draft)}"
+            return f"NOT {condition_sql(group, source, draft, unrelated)}"
         case Negation(inner):
-            return f"NOT ({condition_sql(inner, table, draft)})"
+            return f"NOT ({condition_sql(inner, source, draft, unrelated)})"
         case Group(members, every):
             word = " AND " if every else " OR "
-            parts = [condition_sql(member, table, draft) for member in members]
+            parts = [condition_sql(member, source, draft, unrelated) for member in members]
             return parts[0] if len(parts) == 1 else f"({word.join(parts)})"
         case _:
             assert_never(condition)
 
 
-def where_sql(conditions: tuple[Condition, ...], table: Table, draft: Draft) -> str:
-    """` WHERE …` of conditions that must all hold; nothing if there are none."""
-    if not conditions:
-        return ""
-    return " WHERE " + " AND ".join(condition_sql(each, table, draft) for each in conditions)
-
-
-def _comparison(compare: Compare, table: Table, draft: Draft) -> str:
-    left = comparable_sql(compare.field, table, draft)
-    kind = type_of(compare.field, table)
+def _comparison(compare: Compare, source: Source, draft: Draft) -> str:
+    left = comparable_sql(compare.field, source, draft)
+    kind = type_of(compare.field, source.table)
     operator = compare.operator
     match operator.operand:
         case Operand.QUERY:

@@ -97,6 +97,13 @@ class Is:
 
 
 @dataclass(frozen=True, slots=True)
+class Unrelated:
+    """The embed of that name is empty."""
+
+    relation: str
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Several conditions, all of which (`every`) or any of which must hold."""
 
@@ -111,7 +118,7 @@ class Negation:
     condition: "Condition"
 
 
-Condition = Compare | Is | Group | Negation
+Condition = Compare | Is | Unrelated | Group | Negation
 
 _RANGES: Final = {"sl": "<<", "sr": ">>", "nxr": "&<", "nxl": "&>", "adj": "-|-"}
 _ORDERED: Final = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}

@@ -18,18 +18,53 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """One key of an order; None leaves PostgreSQL's default."""
+    """One key of an order; None leaves PostgreSQL's default.
+
+    `relation` names an embed: the key is a column of the one row that it gives.
+    """
 
     field: Field
     descending: bool | None = None
     nulls_first: bool | None = None
+    relation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """Rows of a related table within each row: an object, or an array of them.
+
+    `relation` is what the client wrote: a table, a foreign key or its column. `limit` and `offset`
+    are positions in the list of values.
+    """
+
+    relation: str
+    outputs: tuple["Item", ...]
+    """Without any the relation only filters."""
+    alias: str | None = None
+    hint: str | None = None
+    inner: bool = False
+    """Rows without a related one are left out."""
+    spread: bool = False
+    """Its outputs become outputs of the row that it is in."""
+    where: tuple[Condition, ...] = ()
+    order: tuple[Sort, ...] = ()
+    limit: int | None = None
+    offset: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Its key in the row."""
+        return self.alias or self.relation
+
+
+Item = Output | Embed
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What the rows of an answer look like. No outputs means `*`."""
 
-    outputs: tuple[Output, ...] = ()
+    outputs: tuple[Item, ...] = ()
     as_text: bool = False
     """Each value as PostgreSQL's text, for CSV."""
     truncate: int | None = None

@@ -7,8 +7,9 @@ from router import Schema
 from server.errors import Dialect
 from server.rest import native, postgrest
 from server.rest.catalogue import Catalogue
-from server.rest.desk import Answers, Desk, TenantColumn
+from server.rest.desk import Answers, Desk
 from server.rest.page import Limits
+from server.rest.relations import TenantColumn
 from server.routes import BodyKind, Entry, Handler, Route
 
 _NATIVE_PLACES: Final = ("/{table}", "/{schema}/{table}", "/{schema}/{table}/{id}")
@@ -37,7 +38,7 @@ class Tables:
         tenant_column: TenantColumn,
         limits: Limits,
     ) -> None:
-        desk = Desk(router, Catalogue(schema), tenant_column, limits)
+        desk = Desk(router, Catalogue(schema, tenant_column), tenant_column, limits)
         self.native: Final[Handler] = native.Native(desk).handle
         """Replies to requests under /api/v1/tables."""
         self.postgrest: Final[Handler] = postgrest.Postgrest(desk).handle

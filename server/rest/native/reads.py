@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from router import Schema, Stream, Table
 from server.exchange import Reply, Request
 from server.rest.catalogue import Memo
-from server.rest.desk import Desk, Filled, Target, TenantColumn
+from server.rest.desk import Desk, Filled, Target
 from server.rest.errors import (
     AdministratorsOnly,
     KeyUnusable,
@@ -20,6 +20,7 @@ from server.rest.native.form import query_form
 from server.rest.native.query import CUTTABLE, SINGLE, NativeQuery, native_query
 from server.rest.page import native_page
 from server.rest.query_text import pairs
+from server.rest.relations import TenantColumn
 from server.rest.request import Page, ReadRows
 from server.rest.shapes import Cut, cut
 from server.rest.template import Template

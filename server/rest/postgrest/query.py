@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from server.rest.errors import EmbedUnknown, FeatureMissing, ParameterMalformed, Spot
+from server.rest.errors import ParameterMalformed, RangeUnsatisfiable, Spot
 from server.rest.filter_text import LOGIC, MAX_ITEMS, FilterReader, Grammar
 from server.rest.filters import POSTGREST_OPERATORS, Condition, Operand, Test
-from server.rest.operands import unquoted
+from server.rest.page import count_of
+from server.rest.postgrest.attached import Parts, Path, attached, related
+from server.rest.postgrest.select import NAME, plain, selected
 from server.rest.query_text import Pair
-from server.rest.request import Output, Sort
+from server.rest.request import Embed, Item, Sort
 from server.rest.shapes import Cuttable
 
 GRAMMAR: Final = Grammar(
@@ -36,28 +38,21 @@ CUTTABLE: Final = Cuttable(
     ),
 )
 
-_NAME: Final = r'(?:"(?:[^"\\]|\\.)*"|[^".,:()])+'
-_KEY: Final = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^".])+)(?:\.(.*))?', re.DOTALL)
 _ITEM: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^",])*', re.DOTALL)
 # no two parts of a pattern can match the same text, so that none is slow on any text
-_OUTPUT: Final = re.compile(
-    rf"(?:(?P<alias>{_NAME}):(?!:))?(?P<field>{_NAME})(?:::(?P<cast>[^\":]+))?", re.DOTALL
-)
-_TYPE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*(?:\[\])?")
+_PART: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^".])+', re.DOTALL)
 _SORT: Final = re.compile(
-    rf"(?P<field>{_NAME})(?:\.(?P<way>asc|desc))?(?:\.(?P<nulls>nullsfirst|nullslast))?",
+    rf"(?P<field>{NAME})(?P<related>\({NAME}\))?"
+    r"(?:\.(?P<way>asc|desc))?(?:\.(?P<nulls>nullsfirst|nullslast))?",
     re.DOTALL,
 )
-_RELATED: Final = re.compile(rf"({_NAME})\(")
-_QUOTES: Final = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
-_AGGREGATE: Final = re.compile(r"\b(?:count|sum|avg|min|max)\(\)")
 
 
 @dataclass(frozen=True, slots=True)
 class PostgrestQuery:
     """A parsed query: what the rows are, which ones, and the values of the filters."""
 
-    outputs: tuple[Output, ...] = ()
+    outputs: tuple[Item, ...] = ()
     where: tuple[Condition, ...] = ()
     order: tuple[Sort, ...] = ()
     values: Sequence[Any] = ()
@@ -67,8 +62,12 @@ class PostgrestQuery:
     on_conflict: tuple[str, ...] = ()
 
 
-def postgrest_query(pairs: Iterable[Pair]) -> PostgrestQuery:
-    """The meaning of a query string's pairs.
+def postgrest_query(
+    found: Iterable[Pair], max_rows: int | None = None, reserved: int = 0
+) -> PostgrestQuery:
+    """The meaning of a query string's pairs; no relation gives more than `max_rows` to a row.
+
+    The first `reserved` values are left free, for those of a body.
 
     Raises:
         ParameterMalformed: A parameter does not parse, or a single one is there twice.
@@ -76,9 +75,10 @@ def postgrest_query(pairs: Iterable[Pair]) -> PostgrestQuery:
         EmbedUnknown: A parameter is about a relation that is not embedded.
     """
     reader = FilterReader(GRAMMAR)
+    reader.values += [None] * reserved
     single: dict[str, str] = {}
     filters: list[Pair] = []
-    for name, value in pairs:
+    for name, value in found:
         if name in SINGLE:
             if name in single:
                 raise ParameterMalformed(Spot(name, value), "one value", found="a second one")
@@ -86,10 +86,12 @@ def postgrest_query(pairs: Iterable[Pair]) -> PostgrestQuery:
         else:
             filters.append((name, value))
     columns = single.get("columns")
+    items = selected(single.get("select"), reader)
+    parts = _parts(reader, filters)
+    where = parts.pop(()).where
     return PostgrestQuery(
-        # first, so that an embed is named as what is missing, not the filters on it
-        outputs=outputs_of(single.get("select"), reader),
-        where=tuple(_condition(reader, name, value) for name, value in filters),
+        outputs=_capped(attached(items, parts), reader, max_rows),
+        where=related(where, items),
         order=order_of(single.get("order"), reader),
         values=reader.values,
         limit=single.get("limit"),
@@ -99,51 +101,67 @@ def postgrest_query(pairs: Iterable[Pair]) -> PostgrestQuery:
     )
 
 
-def _condition(reader: FilterReader, name: str, value: str) -> Condition:
-    if name in LOGIC:
-        return reader.group(name, value)
-    key = _KEY.fullmatch(name)
-    if key is None:
-        raise ParameterMalformed(Spot("filter", name), "a column name")
-    if key[2] is not None:
-        raise EmbedUnknown(key[1])
-    return reader.filter(reader.field(key[1]), value)
-
-
-def outputs_of(select: str | None, reader: FilterReader) -> tuple[Output, ...]:
-    """The columns of `select`, with alias and cast; none means all.
-
-    Raises:
-        ParameterMalformed: An item is no column.
-        FeatureMissing: An item is an aggregate or an embedded relation.
-    """
-    if select is None or select in {"", "*"}:
-        return ()
-    bare = _QUOTES.sub("", select)
-    if _AGGREGATE.search(bare):
-        raise FeatureMissing("Aggregate functions in select")
-    if "(" in bare or bare.lstrip().startswith("..."):
-        raise FeatureMissing("Resource embedding in select")
-    outputs: list[Output] = []
-    for item, position in _items(select):
-        found = _OUTPUT.fullmatch(item.strip())
-        cast = None if found is None or found["cast"] is None else found["cast"].strip()
-        if item.strip() == "*":
-            outputs.append(Output(None))
-        elif found is None or (cast is not None and _TYPE.fullmatch(cast) is None):
-            raise ParameterMalformed(
-                Spot("select parameter", select, position), "a field name (*, a column, or a path)"
-            )
+def _parts(reader: FilterReader, filters: Iterable[Pair]) -> dict[Path, Parts]:
+    """The filters by the relation that they are about; those of the table itself by ()."""
+    parts: dict[Path, Parts] = {(): Parts()}
+    seen: set[str] = set()
+    for name, value in filters:
+        if name in LOGIC:
+            parts[()].where.append(reader.group(name, value))
+            continue
+        *path, key = _split(name)
+        if key in {"and", "or"} and path and path[-1] == "not":
+            key = f"not.{key}"
+            path.pop()
+        part = parts.setdefault(tuple(map(plain, path)), Parts())
+        if path and key in {"order", "limit", "offset"}:
+            if name in seen:
+                raise ParameterMalformed(Spot(name, value), "one value", found="a second one")
+            seen.add(name)
+            if key == "order":
+                part.order = order_of(value, reader)
+            elif key == "limit":
+                part.limit = _natural(name, value, reader)
+            else:
+                part.offset = _natural(name, value, reader)
+        elif path and key in LOGIC:
+            part.where.append(reader.group(key, value))
         else:
-            alias = found["alias"]
-            outputs.append(
-                Output(
-                    reader.field(found["field"].strip(), "select parameter"),
-                    None if alias is None else _plain(alias),
-                    cast,
-                )
-            )
-    return tuple(outputs)
+            part.where.append(reader.filter(reader.field(key), value))
+    return parts
+
+
+def _split(name: str) -> list[str]:
+    parts = _PART.findall(name)
+    if not parts or ".".join(parts) != name:
+        raise ParameterMalformed(Spot("filter", name), "a column name")
+    return parts
+
+
+def _natural(name: str, value: str, reader: FilterReader) -> int:
+    """The position of a number that is not negative."""
+    if count_of(value, name) < 0:
+        raise RangeUnsatisfiable("Limit should be greater than or equal to zero.")
+    reader.values.append(value)
+    return len(reader.values) - 1
+
+
+def _capped(
+    items: tuple[Item, ...], reader: FilterReader, max_rows: int | None
+) -> tuple[Item, ...]:
+    """The items, none of whose relations gives more rows than that."""
+    if max_rows is None:
+        return items
+    found: list[Item] = []
+    for item in items:
+        if not isinstance(item, Embed):
+            found.append(item)
+            continue
+        limit = max_rows if item.limit is None else min(max_rows, int(reader.values[item.limit]))
+        reader.values.append(str(limit))
+        position = len(reader.values) - 1
+        found.append(replace(item, outputs=_capped(item.outputs, reader, max_rows), limit=position))
+    return tuple(found)
 
 
 def order_of(order: str | None, reader: FilterReader) -> tuple[Sort, ...]:
@@ -151,26 +169,24 @@ def order_of(order: str | None, reader: FilterReader) -> tuple[Sort, ...]:
 
     Raises:
         ParameterMalformed: A key does not parse.
-        EmbedUnknown: A key is a column of a relation that is not embedded.
     """
     if order is None:
         return ()
     keys: list[Sort] = []
     for item, position in _items(order):
-        related = _RELATED.match(item.strip())
-        if related is not None:
-            raise EmbedUnknown(related[1])
         found = _SORT.fullmatch(item.strip())
         if found is None:
             raise ParameterMalformed(
                 Spot("order", order, position), "a column, asc or desc, nullsfirst or nullslast"
             )
-        way, nulls = found["way"], found["nulls"]
+        way, nulls, related_column = found["way"], found["nulls"], found["related"]
+        named = found["field"] if related_column is None else related_column[1:-1]
         keys.append(
             Sort(
-                reader.field(found["field"].strip(), "order"),
+                reader.field(named.strip(), "order"),
                 None if way is None else way == "desc",
                 None if nulls is None else nulls == "nullsfirst",
+                None if related_column is None else plain(found["field"]),
             )
         )
     return tuple(keys)
@@ -186,7 +202,7 @@ def names_of(text: str, parameter: str) -> tuple[str, ...]:
         return ()
     names: list[str] = []
     for item, position in _items(text):
-        name = _plain(item)
+        name = plain(item)
         if not name:
             raise ParameterMalformed(Spot(parameter, text, position), "a column name")
         names.append(name)
@@ -214,10 +230,3 @@ def _items(text: str) -> list[tuple[str, int]]:
         if end == len(text):
             return items
         position = end + 1
-
-
-def _plain(name: str) -> str:
-    name = name.strip()
-    if len(name) >= 2 and name[0] == '"' == name[-1]:
-        return unquoted(name[1:-1])
-    return name

@@ -7,7 +7,6 @@ from router import Result, Table
 from server.exchange import Reply, Request
 from server.rest import exact_json
 from server.rest.body import JSON_TYPES, Rows, csv_rows, form_rows, json_object, json_rows
-from server.rest.build import expanded, output_name
 from server.rest.desk import Desk, Filled, Target
 from server.rest.errors import (
     BodyInvalid,
@@ -26,7 +25,15 @@ from server.rest.postgrest.paths import profile_of, profiled
 from server.rest.postgrest.query import SINGLE, PostgrestQuery, postgrest_query
 from server.rest.prefer import Preferences, Return, applied
 from server.rest.query_text import pairs
-from server.rest.request import DeleteRows, InsertRows, Output, Shown, TableRequest, UpdateRows
+from server.rest.request import (
+    DeleteRows,
+    InsertRows,
+    Output,
+    ReadRows,
+    Shown,
+    TableRequest,
+    UpdateRows,
+)
 from server.rest.writes import assignments_of, conflict_of, insert_columns
 
 NOTHING: Final = Result(0)
@@ -45,19 +52,19 @@ class PostgrestWrites:
         Raises:
             BodyInvalid: The body is not of a known type, or its rows have different keys.
         """
-        query = _parsed(request, filters=False)
+        query = _parsed(request, filters=False, rows=True)
         media = media_of(request.headers.get("Accept"))
         rows = _rows(request)
         shown = _returned(query, prefer, media)
         key: tuple[str, ...] = ()
         if prefer.returns is Return.HEADERS_ONLY and len(rows.rows) == 1:
             key = target.table.primary_key
-        insert: InsertRows | None = None
+        insert: InsertRows | ReadRows = _nothing(target, shown)
         if rows.rows:
             returned = _key_shown(key) if key else shown
             insert = self._inserted(query, rows, target, prefer, returned)
-        values = (rows.argument,)
-        result = await self._ask(request, insert, target, values, media)
+        values = (rows.argument, *query.values[1:])
+        result, names = await self._ask(request, insert, target, values, media)
         headers = [
             ("Content-Range", content_range(0, 0, _counted(prefer, result))),
             *_applied(prefer, "resolution", "missing", "return", "count", "handling"),
@@ -65,7 +72,7 @@ class PostgrestWrites:
         ]
         if key:
             headers += render.key_location(request, result)
-        return render.written(201, _body(shown, result, media, target.table), media, headers)
+        return render.written(201, _body(shown, result, names, media), media, headers)
 
     def _inserted(
         self,
@@ -104,16 +111,15 @@ class PostgrestWrites:
             members, columns, target.table, after=len(query.values), defaults=prefer.defaults
         )
         update = UpdateRows(target.table.name, assignments, query.where, shown)
-        result = await self._ask(
-            request, update if assignments else None, target, (*query.values, *values), media
-        )
+        write = update if assignments else _nothing(target, shown)
+        result, names = await self._ask(request, write, target, (*query.values, *values), media)
         headers = [
             ("Content-Range", content_range(0, result.row_count, _counted(prefer, result))),
             *_applied(prefer, "missing", "return", "count", "handling"),
             *profiled(profile_of(request)),
         ]
         status = 204 if shown is None else 200
-        return render.written(status, _body(shown, result, media, target.table), media, headers)
+        return render.written(status, _body(shown, result, names, media), media, headers)
 
     async def delete(self, request: Request, target: Target, prefer: Preferences) -> Reply:
         """Deletes the rows that fit, all of them if there is no filter."""
@@ -121,14 +127,14 @@ class PostgrestWrites:
         media = media_of(request.headers.get("Accept"))
         shown = _returned(query, prefer, media)
         delete = DeleteRows(target.table.name, query.where, shown)
-        result = await self._ask(request, delete, target, query.values, media)
+        result, names = await self._ask(request, delete, target, query.values, media)
         headers = [
             ("Content-Range", content_range(0, 0, _counted(prefer, result))),
             *_applied(prefer, "return", "count", "handling"),
             *profiled(profile_of(request)),
         ]
         status = 204 if shown is None else 200
-        return render.written(status, _body(shown, result, media, target.table), media, headers)
+        return render.written(status, _body(shown, result, names, media), media, headers)
 
     async def replace(self, request: Request, target: Target, prefer: Preferences) -> Reply:
         """Inserts the one row that the URL names by its key, or updates it.
@@ -138,7 +144,7 @@ class PostgrestWrites:
             PutFiltersInvalid: The filters are not the key.
             PutKeyMismatch: The body is not one row with that key.
         """
-        query = _parsed(request, filters=True)
+        query = _parsed(request, filters=True, rows=True)
         if query.limit is not None or query.offset is not None:
             raise PutPaged
         key = _put_key(query, target.table, self._desk.tenant_column(target.table.name))
@@ -150,33 +156,40 @@ class PostgrestWrites:
         columns = insert_columns(rows, target.table, named=query.columns, defaults=False)
         conflict = conflict_of(target.table, columns, named=(), tenant_column=None, merge=True)
         insert = InsertRows(target.table.name, columns, conflict, shown)
-        result = await self._ask(request, insert, target, (rows.argument,), media)
+        result, names = await self._ask(
+            request, insert, target, (rows.argument, *query.values[1:]), media
+        )
         headers = [*_applied(prefer, "return", "handling"), *profiled(profile_of(request))]
         status = 204 if shown is None else 200
-        return render.written(status, _body(shown, result, media, target.table), media, headers)
+        return render.written(status, _body(shown, result, names, media), media, headers)
 
     async def _ask(
         self,
         request: Request,
-        write: TableRequest | None,
+        write: TableRequest,
         target: Target,
         values: Sequence[Any],
         media: Media,
-    ) -> Result:
-        """The result of a write; one that is not one row is rolled back if one was asked for."""
-        single = media.single
-        if write is None:
-            if single:
-                raise NotSingular(0)
-            return NOTHING
+    ) -> tuple[Result, Sequence[str]]:
+        """The result of a write, and the columns of its text.
+
+        One that is not one row is rolled back if one was asked for. A read stands for a write that
+        has nothing to write.
+        """
         template = self._desk.template(write, target)
-        exactly = 1 if single else None
-        return await self._desk.ask(request, Filled(template, values, exactly=exactly))
+        if isinstance(write, ReadRows):
+            if media.single:
+                raise NotSingular(0)
+            return NOTHING, template.names
+        exactly = 1 if media.single else None
+        result = await self._desk.ask(request, Filled(template, values, exactly=exactly))
+        return result, template.names
 
 
-def _parsed(request: Request, *, filters: bool) -> PostgrestQuery:
+def _parsed(request: Request, *, filters: bool, rows: bool = False) -> PostgrestQuery:
+    """The query; where the body is `rows`, they are value 0."""
     found = pairs(request.query)
-    query = postgrest_query(found)
+    query = postgrest_query(found, reserved=int(rows))
     if query.where and not filters:
         name = next(name for name, _ in found if name not in SINGLE)
         raise ParameterMisplaced(name, request.method)
@@ -206,6 +219,10 @@ def _members(request: Request) -> Mapping[str, exact_json.Member]:
     }
 
 
+def _nothing(target: Target, shown: Shown | None) -> ReadRows:
+    return ReadRows(target.table.name, shown or Shown())
+
+
 def _returned(query: PostgrestQuery, prefer: Preferences, media: Media) -> Shown | None:
     """What the statement gives back: nothing, unless rows are wanted."""
     if prefer.returns is not Return.REPRESENTATION:
@@ -217,10 +234,9 @@ def _key_shown(key: Sequence[str]) -> Shown:
     return Shown(tuple(Output(Field(name)) for name in key), as_text=True)
 
 
-def _body(shown: Shown | None, result: Result, media: Media, table: Table) -> bytes | None:
+def _body(shown: Shown | None, result: Result, names: Sequence[str], media: Media) -> bytes | None:
     if shown is None:
         return None
-    names = [output_name(output) for output in expanded(shown, table)] if shown.as_text else ()
     return render.content(result, media, names)
 
 

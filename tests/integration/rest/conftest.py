@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import json
 import secrets
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,67 @@ CREATE TABLE countries (code text PRIMARY KEY, name text NOT NULL CHECK (name <>
 CREATE VIEW great_orders AS SELECT tenant_id, id, note FROM orders WHERE mood = 'great';
 INSERT INTO countries VALUES ('at', 'Austria'), ('br', 'Brazil');
 """
+
+LIBRARY_DDL = """
+CREATE TABLE countries (code text PRIMARY KEY, name text NOT NULL);
+INSERT INTO countries VALUES ('at', 'Austria'), ('br', 'Brazil');
+CREATE TABLE authors (
+    tenant_id int NOT NULL, id int NOT NULL, name text, country text REFERENCES countries,
+    mentor_id int,
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, mentor_id) REFERENCES authors
+);
+CREATE TABLE profiles (
+    tenant_id int NOT NULL, author_id int NOT NULL, bio text,
+    PRIMARY KEY (tenant_id, author_id),
+    FOREIGN KEY (tenant_id, author_id) REFERENCES authors
+);
+CREATE TABLE books (
+    tenant_id int NOT NULL, id int NOT NULL, title text, author_id int, editor_id int, price numeric,
+    meta jsonb,
+    PRIMARY KEY (tenant_id, id),
+    CONSTRAINT books_author FOREIGN KEY (tenant_id, author_id) REFERENCES authors,
+    CONSTRAINT books_editor FOREIGN KEY (tenant_id, editor_id) REFERENCES authors
+);
+CREATE TABLE chapters (
+    tenant_id int NOT NULL, book_id int NOT NULL, number int NOT NULL, pages int,
+    PRIMARY KEY (tenant_id, book_id, number),
+    FOREIGN KEY (tenant_id, book_id) REFERENCES books
+);
+CREATE TABLE labels (
+    tenant_id int NOT NULL, id int NOT NULL, word text, PRIMARY KEY (tenant_id, id)
+);
+CREATE TABLE book_labels (
+    tenant_id int NOT NULL, book_id int NOT NULL, label_id int NOT NULL,
+    PRIMARY KEY (tenant_id, book_id, label_id),
+    FOREIGN KEY (tenant_id, book_id) REFERENCES books,
+    FOREIGN KEY (tenant_id, label_id) REFERENCES labels
+);
+"""
+
+LIBRARY_ROWS = """
+TRUNCATE authors, profiles, books, chapters, labels, book_labels;
+INSERT INTO authors VALUES
+    (TENANT, 1, 'Ada', 'at', NULL), (TENANT, 2, 'Bo', 'br', 1), (TENANT, 3, 'Cy', NULL, 1);
+INSERT INTO profiles VALUES (TENANT, 1, 'first of tenant TENANT');
+INSERT INTO books VALUES
+    (TENANT, 1, 'Roots', 1, 2, 10, '{"size": {"w": 3}}'),
+    (TENANT, 2, 'Leaves', 1, NULL, 20, '{}'),
+    (TENANT, 3, 'Stones', 2, 1, 30, '{}'),
+    (TENANT, 4, 'Lost', NULL, NULL, 40, '{}');
+INSERT INTO chapters VALUES
+    (TENANT, 1, 1, 10), (TENANT, 1, 2, 30), (TENANT, 1, 3, 20), (TENANT, 3, 1, 5);
+INSERT INTO labels VALUES (TENANT, 1, 'green'), (TENANT, 2, 'old'), (TENANT, 3, 'unused');
+INSERT INTO book_labels VALUES (TENANT, 1, 1), (TENANT, 1, 2), (TENANT, 2, 1);
+"""
+
+LIBRARY = {
+    TableName("public.countries"): Reference(),
+    **{
+        TableName(f"public.{name}"): Sharded("tenant_id")
+        for name in ("authors", "profiles", "books", "chapters", "labels", "book_labels")
+    },
+}
 
 ROWS = [
     {
@@ -163,13 +225,22 @@ async def _reply(handler, request, dialect):
         return failure_reply(failure, dialect, request.request_id)
 
 
-@pytest.fixture(scope="session")
-def rest_database(cluster):
-    """The name of a database with the tables, on every shard."""
+def _database(cluster, ddl):
+    """The name of a new database with the tables, on every shard."""
     name = f"rest_{secrets.token_hex(4)}"
     asyncio.run(_on_primaries(cluster, "postgres", f'CREATE DATABASE "{name}"'))
-    asyncio.run(_on_primaries(cluster, name, DDL))
+    asyncio.run(_on_primaries(cluster, name, ddl))
     return name
+
+
+@pytest.fixture(scope="session")
+def rest_database(cluster):
+    return _database(cluster, DDL)
+
+
+@pytest.fixture(scope="session")
+def library_database(cluster):
+    return _database(cluster, LIBRARY_DDL)
 
 
 async def _on_primaries(cluster, database, sql):
@@ -179,16 +250,14 @@ async def _on_primaries(cluster, database, sql):
         await connection.close()
 
 
-@pytest_asyncio.fixture
-async def api(cluster, rest_database):
-    """The REST API on two shards, whose sharded tables are empty."""
-    endpoints = cluster.endpoints(rest_database)
+@asynccontextmanager
+async def _opened(cluster, database, placements):
+    """The REST API on two shards, with no limits."""
+    endpoints = cluster.endpoints(database)
     connections = {
-        shard.id: await asyncpg.connect(cluster.url(shard.primary.name, rest_database))
+        shard.id: await asyncpg.connect(cluster.url(shard.primary.name, database))
         for shard in endpoints.shards
     }
-    for connection in connections.values():
-        await connection.execute("TRUNCATE orders, letters RESTART IDENTITY")
     first, second = connections
     shard_map = ShardMap(
         cluster_id="rest",
@@ -198,7 +267,7 @@ async def api(cluster, rest_database):
         catalog=endpoints.catalog.primary,
         catalog_replicas=(),
         slots=(first,) * (SLOTS // 2) + (second,) * (SLOTS // 2),
-        tables={**TABLES, TableName("public.great_orders"): Sharded("tenant_id")},
+        tables=placements,
     )
     found = await connections[first].fetch(INTROSPECTION, ["public"])
     tables = read_tables(found)
@@ -215,6 +284,25 @@ async def api(cluster, rest_database):
     yield over(Limits())
     for connection in connections.values():
         await connection.close()
+
+
+@pytest_asyncio.fixture
+async def api(cluster, rest_database):
+    """The REST API on two shards, whose sharded tables are empty."""
+    placements = {**TABLES, TableName("public.great_orders"): Sharded("tenant_id")}
+    async with _opened(cluster, rest_database, placements) as api:
+        for connection in api.connections.values():
+            await connection.execute("TRUNCATE orders, letters RESTART IDENTITY")
+        yield api
+
+
+@pytest_asyncio.fixture
+async def library(cluster, library_database, tenants):
+    """The REST API on two shards over related tables, with the same books for each tenant."""
+    async with _opened(cluster, library_database, LIBRARY) as api:
+        for tenant, connection in zip(tenants, api.connections.values(), strict=True):
+            await connection.execute(LIBRARY_ROWS.replace("TENANT", str(tenant)))
+        yield api
 
 
 @pytest_asyncio.fixture
