@@ -138,7 +138,7 @@ class Relations:
     def _suggestion(self, ways: list[Relationship], relation: str) -> str | None:
         names = {self._schema.tables[way.target].relation for way in ways}
         close = difflib.get_close_matches(relation[:SHOWN_CHARS], sorted(names), 1, SIMILAR)
-        return close[0] if close else None
+        return close[0] if close and close[0] != relation else None
 
     def _told(self, way: Relationship, source: Table) -> Way:
         target = self._schema.tables[way.target].relation

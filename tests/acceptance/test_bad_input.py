@@ -48,7 +48,13 @@ CASES = [
     ("GET", "orders?offset=-1", None, None),
     ("GET", "orders?note=is.maybe", 400, "PGRST100"),
     ("GET", "orders?id=eq.99999999999999999999", 400, "22003"),
-    ("GET", "orders?select=customers(name)", 400, "PGRST127"),
+    ("GET", "orders?select=nobody(name)", 400, "PGRST200"),
+    ("GET", "orders?select=customers(nothing)", 400, "42703"),
+    ("GET", "orders?select=customers(name", 400, "PGRST100"),
+    ("GET", "orders?select=id&customers.name=eq.x", 400, "PGRST108"),
+    ("GET", "orders?select=customers(name)&customers=eq.1", 400, "PGRST120"),
+    ("GET", "orders?select=order_items(id)&order=order_items(id)", 400, "PGRST118"),
+    ("GET", "orders?select=order_items(id)&order_items.limit=-1", 416, "PGRST103"),
     ("GET", "orders?select=total.sum()", 400, None),
     ("PUT", "orders", 405, None),
     ("TRACE", "orders", 405, None),
@@ -232,6 +238,7 @@ PIECES = [
     ),
     *("1", "-1", "0", "1.5", "null", "true", "99999999999999999999", "ä", "\U0001f600", "\0", "'"),
     *("::text", "::int", "count()", "customers(name)", "...orders(id)", "x:id", "id::numeric"),
+    *("customers!inner(", "order_items(*)", "customers.", "order_items.limit=", "customers(name)."),
 ]
 
 

@@ -1,6 +1,7 @@
 """A tenant's key cannot read, write or count another tenant's row: one test for each way tried."""
 
 import json
+import re
 
 import asyncpg
 import pytest
@@ -92,6 +93,26 @@ async def test_a_filter_that_allows_others_gives_own_rows_only(api, bearer, own,
             continue  # a form that only one dialect has
         assert reply.status_code in {200, 206}, reply.text
         assert tenants_in(reply) <= {own, str(own), None}
+
+
+EMBEDDING = [
+    "orders?select=tenant_id,customers(tenant_id,email),order_items(tenant_id)",
+    "customers?select=tenant_id,orders(tenant_id,order_items(tenant_id))",
+    "customers?select=tenant_id,orders(tenant_id)&orders.tenant_id=in.({own},{other})",
+    "customers?select=tenant_id,orders(tenant_id)&orders.or=(tenant_id.eq.{other},id.gt.0)",
+    "orders?select=tenant_id,...customers(owner:tenant_id)",
+    "orders?select=tenant_id,customers!inner(tenant_id)&order=customers(tenant_id).desc",
+    "countries?select=code,customers(tenant_id)",
+    "categories?select=id,products(tenant_id,order_items(tenant_id))",
+]
+
+
+@pytest.mark.parametrize("query", EMBEDDING)
+async def test_what_is_embedded_is_own(api, bearer, own, other, query):
+    reply = await api.get(f"{REST}/{query.format(own=own, other=other)}&limit=500", headers=bearer)
+
+    assert reply.status_code == 200, reply.text
+    assert set(re.findall(r'"(?:tenant_id|owner)":(\d+)', reply.text)) == {str(own)}
 
 
 @pytest.mark.parametrize("query", WIDENING)

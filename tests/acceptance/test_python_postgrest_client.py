@@ -184,6 +184,26 @@ async def test_errors_are_the_ones_postgrest_gives(client):
     assert duplicate.value.code == "23505"
 
 
+async def test_related_rows_come_within_rows(client):
+    answer = (
+        await client.table("orders")
+        .select("id, customer:customers!inner(name, countries(name)), order_items(quantity)")
+        .gt("order_items.quantity", 0)
+        .ilike("customers.name", "a%")
+        .order("quantity", desc=True, foreign_table="order_items")
+        .limit(1, foreign_table="order_items")
+        .order("id")
+        .limit(10)
+        .execute()
+    )
+
+    assert len(answer.data) == 10
+    for row in answer.data:
+        assert row["customer"]["name"].startswith("A")
+        assert set(row["customer"]["countries"]) == {"name"}
+        assert len(row["order_items"]) <= 1
+
+
 async def test_the_service_key_gathers_from_every_shard(stage, key):
     service = key(role="service_role")
     async with AsyncPostgrestClient(f"{stage.url}/rest/v1", headers={"apikey": service}) as client:

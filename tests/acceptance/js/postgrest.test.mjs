@@ -86,6 +86,26 @@ for (const { tenant, key, orders } of JSON.parse(process.env.FLUXSHARD_TENANTS))
     assert.equal(gone.data.length, 2);
   });
 
+  test(`tenant ${tenant}: related rows within rows`, async () => {
+    const { data } = await ok(
+      client
+        .from("orders")
+        .select("id, customer:customers!inner(name, tenant_id), order_items(quantity, products(name))")
+        .order("id", { ascending: false, referencedTable: "order_items" })
+        .limit(2, { referencedTable: "order_items" })
+        .order("customers(name)")
+        .limit(5),
+    );
+    assert.equal(data.length, 5);
+    for (const row of data) {
+      assert.equal(row.customer.tenant_id, tenant);
+      assert.ok(row.order_items.length <= 2);
+      assert.ok(row.order_items.every((item) => item.quantity > 0 && item.products.name));
+    }
+    const unrelated = await client.from("orders").select("id, nothing(id)");
+    assert.equal(unrelated.error.code, "PGRST200");
+  });
+
   test(`tenant ${tenant}: bulk insert and errors`, async () => {
     const rows = [1, 2, 3].map((n) => ({ category_id: 2, name: `bulk js ${n}`, price: n }));
     const made = await ok(client.from("products").insert(rows).select("name"));

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from server.rest import Limits
+
 
 async def answer(library, url, tenant, status=200, method="GET", body=None, **headers):
     reply = await library.postgrest(method, url, body, tenant=tenant, **headers)
@@ -77,8 +79,10 @@ EMBEDS = {
         [{"name": "Ada", "pupils": [{"name": "Bo"}, {"name": "Cy"}]}],
     ),
     "nested": (
-        "/authors?select=name,books!books_author(title,chapters(pages),labels(word))"
-        "&books.order=id&books.chapters.order=number.desc&books.labels.word=eq.old&id=eq.1",
+        (
+            "/authors?select=name,books!books_author(title,chapters(pages),labels(word))"
+            "&books.order=id&books.chapters.order=number.desc&books.labels.word=eq.old&id=eq.1"
+        ),
         [
             {
                 "name": "Ada",
@@ -98,8 +102,10 @@ EMBEDS = {
         None,
     ),
     "a page of each": (
-        "/books?select=id,chapters(number)&chapters.order=number&chapters.limit=1"
-        "&chapters.offset=1&order=id",
+        (
+            "/books?select=id,chapters(number)&chapters.order=number&chapters.limit=1"
+            "&chapters.offset=1&order=id"
+        ),
         [
             {"id": 1, "chapters": [{"number": 2}]},
             {"id": 2, "chapters": []},
@@ -108,18 +114,24 @@ EMBEDS = {
         ],
     ),
     "filtered": (
-        "/books?select=id,chapters(number)&chapters.or=(pages.gt.25,pages.lt.15)"
-        "&chapters.order=number&id=in.(1,2)&order=id",
+        (
+            "/books?select=id,chapters(number)&chapters.or=(pages.gt.25,pages.lt.15)"
+            "&chapters.order=number&id=in.(1,2)&order=id"
+        ),
         [{"id": 1, "chapters": [{"number": 1}, {"number": 2}]}, {"id": 2, "chapters": []}],
     ),
     "inner": (
-        "/books?select=id,chapters!inner(number)&chapters.pages=gt.9&chapters.order=number.desc"
-        "&order=id",
+        (
+            "/books?select=id,chapters!inner(number)&chapters.pages=gt.9&chapters.order=number.desc"
+            "&order=id"
+        ),
         [{"id": 1, "chapters": [{"number": 3}, {"number": 2}, {"number": 1}]}],
     ),
     "inner within": (
-        "/authors?select=name,books!books_author!inner(title,chapters!inner(number))"
-        "&books.chapters.pages=eq.5",
+        (
+            "/authors?select=name,books!books_author!inner(title,chapters!inner(number))"
+            "&books.chapters.pages=eq.5"
+        ),
         [{"name": "Bo", "books": [{"title": "Stones", "chapters": [{"number": 1}]}]}],
     ),
     "only to filter": (
@@ -167,7 +179,7 @@ EMBEDS = {
 }
 
 
-@pytest.mark.parametrize("url, expected", EMBEDS.values(), ids=EMBEDS)
+@pytest.mark.parametrize(("url", "expected"), EMBEDS.values(), ids=EMBEDS)
 async def test_a_tenant_sees_own_related_rows(library, tenants, url, expected):
     for tenant in tenants:
         rows = await answer(library, url, tenant)
@@ -248,10 +260,8 @@ async def test_writes_answer_with_related_rows(library, tenants):
     assert upserted == [{"title": "Again", "authors": {"name": "Bo"}, "chapters": [{"number": 3}]}]
 
 
-@pytest.mark.parametrize("max_rows, found", [(1, 1), (2, 2), (None, 3)])
+@pytest.mark.parametrize(("max_rows", "found"), [(1, 1), (2, 2), (None, 3)])
 async def test_the_row_cap_holds_for_what_is_embedded(library, tenants, max_rows, found):
-    from server.rest import Limits
-
     capped = library.over(Limits(max_rows=max_rows))
 
     rows = await answer(capped, "/books?select=id,chapters(number)&id=eq.1", tenants[0])
@@ -260,7 +270,7 @@ async def test_the_row_cap_holds_for_what_is_embedded(library, tenants, max_rows
 
 
 @pytest.mark.parametrize(
-    "url, status, expected",
+    ("url", "status", "expected"),
     [
         (
             "/books?select=id,authors(name)",

@@ -107,11 +107,17 @@ async def test_a_column_that_is_renamed_does_not_take_the_place_of_another_in_th
         ("order=nope", "42703"),
         ("select=note::regclass", "PGRST127"),
         ("select=note::nope[]", "PGRST127"),
-        ("select=id,items(*)", "PGRST127"),
-        ("select=...items(id)", "PGRST127"),
+        ("select=id,items(*)", "PGRST200"),
+        ("select=...items(id)", "PGRST200"),
+        ("select=x:...items(id)", "PGRST100"),
+        ("select=id,items(id", "PGRST100"),
+        ("select=id,items(id))", "PGRST100"),
+        ("select=id,items!a!b(id)", "PGRST100"),
+        ("select=id,...", "PGRST100"),
+        ("select=id,items(a.sum())", "PGRST127"),
         ("select=total.sum()", "PGRST127"),
         ("select=count()", "PGRST127"),
-        ("select=items!inner(id)", "PGRST127"),
+        ("select=items!inner(id)", "PGRST200"),
     ],
 )
 async def test_what_cannot_be_answered_has_its_code(rest, query, code):
@@ -123,15 +129,13 @@ async def test_what_cannot_be_answered_has_its_code(rest, query, code):
     assert rest.answers.statements == []
 
 
-async def test_an_embed_is_named_as_what_is_missing(rest):
-    reply = await rest.postgrest("GET", "/orders?select=id,items(*)&items.id=eq.1")
+async def test_relations_in_each_other_have_a_limit(rest):
+    deep = "items(" * 17 + "id" + ")" * 17
 
-    assert body_of(reply) == {
-        "code": "PGRST127",
-        "message": "Feature not implemented",
-        "details": "Resource embedding in select",
-        "hint": None,
-    }
+    reply = await rest.postgrest("GET", f"/orders?select={deep}")
+
+    assert (reply.status, body_of(reply)["code"]) == (400, "PGRST100")
+    assert "at most 16 relations" in body_of(reply)["details"]
 
 
 # Ranges and counts
