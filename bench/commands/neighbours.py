@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from bench.commands.options import limit_option, run, told
-from bench.limits import Limit
+from bench.limits import Limit, ServiceTime
 from bench.neighbours.trial import WORKLOAD, Trial
 from bench.report import publish
 from bench.result import Result, Run
@@ -16,6 +16,8 @@ from bench.world import SERVED_BY, WorldSpec, open_for
 NOTES = (
     "open loop, arrivals by chance; latencies count from when a request was due",
     "the bound is twice the normal p99 and 5 ms",
+    "tenants take turns at connections: with more of them than a server can use at a time, a flood"
+    " waits in the server, where nobody takes turns",
     "load generators, router and servers share this machine; what each costs is printed",
 )
 REQUEST_TIMEOUT = "6s"
@@ -27,7 +29,8 @@ REQUEST_TIMEOUT = "6s"
 @click.option(
     "--connections",
     type=click.IntRange(min=1),
-    help="FLUXBASE_DATABASE_MAX_CONNECTIONS.  [default: as the server has it]",
+    help="FLUXBASE_DATABASE_MAX_CONNECTIONS.  [default: as many as a limited server serves at a"
+    " time, and a probe for each worker; without a limit what Fluxshard has]",
 )
 @limit_option("service:20ms*4")
 @click.option("--tenants", default=20, show_default=True)
@@ -57,6 +60,8 @@ def command(  # noqa: PLR0913 - its options
     twice what it was and 5 ms, and none of their requests may fail. Ends with 1 when that is not so.
     """
     settings = {**SERVED_BY, "FLUXSHARD_REQUEST_TIMEOUT": REQUEST_TIMEOUT}
+    if connections is None and isinstance(limit, ServiceTime):
+        connections = limit.slots + workers
     if connections is not None:
         settings["FLUXBASE_DATABASE_MAX_CONNECTIONS"] = str(connections)
     spec = WorldSpec(
@@ -85,7 +90,9 @@ async def _tried(
         rounds |= {f"{trouble.name}: {group}": one for group, one in trouble.makers.items()}
     title = (
         f"neighbours: {size.tenants} tenants on 2 shards at 40 % of"
-        f" {capacity.rate:,.0f} requests/s, {spec.limit}"
+        f" {capacity.rate:,.0f} requests/s, at most"
+        f" {spec.settings.get('FLUXBASE_DATABASE_MAX_CONNECTIONS', 25)} connections to a server,"
+        f" {spec.limit}"
     )
     if not quiet:
         click.echo("\n".join([title, *(line for one in troubles for line in one.lines())]))

@@ -18,6 +18,7 @@ from server.parent import end_with_parent
 SHARD: Final = "shard_0"
 LEAST_REPLICA_SHARE: Final = 0.9
 """Of the reads of sessions whose replicas have caught up."""
+MOST_AGES: Final = 1_000
 QUIET_SHARE: Final = 0.5
 """Of all reads: those that begin once replicas have caught up."""
 
@@ -47,6 +48,8 @@ class Lagging:
     """Everything that was read while replicas lagged by a set time."""
 
     delay_s: float
+    checked: bool = True
+    """Reads asked for what sessions are promised. Else they asked for anything (the control)."""
     writing: list[Phase] = field(default_factory=list)
     quiet: list[Phase] = field(default_factory=list)
 
@@ -60,40 +63,49 @@ class Lagging:
         """The share of reads that replicas answered once they had caught up."""
         return Phase.total(self.quiet).tally.replica_share
 
-    def as_json(self) -> dict[str, Any]:
-        """The same as a JSON object."""
-
-        def of(phases: Sequence[Phase]) -> dict[str, Any]:
-            phase = Phase.total(phases)
-            return {
-                "reads": phase.tally.reads,
-                "writes": phase.writes,
-                "stale": phase.tally.verdicts[Verdict.STALE],
-                "backward": phase.tally.verdicts[Verdict.BACKWARD],
-                "errors": dict(phase.tally.errors),
-                "failed_writes": dict(Counter(phase.failed_writes)),
-                "answered_by": dict(phase.tally.by_role),
-                "replica_share": round(phase.tally.replica_share, 4),
-                "seconds": round(phase.seconds, 3),
-            }
-
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """What is known of each phase, by what it is called."""
+        lag = f"{self.delay_s * 1000:g} ms behind{'' if self.checked else ', control'}"
         return {
-            "delay_ms": self.delay_s * 1000,
-            "while_writing": of(self.writing),
-            "once_caught_up": of(self.quiet),
+            f"{lag}, while writing": _figures(Phase.total(self.writing)),
+            f"{lag}, once caught up": _figures(Phase.total(self.quiet)),
         }
 
+    def ages_ms(self) -> list[float]:
+        """How old reads were, 0 for those that were not stale: at most so many values in order."""
+        tally = Phase.total(self.writing).tally
+        ages = sorted([*tally.ages_ms, *([0.0] * (tally.reads - len(tally.ages_ms)))])
+        step = max(1, -(-len(ages) // MOST_AGES))
+        return ages[step - 1 :: step]
 
-def broken_promises(found: Sequence[Lagging], *, checked: bool) -> list[str]:
+
+def _figures(phase: Phase) -> dict[str, Any]:
+    return {
+        "reads": phase.tally.reads,
+        "writes": phase.writes,
+        "stale": phase.tally.verdicts[Verdict.STALE],
+        "backward": phase.tally.verdicts[Verdict.BACKWARD],
+        "failed": phase.tally.errors.total() + len(phase.failed_writes),
+        "replica_share": round(phase.tally.replica_share, 4),
+        "reads_per_s": round(phase.tally.reads / phase.seconds, 1) if phase.seconds else 0.0,
+    }
+
+
+def broken_promises(found: Sequence[Lagging]) -> list[str]:
     """What was promised and is not so, a sentence each.
 
-    Without the check nothing is promised, but stale reads have to be found: else the harness would
-    not have found them with it, either.
+    A control is promised nothing, but stale reads have to be found in it: else the harness would
+    not have found them elsewhere, either.
     """
+    controls = [one.whole.tally for one in found if not one.checked]
+    wrong = _wrong([one for one in found if one.checked])
+    if controls and not Tally.total(controls).verdicts[Verdict.STALE]:
+        wrong.append("no stale read was found in the control: this proves nothing")
+    return wrong
+
+
+def _wrong(found: Sequence[Lagging]) -> list[str]:
     whole = Phase.total([one.whole for one in found])
-    stale = whole.tally.verdicts[Verdict.STALE]
-    if not checked:
-        return [] if stale else ["no stale read was found without the check: this proves nothing"]
     wrong = [
         f"{count} reads were {verdict}"
         for verdict in (Verdict.STALE, Verdict.BACKWARD)
@@ -119,7 +131,7 @@ class Generator:
     process: asyncio.subprocess.Process
     cpu_s: float = 0.0
 
-    async def phase(self, reads: int, *, writing: bool) -> Phase:
+    async def phase(self, reads: int, *, writing: bool, checked: bool) -> Phase:
         """Let users read so often.
 
         Raises:
@@ -127,7 +139,7 @@ class Generator:
         """
         assert self.process.stdin is not None  # noqa: S101 - pipes
         assert self.process.stdout is not None  # noqa: S101 - pipes
-        told = {"reads": reads, "writing": writing}
+        told = {"reads": reads, "writing": writing, "checked": checked}
         self.process.stdin.write(json.dumps(told).encode() + b"\n")
         line = await self.process.stdout.readline()
         if not line:
@@ -139,9 +151,7 @@ class Generator:
 
 
 @asynccontextmanager
-async def users_of(
-    world: World, count: int, *, checked: bool, seed: int
-) -> AsyncIterator[Generator]:
+async def users_of(world: World, count: int, seed: int) -> AsyncIterator[Generator]:
     """So many new users, who hop between all instances of the world."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.sessions.generator"),
@@ -153,7 +163,6 @@ async def users_of(
     job = {
         "users": [asdict(who) for who in new_users(world.shard_map, SHARD, world.secret, count)],
         "ports": world.ports,
-        "checked": checked,
         "seed": seed,
     }
     try:
@@ -174,6 +183,7 @@ async def check(  # noqa: PLR0913 - one check is put together here
     *,
     reads: int,
     rounds: int,
+    checked: bool = True,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Lagging:
     """Read so often in all while replicas lag so much.
@@ -181,12 +191,63 @@ async def check(  # noqa: PLR0913 - one check is put together here
     In each round half of the reads begin while users write, and half once replicas have caught up.
     """
     await world.delay(delay_s)
-    found = Lagging(delay_s)
+    found = Lagging(delay_s, checked)
     each = reads // rounds
     for number in range(rounds):
-        progress(f"replicas {delay_s * 1000:g} ms behind, round {number + 1} of {rounds}")
+        what = "" if checked else ", control"
+        progress(f"replicas {delay_s * 1000:g} ms behind{what}, round {number + 1} of {rounds}")
         quiet = int(each * QUIET_SHARE)
-        found.writing.append(await generator.phase(each - quiet, writing=True))
+        found.writing.append(await generator.phase(each - quiet, writing=True, checked=checked))
         await world.caught_up()
-        found.quiet.append(await generator.phase(quiet, writing=False))
+        found.quiet.append(await generator.phase(quiet, writing=False, checked=checked))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be checked."""
+
+    delays_s: Sequence[float]
+    reads: int
+    """In all; 0: only the control."""
+    control_reads: int
+    users: int = 24
+    rounds: int = 4
+    seed: int = 1
+
+
+async def check_all(
+    world: World, plan: Plan, progress: Callable[[str], None] = lambda _: None
+) -> tuple[list[Lagging], float]:
+    """Check at each lag, with a control behind it; and the CPU seconds of the users.
+
+    The control has users of its own: what its reads show is nothing that others were promised.
+    """
+    found = []
+    count = len(plan.delays_s)
+    async with (
+        users_of(world, plan.users, plan.seed) as users,
+        users_of(world, plan.users, plan.seed + 1) as careless,
+    ):
+        for delay_s in plan.delays_s:
+            if plan.reads:
+                reads = plan.reads // count
+                found.append(
+                    await check(
+                        world, users, delay_s, reads=reads, rounds=plan.rounds, progress=progress
+                    )
+                )
+            if plan.control_reads:
+                reads = plan.control_reads // count
+                found.append(
+                    await check(
+                        world,
+                        careless,
+                        delay_s,
+                        reads=reads,
+                        rounds=1,
+                        checked=False,
+                        progress=progress,
+                    )
+                )
+        return found, users.cpu_s + careless.cpu_s

@@ -19,7 +19,7 @@ from typing import Any, Final
 import uvloop
 
 from bench.http import Connection, look_after
-from bench.sessions.guarantees import Tally
+from bench.sessions.guarantees import Tally, Verdict
 from bench.sessions.users import User, Who, error_code, role_of, shown
 
 HOST: Final = "127.0.0.1"
@@ -33,11 +33,14 @@ UNCHECKED: Final = "Prefer: consistency=any\r\n"
 class Users:
     """All users, and their connections to all instances."""
 
-    def __init__(self, users: list[User], ports: list[int], *, checked: bool, seed: int) -> None:
+    def __init__(self, users: list[User], ports: list[int], seed: int) -> None:
         self._users = users
         self._ports = ports
-        headers = "" if checked else UNCHECKED
-        self._reads = [user.read_with(headers) for user in users]
+        self._reads = {
+            checked: [user.read_with("" if checked else UNCHECKED) for user in users]
+            for checked in (True, False)
+        }
+        self._checked = True
         self._chance = random.Random(seed)
         self._idle: dict[int, list[Connection]] = {port: [] for port in ports}
         self.connections: list[Connection] = []
@@ -46,8 +49,9 @@ class Users:
         self._writes = 0
         self._failed_writes: list[str] = []
 
-    async def phase(self, reads: int, *, writing: bool) -> dict[str, Any]:
+    async def phase(self, reads: int, *, writing: bool, checked: bool) -> dict[str, Any]:
         """Until so many reads have been begun; what became of them."""
+        self._checked = checked
         self._left, self._tally, self._writes, self._failed_writes = reads, Tally(), 0, []
         began = time.perf_counter()
         async with asyncio.TaskGroup() as tasks:
@@ -77,18 +81,22 @@ class Users:
         reply = await self._ask(user.write(number, key))
         self._writes += 1
         if 200 <= reply.status < 300:
-            user.register.acknowledged(number)
+            user.register.acknowledged(number, time.perf_counter())
         else:
             self._failed_writes.append(f"{reply.status} {error_code(reply)}")
 
     async def _read(self, index: int) -> None:
         register = self._users[index].register
-        expected = register.expected()
-        reply = await self._ask(self._reads[index])
+        expected, began_s = register.expected(), time.perf_counter()
+        reply = await self._ask(self._reads[self._checked][index])
         if reply.status != 200:
             self._tally.errors[f"{reply.status} {error_code(reply)}"] += 1
             return
-        self._tally.verdicts[register.judge(expected, shown(reply))] += 1
+        number = shown(reply)
+        verdict = register.judge(expected, number)
+        self._tally.verdicts[verdict] += 1
+        if verdict is Verdict.STALE:
+            self._tally.ages_ms.append(1000 * register.age_s(number, began_s))
         self._tally.by_role[role_of(reply.header(b"x-served-by"))] += 1
 
     async def _ask(self, request: bytes) -> Any:
@@ -114,12 +122,12 @@ async def main() -> None:
     )
     job = json.loads(await reader.readline())
     users = [User(Who(**who)) for who in job["users"]]
-    working = Users(users, job["ports"], checked=job["checked"], seed=job["seed"])
+    working = Users(users, job["ports"], job["seed"])
     caring = asyncio.ensure_future(look_after(working.connections))
     gc.freeze()
     while line := await reader.readline():
         told = json.loads(line)
-        done = await working.phase(told["reads"], writing=told["writing"])
+        done = await working.phase(told["reads"], writing=told["writing"], checked=told["checked"])
         usage = resource.getrusage(resource.RUSAGE_SELF)
         print(json.dumps({**done, "cpu_s": usage.ru_utime + usage.ru_stime}), flush=True)
     caring.cancel()

@@ -3,7 +3,7 @@
 import pytest
 import pytest_asyncio
 
-from bench.sessions.check import broken_promises, check, users_of
+from bench.sessions.check import Plan, broken_promises, check_all
 from bench.sessions.guarantees import Verdict
 from bench.sessions.users import TABLES, fill
 from bench.world import SERVED_BY, WorldSpec, open_world
@@ -19,16 +19,13 @@ async def world():
         yield opened
 
 
-async def checked_over(world, *, checked):
-    async with users_of(world, 12, checked=checked, seed=1) as generator:
-        return await check(world, generator, LAG_S, reads=READS, rounds=1)
-
-
 @pytest.mark.asyncio(loop_scope="module")
 async def test_no_read_is_older_than_what_its_session_wrote_or_saw(world):
-    found = await checked_over(world, checked=True)
+    plan = Plan(delays_s=(LAG_S,), reads=READS, control_reads=0, users=12, rounds=1)
 
-    assert broken_promises([found], checked=True) == []
+    (found,), _ = await check_all(world, plan)
+
+    assert broken_promises([found]) == []
     assert found.whole.tally.reads == READS
     assert found.whole.writes > 0
     assert found.whole.tally.verdicts[Verdict.STALE] == 0

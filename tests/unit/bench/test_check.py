@@ -13,14 +13,14 @@ def phase(*, fresh=100, stale=0, backward=0, replica=100, primary=0, errors=None
     return Phase(Tally(Counter(verdicts), roles, Counter(errors or {})), 10, failed, 1.0)
 
 
-def lagging(writing, quiet):
-    return Lagging(0.05, [writing], [quiet])
+def lagging(writing, quiet, *, checked=True):
+    return Lagging(0.05, checked, [writing], [quiet])
 
 
 def test_fresh_reads_of_replicas_that_caught_up_break_nothing():
     found = [lagging(phase(replica=0, primary=100), phase(replica=95, primary=5))]
 
-    assert broken_promises(found, checked=True) == []
+    assert broken_promises(found) == []
 
 
 def test_each_promise_is_named():
@@ -31,7 +31,7 @@ def test_each_promise_is_named():
         )
     ]
 
-    wrong = broken_promises(found, checked=True)
+    wrong = broken_promises(found)
 
     assert wrong == [
         "2 reads were stale",
@@ -42,12 +42,22 @@ def test_each_promise_is_named():
     ]
 
 
-def test_without_the_check_stale_reads_have_to_be_found():
-    proving = [lagging(phase(stale=7), phase())]
-    useless = [lagging(phase(), phase())]
+def test_a_control_has_to_find_stale_reads():
+    kept = lagging(phase(), phase())
+    proving = lagging(phase(stale=7), phase(replica=0), checked=False)
+    useless = lagging(phase(), phase(), checked=False)
 
-    assert broken_promises(proving, checked=False) == []
-    assert "proves nothing" in broken_promises(useless, checked=False)[0]
+    assert broken_promises([kept, proving]) == []
+    assert broken_promises([kept, useless]) == [
+        "no stale read was found in the control: this proves nothing"
+    ]
+
+
+def test_ages_are_told_in_order_fresh_reads_as_0():
+    found = lagging(phase(fresh=3, stale=2), phase())
+    found.writing[0].tally.ages_ms += [50.0, 10.0]
+
+    assert found.ages_ms() == [0, 0, 0, 10, 50]
 
 
 def test_tallies_travel_as_json():
@@ -56,11 +66,16 @@ def test_tallies_travel_as_json():
     assert Tally.from_json(tally.as_json()) == tally
 
 
-def test_the_report_adds_up():
-    found = [lagging(phase(stale=1), phase()), lagging(phase(), phase(replica=90, primary=10))]
+def test_the_report_adds_up_and_keeps_the_control_apart():
+    found = [
+        lagging(phase(stale=1), phase()),
+        lagging(phase(), phase(replica=90, primary=10)),
+        lagging(phase(stale=9), phase(), checked=False),
+    ]
 
-    text = lines(found, {"seconds": {"fluxshard": 2.0}, "load generator": 1.0, "box_busy": 0.5})
+    text = lines(found, {"seconds": {"fluxshard": 2.0, "load generator": 1.0}, "box_busy": 0.5})
 
-    assert len(text) == 7
-    assert text[-2].split() == ["all", "401", "1", "0", "0", "97.3%"]
-    assert found[0].as_json()["while_writing"]["stale"] == 1
+    assert text[-3].split() == ["all", "401", "1", "0", "0", "97.3%"]
+    assert "load generator 1.0 s" in text[-1]
+    assert found[0].figures()["50 ms behind, while writing"]["stale"] == 1
+    assert "50 ms behind, control, while writing" in found[2].figures()

@@ -67,6 +67,15 @@ def test_a_read_that_overlaps_a_fresher_one_is_not_backward():
     assert found.expected().seen == 2
 
 
+def test_a_stale_read_is_as_old_as_the_oldest_write_that_it_does_not_show():
+    found = Register()
+    for number, at_s in ((1, 10.0), (3, 12.0), (2, 11.0)):
+        found.acknowledged(number, at_s)
+
+    assert [found.age_s(shown, 15.0) for shown in (0, 1, 2, 3, 4)] == [5, 4, 3, 0, 0]
+    assert found.age_s(1, 10.5) == 0  # acknowledged after the read began
+
+
 def test_tallies_add_up_and_tell_the_share_of_replicas():
     one, other = Tally(), Tally()
     one.verdicts.update({Verdict.FRESH: 3, Verdict.STALE: 1})
