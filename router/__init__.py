@@ -57,6 +57,10 @@ from router.errors import (
     TransactionOver,
     UniqueNotGuarded,
     UnsupportedAcrossShards,
+    WriteKeyInUse,
+    WriteKeyOfOtherBody,
+    WriteKeyOfOtherRequest,
+    WriteKeyRefused,
 )
 from router.fair_queue import FairQueue
 from router.interactive import InteractiveTransaction
@@ -68,6 +72,7 @@ from router.live.hedge import HedgeAfter
 from router.live.postgres import PostgresBackends
 from router.live.shard_status import EndpointStatus, ShardStatus
 from router.observe import (
+    AnswerRepeated,
     CommitLost,
     DurabilityMissed,
     EndpointChanged,
@@ -113,12 +118,14 @@ from router.statement import (
 )
 from router.stream import Stream
 from router.transaction_options import Isolation, TransactionOptions
+from router.write_key import Outcome, WriteKey
 
 __all__ = [
     "SERVICE_ROLE",
     "WHOLE_ROWS",
     "Access",
     "AccessRefused",
+    "AnswerRepeated",
     "BackendSettings",
     "Backends",
     "Column",
@@ -157,6 +164,7 @@ __all__ = [
     "Observation",
     "Observer",
     "OtherTenant",
+    "Outcome",
     "OutputColumn",
     "Part",
     "Piece",
@@ -226,6 +234,11 @@ __all__ = [
     "UniqueNotGuarded",
     "UnsupportedAcrossShards",
     "WriteHeld",
+    "WriteKey",
+    "WriteKeyInUse",
+    "WriteKeyOfOtherBody",
+    "WriteKeyOfOtherRequest",
+    "WriteKeyRefused",
     "assumed_schema",
     "by_hand",
     "cast_parameters",

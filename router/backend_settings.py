@@ -67,6 +67,9 @@ class BackendSettings:
     """How many writes of one shard may wait so; one more is refused at once."""
     read_attempts: int = 4
 
+    write_keys_kept_s: float = 86_400.0
+    """How long a write's answer is kept under its key."""
+
     recovery_age_s: float = 5.0
     """A transaction that is prepared for so long was left behind: recovery ends it. Longer than a
     living process takes from PREPARE to its decision, whatever its statements take before that."""

@@ -1,6 +1,6 @@
 """The one seam between deciding and waiting: whoever can run a statement on a shard."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
@@ -9,6 +9,7 @@ from router.context import Deadline, QueryContext
 from router.description import Description
 from router.statement import WHOLE_ROWS, Served
 from router.transaction_options import TransactionOptions
+from router.write_key import Outcome, WriteKey
 from shardmap import ShardId
 
 
@@ -175,5 +176,18 @@ class Backends(Protocol):
         """The replies of the parts, in their order, once all of them are committed.
 
         Of a copied write only the first part's reply, without the column of copies.
+        """
+        ...
+
+    async def once(
+        self,
+        key: WriteKey,
+        context: QueryContext,
+        work: "Callable[[Backends], Awaitable[Outcome]]",
+    ) -> bytes | None:
+        """Do work whose writes commit together with its answer; or the answer it had before.
+
+        The work writes by the backends that it is given. It may be asked for several times, as
+        long as nothing of it remains.
         """
         ...

@@ -23,6 +23,10 @@ RouterError
 │   ├── TenantKeyNull             P152
 │   ├── TenantKeyChanged          P153
 │   └── ServiceOnly               P154
+├── WriteKeyRefused               409, 422  the key of the write is another's
+│   ├── WriteKeyInUse             P160  repeat later
+│   ├── WriteKeyOfOtherRequest    P161
+│   └── WriteKeyOfOtherBody       P162
 ├── ShardUnavailable              503  the cluster cannot answer now           safe to repeat
 │   ├── PoolTimeout               P201
 │   ├── ShardDown                 P202
@@ -298,6 +302,38 @@ class PoolQueueFull(ShardUnavailable):
     code = "P211"
 
 
+class WriteKeyRefused(RouterError):
+    """The write was not run because of the key that it came with."""
+
+
+class WriteKeyInUse(WriteKeyRefused):
+    """The first request with the key is still running."""
+
+    code = "P160"
+    hint = "Repeat it later: you get the answer of the first one."
+
+    def __init__(self) -> None:
+        super().__init__("a request with this Idempotency-Key is still running")
+
+
+class WriteKeyOfOtherRequest(WriteKeyRefused):
+    """The key was given to a request with another method or path."""
+
+    code = "P161"
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used for another method or path")
+
+
+class WriteKeyOfOtherBody(WriteKeyRefused):
+    """The key was given to a request with another body."""
+
+    code = "P162"
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used with another request body")
+
+
 class DeadlineExceeded(RouterError):
     """The request's time ran out. A read changed nothing; a write was rolled back."""
 
@@ -308,7 +344,10 @@ class CommitUnknown(RouterError):
     """The server was lost while it committed: the write is wholly there, or wholly not."""
 
     code = "P302"
-    hint = "Look whether the write is there before repeating it."
+    hint = (
+        "Look whether the write is there before repeating it; one with an Idempotency-Key can be"
+        " repeated."
+    )
 
 
 class CommitUnfinished(RouterError):

@@ -63,6 +63,13 @@ class DurabilityMissed:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerRepeated:
+    """A write that had been done under its key was asked for again, and answered as then."""
+
+    shard: ShardId
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointChanged:
     """An endpoint's state as probes see it, such as `up`, `down`, `primary` or `replica`."""
 
@@ -193,6 +200,7 @@ Observation = (
     | FreshnessMissed
     | WriteHeld
     | DurabilityMissed
+    | AnswerRepeated
     | EndpointChanged
     | QueueOverflowed
     | TrustChanged

@@ -1,8 +1,9 @@
 """The pipeline: analyse, plan, gather, combine. One request of one caller in, one answer out."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 
 from router.analysis.analyses import LONG_CHARS
 from router.analysis.query import Query
@@ -21,6 +22,7 @@ from router.schema import Schema
 from router.statement import Result, Statement
 from router.stream import Stream, stream
 from router.transaction_options import TransactionOptions
+from router.write_key import Outcome, WriteKey
 from shardmap import ShardMap
 
 
@@ -103,6 +105,26 @@ class Router(Planning):
         finally:
             open_.leave()
         return results
+
+    async def once(
+        self, key: WriteKey, context: QueryContext, work: "Callable[[Router], Awaitable[Outcome]]"
+    ) -> bytes | None:
+        """Do work whose writes commit together with its answer; or the answer it had before.
+
+        The work asks the router that it is given. It may be asked for several times, as long as
+        nothing of it remains.
+
+        Raises:
+            WriteKeyRefused: The key is another request's, or this one's that is still running.
+            RouterError: The work failed; nothing of it remains, or `CommitUnknown`.
+        """
+
+        async def over(backends: Backends) -> Outcome:
+            router = copy(self)
+            router._backends = backends  # noqa: SLF001 - our own kind
+            return await work(router)
+
+        return await self._backends.once(key, context, over)
 
     def interactive(
         self, context: QueryContext, options: TransactionOptions

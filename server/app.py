@@ -5,16 +5,17 @@ from dataclasses import replace
 from server.admin import Health, Metrics
 from server.auth import Authenticator
 from server.front import Front
+from server.idempotency import Idempotency, KeyedRouter
 from server.lifecycle import Lifecycle
 from server.middleware.cors import Cors
 from server.middleware.entry import Doorkeeper
 from server.observe.board import Board
 from server.observe.facts import FactObserver
-from server.rest import Limits, Noting, Tables, told
+from server.rest import Answers, Limits, Noting, Tables, told
 from server.routes import Route, Routes
 from server.services import Services, backend_settings
 from server.settings import Settings
-from server.sql import SqlDoor, SqlLimits
+from server.sql import SqlDoor, SqlLimits, Statements
 
 
 def api(
@@ -53,22 +54,23 @@ def metrics_port(
 
 def _tables(settings: Settings, services: Services) -> tuple[Route, ...]:
     api_settings = settings.api
-    tables = Tables(
-        Noting(services.router) if api_settings.served_by else services.router,
-        services.schema,
-        services.tenant_column,
-        Limits(
-            default_page_size=api_settings.default_page_size,
-            max_page_size=api_settings.max_page_size,
-            max_total_results=api_settings.max_total_results,
-            max_batch_size=api_settings.max_batch_size,
-            max_rows=api_settings.max_rows or None,
-            stream_s=settings.http.stream_timeout_s,
-        ),
+    limits = Limits(
+        default_page_size=api_settings.default_page_size,
+        max_page_size=api_settings.max_page_size,
+        max_total_results=api_settings.max_total_results,
+        max_batch_size=api_settings.max_batch_size,
+        max_rows=api_settings.max_rows or None,
+        stream_s=settings.http.stream_timeout_s,
     )
+
+    def routes(router: Answers) -> tuple[Route, ...]:
+        asked = Noting(router) if api_settings.served_by else router
+        return Tables(asked, services.schema, services.tenant_column, limits).routes()
+
+    found = Idempotency(services.router).routes(routes(services.router), routes(KeyedRouter()))
     if not api_settings.served_by:
-        return tables.routes()
-    return tuple(replace(route, handler=told(route.handler)) for route in tables.routes())
+        return found
+    return tuple(replace(route, handler=told(route.handler)) for route in found)
 
 
 def _sql(settings: Settings, services: Services) -> tuple[Route, ...]:
@@ -80,14 +82,17 @@ def _sql(settings: Settings, services: Services) -> tuple[Route, ...]:
         request_timeout_s=settings.http.request_timeout_s,
         stream_s=settings.http.stream_timeout_s,
     )
-    door = SqlDoor(
-        services.router,
-        services.schema,
-        settings.sql,
-        limits,
-        served_by=settings.api.served_by,
-    )
-    return door.routes()
+
+    def routes(router: Statements) -> tuple[Route, ...]:
+        return SqlDoor(
+            router,
+            services.schema,
+            settings.sql,
+            limits,
+            served_by=settings.api.served_by,
+        ).routes()
+
+    return Idempotency(services.router).routes(routes(services.router), routes(KeyedRouter()))
 
 
 def _front(

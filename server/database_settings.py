@@ -114,6 +114,12 @@ class DatabaseSettings:
         "1000",
         "most writes of one shard that wait so in one worker; one more is 503 P203 at once",
     )
+    idempotency_ttl_s: float = setting(
+        "FLUXSHARD_IDEMPOTENCY_TTL",
+        positive_duration(1),
+        "24h",
+        "how long the answer to a write is kept under its Idempotency-Key",
+    )
     freshness_wait_s: float = setting(
         "FLUXSHARD_FRESHNESS_WAIT",
         DURATION,

@@ -148,6 +148,7 @@ def backend_settings(settings: Settings, workers: int) -> BackendSettings:
         quorum_grace_s=database.quorum_grace_s,
         write_hold_s=database.write_hold_s,
         held_writes=database.held_writes,
+        write_keys_kept_s=database.idempotency_ttl_s,
         exposed_schemas=settings.api.exposed_schemas,
         schema_refresh_s=database.schema_refresh_s,
     )

@@ -18,6 +18,7 @@ from shardmap import CATALOG, Endpoint, ShardId, ShardMap, claim_number
 
 ROLES_SQL: Final = files("router.catalogue").joinpath("roles.sql").read_text()
 TWO_PHASE_SQL: Final = files("router.catalogue").joinpath("two_phase.sql").read_text()
+WRITE_KEYS_SQL: Final = files("router.catalogue").joinpath("write_keys.sql").read_text()
 AUTH_SQL: Final = files("router.catalogue").joinpath("auth.sql").read_text()
 IDS_SQL: Final = files("router.catalogue").joinpath("ids.sql").read_text()
 GRANTS_SQL: Final = files("router.catalogue").joinpath("grants.sql").read_text()
@@ -34,6 +35,7 @@ _INSTALLED: Final = (
     "SELECT pg_catalog.obj_description(pg_catalog.to_regnamespace('auth'), 'pg_namespace')"
 )
 _DECISIONS: Final = "SELECT pg_catalog.to_regclass('fluxshard.decision')"
+_WRITE_KEYS: Final = "SELECT pg_catalog.to_regclass('fluxshard.write_key')"
 _IDS_INSTALLED: Final = (
     "SELECT pg_catalog.obj_description("
     "pg_catalog.to_regprocedure('fluxshard.next_id()'), 'pg_proc')"
@@ -87,6 +89,7 @@ def by_hand(exposed: Sequence[str], login: str) -> str:
             ROLES_SQL,
             AUTH_SQL,
             TWO_PHASE_SQL,
+            WRITE_KEYS_SQL,
             IDS_SQL,
             GRANTS_SQL,
         )
@@ -189,6 +192,8 @@ async def _prepare(
             await connection.execute(AUTH_SQL)
         if await connection.fetchval(_DECISIONS) is None:
             await connection.execute(TWO_PHASE_SQL)
+        if await connection.fetchval(_WRITE_KEYS) is None:
+            await connection.execute(WRITE_KEYS_SQL)
         installed = await connection.fetchval(_IDS_INSTALLED)
         if installed is None or not installed.startswith(IDS_EDITION):
             await connection.execute(IDS_SQL)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Final
 
+import asyncpg
+
 from router.backends import ShardQuery
 from router.commit.prepared import GlobalId
 from router.commit.uniques import NOTES, NOTING, Step, says_taken, violation
@@ -28,6 +30,7 @@ from router.live.freshness import Position
 from router.live.live_endpoint import LiveEndpoint
 from router.live.preamble import (
     PASS_GATE,
+    ROLLBACK,
     as_login,
     as_role,
     begin,
@@ -91,14 +94,18 @@ class Participant:
             RouterError: It failed, and will be rolled back.
         """
         deadline = self._context.deadline
-        message = begin(self._context, write=True, timeout_ms=left_ms(deadline))
+        opening = self.phase is Phase.SEATED
+        messages = [begin(self._context, write=True, timeout_ms=left_ms(deadline))]
+        if not opening:
+            messages.clear()
         if in_turn is not None:
-            message = f"{message}; {taking_turns(in_turn)}"
+            messages.append(taking_turns(in_turn))
         if noting:
-            message = f"{message}; {NOTING}"
-        self.phase = Phase.BEGUN
+            messages.append(NOTING)
+        self.phase = Phase.BEGUN if opening else Phase.RUNNING
         try:
-            await self.held.execute(message, left_s(deadline))
+            if messages:
+                await self.held.execute("; ".join(messages), left_s(deadline))
             self.phase = Phase.RUNNING
             rows = await run_statement(self.held, query, deadline)
         except DRIVER_ERRORS as error:
@@ -106,19 +113,69 @@ class Participant:
         self.phase = Phase.RAN
         return rows
 
+    async def open(self, isolation: str = "") -> None:
+        """Begin the transaction, as the login role, unless it is open.
+
+        Raises:
+            NotSent: It is not open; all may be begun again.
+            RouterError: The same, for another reason.
+        """
+        if self.phase is not Phase.SEATED:
+            return
+        deadline = self._context.deadline
+        message = begin(
+            self._context, write=True, timeout_ms=left_ms(deadline), isolation=isolation
+        )
+        self.phase = Phase.BEGUN
+        try:
+            await self.held.execute(f"{message}; {as_login()}", left_s(deadline))
+        except DRIVER_ERRORS as error:
+            raise self._meaning(error) from error
+        self.phase = Phase.RAN
+
+    async def ask(self, sql: str, args: Sequence[object]) -> Sequence[asyncpg.Record]:
+        """The rows of a statement of our own, in the open transaction.
+
+        Raises:
+            RouterError: It failed, and with it the transaction.
+        """
+        self.phase = Phase.RUNNING
+        try:
+            records, _ = await self.held.fetch(sql, args, left_s(self._context.deadline))
+        except DRIVER_ERRORS as error:
+            raise self._meaning(error) from error
+        self.phase = Phase.RAN
+        return records
+
+    async def tell(self, message: str) -> None:
+        """Run messages of our own in the open transaction, which may have failed.
+
+        Raises:
+            RouterError: They failed, and with them the transaction.
+        """
+        self.phase = Phase.RUNNING
+        try:
+            await self.held.execute(message, left_s(self._context.deadline))
+        except DRIVER_ERRORS as error:
+            raise self._meaning(error) from error
+        self.phase = Phase.RAN
+
+    async def end(self) -> None:
+        """Roll back what is open; the seat is as it was before it was begun.
+
+        Raises:
+            RouterError: The connection is of no use any more.
+        """
+        await self.tell(ROLLBACK)
+        self.phase = Phase.SEATED
+
     async def notes(self) -> str | None:
         """What the statement noted of globally unique values.
 
         Raises:
             RouterError: They cannot be read; the write is rolled back.
         """
-        self.phase = Phase.RUNNING
-        try:
-            records, _ = await self.held.fetch(NOTES, (), left_s(self._context.deadline))
-        except DRIVER_ERRORS as error:
-            raise self._meaning(error) from error
-        self.phase = Phase.RAN
-        ((found, _),) = records
+        ((found, _),) = await self.ask(NOTES, ())
         return None if found is None else str(found)
 
     async def keep(self, steps: Sequence[Step]) -> None:

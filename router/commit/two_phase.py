@@ -106,7 +106,7 @@ class TwoPhase:
         try:
             # One after the other: two writers never hold what the other one waits for.
             for part in write.parts:
-                seats.append(await self._seated(part.shard, context))  # noqa: PERF401 - each one is left again
+                seats.append(await self.seated(part.shard, context))  # noqa: PERF401 - each one is left again
             ran = await ran_together(write, seats)
             taking_part = len(ran)
             if write.unique:
@@ -114,18 +114,26 @@ class TwoPhase:
                     seats,
                     write.unique,
                     self._live.shard_map,
-                    lambda shard: self._seated(shard, context),
+                    lambda shard: self.seated(shard, context),
                 )
                 taking_part = len(seats)
-            outcome = self._start_commit(seats[:taking_part], context)
+            outcome = self.start_commit(seats[:taking_part], context)
             handed_over = True
         finally:
             for seat in seats[taking_part:] if handed_over else seats:
                 seat.leave()
         positions = await asyncio.shield(outcome)
-        return self._answered(write, seats[:taking_part], ran, positions, context, began)
+        self.raise_floors(seats[:taking_part], positions, context)
+        return self._answered(write, seats[:taking_part], ran, began)
 
-    async def _seated(self, shard: ShardId, context: QueryContext) -> Participant:
+    async def seated(self, shard: ShardId, context: QueryContext) -> Participant:
+        """A connection of the shard's primary that takes part; nothing is begun on it yet.
+
+        Raises:
+            NotSent: There is none to be had; all may be begun again.
+            ShardUnavailable: The same, and it would not help.
+            DeadlineExceeded: The request's time ran out.
+        """
         group = self._live.groups.get(shard)
         if group is None:
             raise ShardDown(shard, f"the shard map in use has no shard {shard}")
@@ -138,10 +146,12 @@ class TwoPhase:
             raise NotSent(shard, error.message) from error
         return Participant(shard, live, held, context, self._faults)
 
-    def _start_commit(
+    def start_commit(
         self, seats: Sequence[Participant], context: QueryContext
     ) -> "asyncio.Future[Outcome]":
         """The outcome of the commit, which goes on whether anybody waits for it or not.
+
+        The seats are left when it is known. The first one's own transaction decides for all.
 
         Raises:
             ShardDown: The process is leaving; nothing was committed.
@@ -313,25 +323,35 @@ class TwoPhase:
             self._observe(CommitLost(seat.shard, seat.live.name))
             raise
 
-    def _answered(  # noqa: PLR0913, PLR0917 - all that an answer says
-        self,
-        write: Together,
-        seats: Sequence[Participant],
-        ran: Sequence[Rows],
-        positions: Outcome,
-        context: QueryContext,
-        began: float,
-    ) -> Sequence[ShardReply]:
+    def raise_floors(
+        self, seats: Sequence[Participant], positions: Outcome, context: QueryContext
+    ) -> None:
+        """Let the session see what was committed, before anybody hears of success.
+
+        Raises:
+            CommitUnfinished: A shard does not show it yet.
+            CommitUnknown: A shard's part was committed on a timeline that was left behind.
+        """
         late: list[ShardId] = []
         for seat, position in zip(seats, positions, strict=True):
             if position is None:
                 late.append(seat.shard)
-            else:
-                self._floors.raise_to(context.session, seat.shard, position)
+                continue
+            group = self._live.groups.get(seat.shard)
+            if group is not None and group.left_behind(position):
+                self._observe(CommitLost(seat.shard, seat.live.name))
+                raise CommitUnknown(
+                    f"{seat.live.name} committed after another server had been promoted"
+                )
+            self._floors.raise_to(context.session, seat.shard, position)
         if late:
             raise CommitUnfinished(
                 f"the write is committed, and shard {', '.join(late)} does not show it yet"
             )
+
+    def _answered(
+        self, write: Together, seats: Sequence[Participant], ran: Sequence[Rows], began: float
+    ) -> Sequence[ShardReply]:
         seconds = time.monotonic() - began
         replies = []
         for seat, rows in zip(seats, ran, strict=False):  # who only keeps values gave no rows

@@ -1,14 +1,15 @@
 """The backends on real PostgreSQL: everything that waits, opened and closed as one thing."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Self
 
 from router.backend_settings import BackendSettings
-from router.backends import Access, ShardQuery, ShardReply, ShardRows, Together
+from router.backends import Access, Backends, ShardQuery, ShardReply, ShardRows, Together
 from router.catalogue.known_schema import KnownSchema
 from router.commit.decisions import Decisions
+from router.commit.keyed import WriteKeys
 from router.commit.recovery import Recovery
 from router.commit.snapshots import Snapshot, Snapshots
 from router.commit.two_phase import TwoPhase
@@ -30,6 +31,7 @@ from router.observe import Observer
 from router.schema import Schema
 from router.tasks import TaskOwner
 from router.transaction_options import TransactionOptions
+from router.write_key import Outcome, WriteKey
 from shardmap import ShardId, ShardMap
 
 
@@ -61,6 +63,7 @@ class PostgresBackends:
         self._two_phase = TwoPhase(
             self._live, floors, faults, observe, self._owner, decisions, self._recovery
         )
+        self._write_keys = WriteKeys(self, self._live, self._two_phase, floors, settings, observe)
         self._descriptions = Descriptions(faults)
         self._transactions = Transactions(floors, faults, observe)
         self._snapshots = Snapshots(self._transactions)
@@ -73,6 +76,7 @@ class PostgresBackends:
             await self._live.probed()
             await self._schema.open()
             self._owner.start(self._recovery.keep(), name="recover transactions")
+            self._owner.start(self._write_keys.forget(), name="forget write keys")
             opening.push_async_callback(self._two_phase.drain)
             self._exit = opening.pop_all()
         return self
@@ -136,6 +140,17 @@ class PostgresBackends:
             RowCountUnexpected: The parts together gave another number of rows than asked for.
         """
         return await self._two_phase.run(write, context)
+
+    async def once(
+        self, key: WriteKey, context: QueryContext, work: Callable[[Backends], Awaitable[Outcome]]
+    ) -> bytes | None:
+        """Do work whose writes commit together with its answer; or the answer it had before.
+
+        Raises:
+            WriteKeyRefused: The key is another request's, or this one's that is still running.
+            RouterError: The work failed; nothing of it remains, or `CommitUnknown`.
+        """
+        return await self._write_keys.once(key, context, work)
 
     async def begin(
         self, shard: ShardId, context: QueryContext, options: TransactionOptions

@@ -19,6 +19,10 @@ from router import (
     ShardUnavailable,
     StatementFailed,
     TenantKeyInvalid,
+    WriteKeyInUse,
+    WriteKeyOfOtherBody,
+    WriteKeyOfOtherRequest,
+    WriteKeyRefused,
 )
 from server.errors.failure import Dialect, Failure
 from server.errors.sqlstates import RETRY_AFTER, native_failure, postgrest_failure
@@ -70,6 +74,21 @@ TABLE: Final[Mapping[type[Exception], Row]] = MappingProxyType(
             postgrest_message="Cannot coerce the result to a single JSON object",
         ),
         AccessRefused: Row(403),
+        WriteKeyRefused: Row(409),
+        WriteKeyInUse: Row(
+            409,
+            code="IDEMPOTENCY_REQUEST_IN_PROGRESS",
+            postgrest_code="IDEMPOTENCY_REQUEST_IN_PROGRESS",
+            retry=True,
+        ),
+        WriteKeyOfOtherRequest: Row(
+            422, code="IDEMPOTENCY_KEY_MISMATCH", postgrest_code="IDEMPOTENCY_KEY_MISMATCH"
+        ),
+        WriteKeyOfOtherBody: Row(
+            422,
+            code="IDEMPOTENCY_REQUEST_BODY_MISMATCH",
+            postgrest_code="IDEMPOTENCY_REQUEST_BODY_MISMATCH",
+        ),
         ShardUnavailable: Row(503, retry=True),
         DeadlineExceeded: Row(504),
         CommitUnknown: Row(500, code="COMMIT_UNKNOWN", postgrest_code="COMMIT_UNKNOWN"),

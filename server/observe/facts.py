@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from router import (
+    AnswerRepeated,
     CommitLost,
     DurabilityMissed,
     EndpointChanged,
@@ -62,7 +63,7 @@ class AnswerBroken:
     sent_bytes: int
 
 
-FailoverFact = WriteHeld | DurabilityMissed
+FailoverFact = WriteHeld | DurabilityMissed | AnswerRepeated
 
 RareFact = (
     StatementErred

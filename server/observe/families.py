@@ -39,6 +39,7 @@ COUNTERS: Final = (
         "Times that commits of a quorum shard were found to wait for no standby",
         ("shard",),
     ),
+    Family("fluxshard_answers_repeated", "Requests answered as the first of their key", ("shard",)),
     Family("fluxshard_endpoint_changes", "Changes of an endpoint's state", (*_ENDPOINT, "state")),
     Family("fluxshard_reads_hedged", "Reads that were late there", (*_ENDPOINT, "outcome")),
     Family("fluxshard_ejections", "Replicas left out for failed reads", (*_ENDPOINT, "reason")),

@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Final, assert_never
 
 from router import (
+    AnswerRepeated,
     CommitLost,
     DurabilityMissed,
     EndpointChanged,
@@ -114,7 +115,7 @@ def _of_the_router(fact: Observation) -> Line:  # noqa: C901 - one case for each
             return Line(Level.INFO, "map_adopted", {"epoch": epoch})
         case SchemaAdopted(version, tables):
             return Line(Level.INFO, "schema_adopted", {"version": version, "tables": tables})
-        case WriteHeld() | DurabilityMissed():
+        case WriteHeld() | DurabilityMissed() | AnswerRepeated():
             return _of_failover(fact)
         case StepReached() | TransactionRecovered() | RecoveryDelayed():
             return _of_two_phase(fact)
@@ -148,6 +149,8 @@ def _of_failover(fact: FailoverFact) -> Line:
             return Line(
                 Level.ERROR, "durability_missed", {**_at(shard, endpoint), "detail": detail}
             )
+        case AnswerRepeated(shard):
+            return Line(Level.DEBUG, "answer_repeated", {"shard": shard})
         case _:
             assert_never(fact)
 

@@ -3,6 +3,7 @@
 from typing import Final, assert_never
 
 from router import (
+    AnswerRepeated,
     CommitLost,
     DurabilityMissed,
     EndpointChanged,
@@ -72,7 +73,7 @@ class Meter:
                 tally.count("fluxshard_reads_retried", shard, endpoint, _bounded(code))
             case FreshnessMissed(shard, _):
                 tally.count("fluxshard_freshness_missed", shard)
-            case WriteHeld() | DurabilityMissed():
+            case WriteHeld() | DurabilityMissed() | AnswerRepeated():
                 self._failover(fact)
             case EndpointChanged(shard, endpoint, state, _):
                 tally.count("fluxshard_endpoint_changes", shard, endpoint, state)
@@ -101,6 +102,8 @@ class Meter:
             case DurabilityMissed(shard, _, over):
                 if not over:
                     self._tally.count("fluxshard_durability_missed", shard)
+            case AnswerRepeated(shard):
+                self._tally.count("fluxshard_answers_repeated", shard)
             case _:
                 assert_never(fact)
 

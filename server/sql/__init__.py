@@ -2,5 +2,6 @@
 
 from server.sql.door import SqlDoor
 from server.sql.socket import SqlLimits
+from server.sql.statements import Statements
 
-__all__ = ["SqlDoor", "SqlLimits"]
+__all__ = ["SqlDoor", "SqlLimits", "Statements"]
