@@ -1,6 +1,7 @@
 """The nodes of a statement's tree by their class: one walk, which every question after it shares."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache
 from typing import TypeVar
 
 from sqlglot import expressions as exp
@@ -37,12 +38,25 @@ class Nodes:
         """The nodes of each class that the tree has, without those of its subclasses."""
         return self._by_class
 
-    def of(self, *kinds: type[Node]) -> Iterator[Node]:
+    def of(self, *kinds: type[Node]) -> list[Node]:
         """The nodes of these classes and of their subclasses, class by class."""
-        for known, nodes in self._by_class.items():
-            if issubclass(known, kinds):
-                yield from nodes  # type: ignore[misc]  # they are of the class
+        found: list[exp.Expr] = []
+        for kind in kinds:
+            for member in family(kind):
+                nodes = self._by_class.get(member)
+                if nodes is not None:
+                    found += nodes
+        return found  # type: ignore[return-value]  # they are of the classes
 
     def have(self, *kinds: type[exp.Expr]) -> bool:
         """Whether there is a node of one of these classes."""
-        return any(issubclass(known, kinds) for known in self._by_class)
+        return any(self.of(kind) for kind in kinds)
+
+
+@cache
+def family(kind: type[exp.Expr]) -> tuple[type[exp.Expr], ...]:
+    """A class with all its subclasses: few, of what is asked for here."""
+    found = [kind]
+    for each in found:
+        found += [sub for sub in each.__subclasses__() if sub not in found]
+    return tuple(found)

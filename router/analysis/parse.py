@@ -2,6 +2,7 @@
 
 import logging
 import re
+import threading
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,19 +97,31 @@ def parse(sql: str) -> Parsed:
 
 
 _END: Final = TokenType.SEMICOLON
+_TABLE: Final = TokenType.TABLE
+
+
+class _Sqlglot(threading.local):
+    """A tokenizer and a parser for each thread. Making them costs as much as reading a short text."""
+
+    def __init__(self) -> None:
+        self.tokenize = _POSTGRES.tokenizer().tokenize
+        self.parse = _POSTGRES.parser().parse
+
+
+_SQLGLOT: Final = _Sqlglot()
 
 
 def _read(sql: str) -> tuple[str, list[Token], list[exp.Expr | None]]:
     """The text with TABLE spelled out, its tokens, and what the parser makes of them."""
     try:
-        tokens = _POSTGRES.tokenize(sql)
+        tokens = _SQLGLOT.tokenize(sql)
         _refuse_verb(tokens)
-        if TokenType.TABLE in [token.token_type for token in tokens]:
+        if _TABLE in [token.token_type for token in tokens]:
             sql = _without_table(sql, tokens)
-            tokens = _POSTGRES.tokenize(sql)
+            tokens = _SQLGLOT.tokenize(sql)
         _bound(tokens)
         check_tokens(sql, tokens)
-        return sql, tokens, _POSTGRES.parser().parse(tokens, sql)
+        return sql, tokens, _SQLGLOT.parse(tokens, sql)
     except StatementNotUnderstood:
         raise
     except SqlglotError as error:
