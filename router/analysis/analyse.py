@@ -192,6 +192,8 @@ class _Analysis:
 
     def _unique(self) -> tuple[str, ...]:
         written = {each.name: each for each in self.tables if each.use.use is not Use.READ}
+        if not written:
+            return ()
         return tuple(
             name
             for table, located in sorted(written.items())

@@ -12,14 +12,14 @@ from typing import Final
 from sqlglot import Token, TokenType
 from sqlglot import expressions as exp
 
-from router.analysis.nodes import Nodes
+from router.analysis.nodes import Nodes, family
 from router.errors import StatementNotUnderstood
 
 MAX_NESTING: Final = 64
 """Parentheses deeper than this recurse too far in the parser; no human writes them."""
 
 _PARTS: Final[dict[type[exp.Expr], frozenset[str]]] = {
-    kind: frozenset(parts.split())
+    member: frozenset(parts.split())
     for kind, parts in {
         exp.Select: "with_ expressions distinct into from_ joins laterals where group having"
         " windows order limit offset locks",
@@ -37,6 +37,7 @@ _PARTS: Final[dict[type[exp.Expr], frozenset[str]]] = {
         exp.With: "expressions recursive search cycle",
         exp.CTE: "this alias materialized",
     }.items()
+    for member in family(kind)
 }
 """The parts that each node may have."""
 
@@ -164,7 +165,7 @@ def check_tree(tree: exp.Expr, nodes: Nodes, kinds: Sequence[TokenType]) -> None
     if kinds.count(TokenType.SELECT) != sum(not is_values(one) for one in nodes.of(exp.Select)):
         raise StatementNotUnderstood("the statement is not understood as a whole")
     for kind, found in nodes.by_class.items():
-        allowed = _parts_of(kind)
+        allowed = _PARTS.get(kind)
         if allowed is None:
             continue
         for node in found:
@@ -186,18 +187,6 @@ def is_values(select: exp.Select) -> bool:
     if alias.this is None:
         raise StatementNotUnderstood("column names without an alias are not understood")
     return "start" not in alias.this.meta
-
-
-def _parts_of(kind: type[exp.Expr]) -> frozenset[str] | None:
-    """The parts that nodes of a kind may have; None: any."""
-    if kind not in _PARTS_BY_KIND:
-        _PARTS_BY_KIND[kind] = next(
-            (parts for known, parts in _PARTS.items() if issubclass(kind, known)), None
-        )
-    return _PARTS_BY_KIND[kind]
-
-
-_PARTS_BY_KIND: Final[dict[type[exp.Expr], frozenset[str] | None]] = {}
 
 
 def _check_join(join: exp.Join) -> None:

@@ -143,6 +143,8 @@ def _spaced(sql: str) -> str:
     """
     if "$" not in sql:
         return sql
+    if _QUOTING.search(sql) is None:
+        return _PARAMETER.sub(r"\g<0> ", sql)
     pieces: list[str] = []
     at = 0
     spaced = False
@@ -163,6 +165,11 @@ def _spaced(sql: str) -> str:
         pieces.append(" ")
     return "".join(pieces)
 
+
+_QUOTING: Final = re.compile(r"""['"]|--|/\*|\$(?![0-9])""")
+"""What text that is no SQL may begin with."""
+
+_PARAMETER: Final = re.compile(r"\$[0-9]+")
 
 _LEXEME: Final = re.compile(
     r"""

@@ -112,7 +112,12 @@ def quoted(name: str) -> str:
 
 def regions(parsed: Parsed) -> tuple[Region, ...]:
     """All regions of the statement, in order of their beginning."""
-    return tuple(sorted(_Scan(parsed).run(), key=lambda region: region.start))
+    found = _Scan(parsed).run()
+    return tuple(found) if len(found) < 2 else tuple(sorted(found, key=_beginning))
+
+
+def _beginning(region: Region) -> int:
+    return region.start
 
 
 def table_uses(parsed: Parsed, found: tuple[Region, ...]) -> tuple[TableUse, ...]:
@@ -121,6 +126,7 @@ def table_uses(parsed: Parsed, found: tuple[Region, ...]) -> tuple[TableUse, ...
 
 
 def _uses(parsed: Parsed, found: tuple[Region, ...]) -> Iterator[TableUse]:
+    has_ctes = parsed.nodes.have(exp.With)
     for node in parsed.nodes.of(exp.Table):
         if not isinstance(node.this, exp.Identifier) or isinstance(node.parent, exp.Lock):
             continue  # a function in FROM; FOR UPDATE OF names an alias
@@ -130,7 +136,8 @@ def _uses(parsed: Parsed, found: tuple[Region, ...]) -> Iterator[TableUse]:
         relation = folded(node.this)
         use = _use_of(node)
         # what is written is never a CTE, whatever that is called
-        if schema is None and use is Use.READ and visible_cte(node, relation) is not None:
+        unqualified = schema is None and use is Use.READ
+        if has_ctes and unqualified and visible_cte(node, relation) is not None:
             continue
         alias = node.args.get("alias")
         name = folded(alias.this) if alias is not None and alias.this is not None else relation
@@ -156,10 +163,10 @@ def _start(node: exp.Table) -> int:
 
 
 def _innermost(found: tuple[Region, ...], offset: int) -> Region:
-    inside = [region for region in found if region.start <= offset < region.end]
-    if not inside:
-        raise StatementNotUnderstood("a table stands outside every clause")
-    return max(inside, key=lambda region: region.start)
+    for region in reversed(found):  # those that begin later lie deeper
+        if region.start <= offset < region.end:
+            return region
+    raise StatementNotUnderstood("a table stands outside every clause")
 
 
 def visible_cte(node: exp.Expr, name: str) -> exp.CTE | None:
@@ -206,7 +213,7 @@ def _use_of(node: exp.Table) -> Use:
 def _inner(node: exp.Table, use: Use) -> bool:
     """Whether WHERE may filter this table's rows one for one."""
     parent = node.parent
-    if use in {Use.UPDATE, Use.DELETE, Use.MERGE}:
+    if use is Use.UPDATE or use is Use.DELETE or use is Use.MERGE:
         return True
     if node.args.get("joins") or use is Use.INSERT:
         return False

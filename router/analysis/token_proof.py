@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlglot import Token, TokenType
+from sqlglot import TokenType
 from sqlglot import expressions as exp
 
 from router.analysis.insert_keys import Inserted
@@ -125,8 +125,10 @@ def proved_by_tokens(
             if filled is None:
                 return False
             needed += filled
-    apart = all(_is_apart(parsed.body, edit) for edit in needed)
-    return apart and sorted(needed) == sorted(edits)
+    if sorted(needed) != sorted(edits) or len({edit.start for edit in needed}) != len(needed):
+        return False
+    body = parsed.body
+    return all(_is_apart(body, edit) for edit in needed)
 
 
 def _blocks(kinds: Sequence[TokenType]) -> list[_Block] | None:
@@ -202,13 +204,14 @@ def _tables_by_block(
     The tree must see the same blocks: all tables of one belong to one node, and no others to it.
     """
     found: dict[int, tuple[_Block, exp.Expr, list[Located]]] = {}
+    starts = [token.start for token in parsed.tokens]
     for located in sharded:
         use = located.use
         if use.use is Use.INSERT:
             continue
         owner = use.node.find_ancestor(*_OWNERS)
         alias = use.node.args.get("alias") or use.node
-        at, last = _index_at(parsed, use.node.this), _index_at(parsed, alias.this)
+        at, last = _index_at(starts, use.node.this), _index_at(starts, alias.this)
         if not use.inner or owner is None or at is None or last is None:
             return None
         block = next((each for each in blocks if each.first < at < each.end), None)
@@ -225,17 +228,13 @@ def _tables_by_block(
     return [(block, tables) for block, _, tables in found.values()]
 
 
-def _index_at(parsed: Parsed, name: exp.Expr | None) -> int | None:
+def _index_at(starts: Sequence[int], name: exp.Expr | None) -> int | None:
     """The number of the token that is this name; None: it is not known."""
     start = name.meta.get("start") if name is not None else None
     if start is None:
         return None
-    at = bisect_left(parsed.tokens, start, key=_start)
-    return at if at < len(parsed.tokens) and parsed.tokens[at].start == start else None
-
-
-def _start(token: Token) -> int:
-    return int(token.start)
+    at = bisect_left(starts, start)
+    return at if at < len(starts) and starts[at] == start else None
 
 
 def _filter(parsed: Parsed, block: _Block, predicates: str) -> Iterator[Edit]:
