@@ -12,7 +12,7 @@ import json
 import random
 import statistics
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlglot import Dialect
 from sqlglot import expressions as exp
@@ -56,6 +56,7 @@ YOUNG_OBJECTS = 50_000
 """As in a worker: there the collector looks at young objects rarely, and never at modules."""
 POSTGRES = Dialect.get_or_raise("postgres")
 TENANT = QueryContext("authenticated", TenantId("7"), "bench", "{}", Deadline.after(3600))
+SERVICE = QueryContext("service_role", None, "bench", "{}", Deadline.after(3600))
 
 
 def main() -> None:
@@ -96,6 +97,16 @@ def mixed(decisions: int) -> dict[str, float]:
     }
 
 
+class Miss(NamedTuple):
+    """A statement to be analysed, and who sends it."""
+
+    caller: str
+    kind: str
+    sql: str
+    parameters: int
+    context: QueryContext
+
+
 def misses(rounds: int = ROUNDS) -> list[dict[str, float | str]]:
     """Each statement of the workload in new texts, against parse and rendering of the same texts.
 
@@ -104,32 +115,33 @@ def misses(rounds: int = ROUNDS) -> list[dict[str, float | str]]:
     """
     router = _router()
     chance = random.Random(2)
-    floors: dict[str, list[float]] = {kind: [] for kind, _, _ in WITH_PARAMETERS}
-    made: dict[str, list[float]] = {kind: [] for kind, _, _ in WITH_PARAMETERS}
+    floors: list[list[float]] = [[] for _ in MISSES]
+    made: list[list[float]] = [[] for _ in MISSES]
     seen: set[str] = set()
     for _ in range(rounds):
-        for kind, sql, parameters in WITH_PARAMETERS:
+        for index, (_, _, sql, parameters, context) in enumerate(MISSES):
             text = _new(sql, seen, chance)
             spaced = text.replace(",", " ,")  # the parser reads `$1,$` as a quote
             statement = Statement(text, ("1",) * parameters)
             began = time.perf_counter()
             _render(POSTGRES.parse(spaced)[0])
             rendered = time.perf_counter()
-            router.plan(statement, TENANT)
+            router.plan(statement, context)
             planned = time.perf_counter()
-            floors[kind].append((rendered - began) * 1e6)
-            made[kind].append((planned - rendered) * 1e6)
-    if router.analyses.counts.misses != rounds * len(WITH_PARAMETERS):
+            floors[index].append((rendered - began) * 1e6)
+            made[index].append((planned - rendered) * 1e6)
+    if router.analyses.counts.misses != rounds * len(MISSES):
         raise AssertionError("a text was found in a cache")
     return [
         {
-            "kind": kind,
-            "sql": sql,
-            "floor_us": (floor := statistics.median(floors[kind])),
-            "miss_us": (miss := statistics.median(made[kind])),
-            "ratio": miss / floor,
+            "caller": miss.caller,
+            "kind": miss.kind,
+            "sql": miss.sql,
+            "floor_us": (floor_us := statistics.median(floors[index])),
+            "miss_us": (miss_us := statistics.median(made[index])),
+            "ratio": miss_us / floor_us,
         }
-        for kind, sql, _ in WITH_PARAMETERS
+        for index, miss in enumerate(MISSES)
     ]
 
 
@@ -175,7 +187,8 @@ def _table(figures: dict[str, Any]) -> str:
         "misses, against the parser's parse and one rendering of the same statement:",
     ]
     lines += [
-        f"  {miss['kind']:12s} {miss['miss_us']:7.0f} us, floor {miss['floor_us']:5.0f} us,"
+        f"  {miss['caller']:20s} {miss['kind']:10s} {miss['miss_us']:6.0f} us,"
+        f" floor {miss['floor_us']:4.0f} us,"
         f" ratio {miss['ratio']:.2f}"
         for miss in figures["misses"]
     ]
@@ -183,6 +196,12 @@ def _table(figures: dict[str, Any]) -> str:
 
 
 MAP, SCHEMA = point_map(), point_schema()
+NAMED = "SELECT id, name FROM points WHERE tenant_id = $1 AND id = $2"
+MISSES = (
+    *[Miss("tenant", *each, TENANT) for each in WITH_PARAMETERS],
+    Miss("service, one tenant", "point read", NAMED, 2, SERVICE),
+    *[Miss("service, all shards", *each, SERVICE) for each in WITH_PARAMETERS[:5]],
+)
 
 if __name__ == "__main__":
     main()

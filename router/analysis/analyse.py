@@ -21,9 +21,11 @@ from router.analysis.query import (
     PullUpForm,
     Query,
     Reply,
+    Scope,
     Source,
     SpreadForm,
     Target,
+    names_one,
 )
 from router.analysis.scopes import Use, regions, table_uses
 from router.analysis.scoping import Scoping, Setting
@@ -119,15 +121,16 @@ class _Analysis:
             counted=self.ask.counted,
         )
         reply = forms.reply()
-        gather, pull_up, refusal = self._gather(forms)
+        scope, required = scoping.scope(), scoping.required()
+        gather, pull_up, refusal = self._gather(forms, scope)
         return Query(
             access=self.access,
             target=self.target,
             sql=forms.single(),
             inline_position=self.access is Access.READ and reply is Reply.ENVELOPE,
             claims=self._claims(),
-            scope=scoping.scope(),
-            required=scoping.required(),
+            scope=scope,
+            required=required,
             changed=scoping.changed(),
             key_type=self.setting.key_type,
             parameters=self.param,
@@ -138,7 +141,7 @@ class _Analysis:
             pull_up=pull_up,
             gather_refusal=refusal,
             stream=forms.stream(),
-            together=self._together(reply, scoping.required()),
+            together=self._together(reply, required),
             writes_copies=self._writes_copies(),
             unique=self._unique(),
             opaque=self.functions.opaque,
@@ -147,10 +150,12 @@ class _Analysis:
         )
 
     def _gather(
-        self, forms: Forms
+        self, forms: Forms, scope: Scope
     ) -> tuple[GatherForm | None, PullUpForm | None, UnsupportedAcrossShards | None]:
         """How several shards answer: each for itself, or one of them for all."""
         if self.target is not Target.SHARDED or self.access is Access.WRITE or self.caller.scoped:
+            return None, None, None
+        if names_one(scope):
             return None, None, None
         if self.parsed.explained is not None:
             return None, None, UnsupportedAcrossShards("EXPLAIN")

@@ -75,6 +75,20 @@ Scope = Keys | Both | Either | Unbounded
 """Which tenants a statement can concern, as an expression over its arguments."""
 
 
+def names_one(scope: Scope) -> bool:
+    """Whether a statement concerns one tenant at most, whatever its arguments are.
+
+    Literals do not count: a template puts a list of any length where it saw one.
+    """
+    match scope:
+        case Keys((Param(),)):
+            return True
+        case Both(parts):
+            return any(names_one(part) for part in parts)
+        case _:
+            return False
+
+
 class Target(Enum):
     """Where the statement's tables are."""
 
@@ -246,7 +260,8 @@ class Query:
     """An update or delete has a WHERE clause of its own."""
     gather: GatherForm | None = None
     pull_up: PullUpForm | None = None
-    """How one server answers where the shards cannot each for itself."""
+    """How one server answers where the shards cannot each for itself. Both are None also where the
+    scope names one tenant at most, and so one shard."""
     gather_refusal: UnsupportedAcrossShards | None = None
     """What keeps the statement from running on several shards."""
     stream: StreamForm | None = None
