@@ -167,7 +167,7 @@ class _Analysis:
         with suppress(UnsupportedAcrossShards):
             return forms.several(), None, None
         try:
-            return None, forms.pulled_up(self.param, self.setting), None
+            return None, forms.pulled_up(self.param), None
         except UnsupportedAcrossShards as refusal:
             return None, None, refusal
 
