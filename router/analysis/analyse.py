@@ -1,6 +1,6 @@
 """SQL text to `Query`: everything that can be known before an argument or a shard is seen.
 
-Slow (about 0.7 ms) and therefore cached by text; what it depends on besides is in the key: the
+Slow (about 0.3 ms) and therefore cached by text; what it depends on besides is in the key: the
 schema's version, the placements, whether a tenant is in context, whether the caller is a service.
 """
 

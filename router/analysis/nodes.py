@@ -42,7 +42,7 @@ class Nodes:
         """The nodes of these classes and of their subclasses, class by class."""
         found: list[exp.Expr] = []
         for kind in kinds:
-            for member in family(kind):
+            for member in family(kind):  # type: ignore[arg-type]  # a class is hashable
                 nodes = self._by_class.get(member)
                 if nodes is not None:
                     found += nodes

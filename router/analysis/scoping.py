@@ -68,12 +68,14 @@ class Scoping:
         self.lineage = Lineage(tables, scoped=scoped)
         self.key_scopes = KeyScopes(tables, self.lineage, setting.key_type)
         reader = InsertReader(self.lineage, setting.key_type, None)
-        self.inserted = tuple([
-            each
-            for located in self.sharded
-            if located.use.use is Use.INSERT or located.use.use is Use.MERGE
-            for each in self._inserts(located, self.lineage, reader)
-        ])
+        self.inserted = tuple(
+            [
+                each
+                for located in self.sharded
+                if located.use.use is Use.INSERT or located.use.use is Use.MERGE
+                for each in self._inserts(located, self.lineage, reader)
+            ]
+        )
 
     def _inserts(
         self, located: Located, lineage: Lineage, reader: InsertReader
