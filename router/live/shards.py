@@ -14,16 +14,15 @@ from router.errors import (
     QuorumLost,
     ShardDown,
 )
-from router.live.breaker import Trust
 from router.live.choice import Chooser
-from router.live.ejection import judge
+from router.live.eligible import Eligible
 from router.live.freshness import Position
 from router.live.holding import Holding
 from router.live.lag import Trail, lag_s
 from router.live.live_endpoint import LiveEndpoint
-from router.live.replicas import Limits, candidates, has_reached, leaders, newest_timeline, proven
+from router.live.replicas import leaders, newest_timeline, proven
 from router.live.shard_status import ShardStatus, durability_of, endpoint_status
-from router.observe import DurabilityMissed, FreshnessMissed, Observer, TrustChanged, WriteHeld
+from router.observe import DurabilityMissed, FreshnessMissed, Observer, WriteHeld
 from shardmap import Durability, ShardId
 
 PROOF_WAIT_S: Final = 0.5
@@ -51,7 +50,8 @@ class ShardEndpoints:
         self._standings = [member.standing for member in members]
         self._settings = settings
         self._observe = observe
-        self._limits = Limits(settings.proof_age_s, settings.max_lag_bytes, settings.max_lag_s)
+        self._eligible = Eligible(shard, self.members, settings, observe)
+        self._limits = self._eligible.limits
         self._chooser = Chooser(self._standings, settings.choice, settings.zone)
         self._trail = Trail()
         """Where the primary was, and when."""
@@ -64,8 +64,6 @@ class ShardEndpoints:
         self._conflict = False
         self._ready: list[int] = []
         """The replicas that may answer, as of the last probe of any of them …"""
-        self._on_trial: list[int] = []
-        """The replicas that are tried out, one read at a time."""
         self._ready_until = 0.0
         """… which holds for so long."""
         for member in self.members:
@@ -87,11 +85,11 @@ class ShardEndpoints:
         self, floor: Position | None, excluded: Collection[int] = ()
     ) -> LiveEndpoint | None:
         """A fresh enough replica; the primary when no replica may answer; else None: ask again."""
-        if self._on_trial and not excluded:
-            tried = self._tried_out(floor)
+        now = time.monotonic()
+        if self._eligible.on_trial and not excluded:
+            tried = self._eligible.tried_out(now, floor)
             if tried is not None:
                 return tried
-        now = time.monotonic()
         if excluded or now > self._ready_until:
             among = self._candidates(now, excluded)
         else:
@@ -259,38 +257,8 @@ class ShardEndpoints:
         )
 
     def _candidates(self, now: float, excluded: Collection[int]) -> list[int]:
-        """Who may answer; those that are ejected rather than nobody at all."""
-        trusted = self._trusted(now, excluded, Trust.TRUSTED)
-        if trusted or self._usable_primary(now, excluded) is not None:
-            return trusted
-        ejected = self._trusted(now, excluded, Trust.EJECTED)
-        return ejected + self._trusted(now, excluded, Trust.ON_TRIAL)
-
-    def _trusted(self, now: float, excluded: Collection[int], trust: Trust) -> list[int]:
-        timeline = self.newest_timeline
-        return candidates(self._standings, now, self._limits, timeline, excluded, trust=trust)
-
-    def _tried_out(self, floor: Position | None) -> LiveEndpoint | None:
-        """A replica on trial that has nothing to do, and is fresh enough."""
-        now = time.monotonic()
-        for index in self._on_trial:
-            standing = self._standings[index]
-            idle = not standing.in_flight and proven(standing, now, self._limits)
-            if idle and has_reached(standing, floor):
-                return self.members[index]
-        return None
-
-    def _judge(self, now: float) -> None:
-        """Eject who fails, try out whose time is over, trust who has passed."""
-        primary = self._usable_primary(now, ()) is not None
-        serving = self._trusted(now, (), Trust.TRUSTED)
-        rules = self._settings.ejecting
-        for verdict in judge(self._standings, serving, now, rules, primary=primary):
-            name = self.members[verdict.index].name
-            self._observe(
-                TrustChanged(self.shard, name, verdict.trust, verdict.reason, verdict.detail)
-            )
-        self._on_trial = self._trusted(now, (), Trust.ON_TRIAL)
+        primary = self._usable_primary(now, excluded) is not None
+        return self._eligible.candidates(now, self.newest_timeline, excluded, primary=primary)
 
     def _usable_primary(self, now: float, excluded: Collection[int]) -> LiveEndpoint | None:
         index = self._primary
@@ -331,7 +299,8 @@ class ShardEndpoints:
                 member.enter("conflict", f"two primaries on timeline {standing.timeline}")
             elif standing.timeline < self.newest_timeline:
                 member.enter("fenced", f"a primary left behind on timeline {standing.timeline}")
-        self._judge(now)
+        usable = self._usable_primary(now, ()) is not None
+        self._eligible.judge(now, self.newest_timeline, primary=usable)
         self._ready = self._candidates(now, ())
         self._chooser.weigh(self._ready, now, self._settings.slow_start_s)
         proved_at = min((self._standings[index].proved_at for index in self._ready), default=now)
