@@ -53,6 +53,15 @@ class BackendSettings:
     """When a read is sent to a second replica as well; None: never."""
     hedge_share: float = 0.05
     """At most so many of a shard's reads are."""
+    discover: bool = False
+    """Whether replicas that the map does not name are found by asking primaries."""
+    discover_port: int | None = None
+    """Where standbys listen that do not say; None: where their primary does."""
+    discover_interval_s: float = 2.0
+    discover_again_s: float = 30.0
+    """When one that was refused is tried again."""
+    forget_after_s: float = 30.0
+    """One that was found is forgotten when nobody has heard of it for so long."""
 
     max_lag_bytes: int = DEFAULT_LAG_BYTES
     max_lag_s: float = 10.0

@@ -91,6 +91,28 @@ class QueueOverflowed:
     waiting: int
 
 
+class Discovered(StrEnum):
+    """What became of a standby that a primary named."""
+
+    FOUND = "found"
+    """It is a replica of the shard, and in use."""
+    KNOWN = "known"
+    """It is a member already, under another address."""
+    REFUSED = "refused"
+    GONE = "gone"
+    """It was in use, and nobody has heard of it for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaDiscovered:
+    """A replica that the map does not name came into use, went out of it, or cannot be used."""
+
+    shard: ShardId
+    endpoint: str
+    outcome: Discovered
+    detail: str
+
+
 class Hedged(StrEnum):
     """What became of a read that was late."""
 
@@ -205,6 +227,7 @@ Observation = (
     | QueueOverflowed
     | TrustChanged
     | ReadHedged
+    | ReplicaDiscovered
     | CommitLost
     | MapAdopted
     | SchemaAdopted

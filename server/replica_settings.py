@@ -7,6 +7,7 @@ from typing import Final
 from router import HedgeAfter, ReplicaChoice
 from server.configuration.declaration import setting
 from server.configuration.forms import (
+    BOOLEAN,
     DURATION,
     SIZE,
     TEXT,
@@ -125,4 +126,16 @@ class ReplicaSettings:
         integer(0, 100),
         "5",
         "at most so many of a shard's reads are sent to a second replica",
+    )
+    discover: bool = setting(
+        "FLUXSHARD_DISCOVER_REPLICAS",
+        BOOLEAN,
+        "off",
+        "whether replicas that the map does not name are found by asking primaries",
+    )
+    discover_port: int = setting(
+        "FLUXSHARD_DISCOVER_PORT",
+        integer(0, 65535),
+        "0",
+        "where they listen, unless their application_name ends in @HOST:PORT; 0: as their primary",
     )

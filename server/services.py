@@ -142,6 +142,8 @@ def backend_settings(settings: Settings, workers: int) -> BackendSettings:
         ),
         hedge_after=replicas.hedge_after,
         hedge_share=replicas.hedge_most_percent / 100,
+        discover=replicas.discover,
+        discover_port=replicas.discover_port or None,
         max_lag_bytes=replicas.max_lag_bytes,
         max_lag_s=database.max_lag_s,
         freshness_wait_s=database.freshness_wait_s,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,11 +12,13 @@ import asyncpg
 
 from router.backend_settings import BackendSettings
 from router.errors import IdentityMismatch, ShardUnavailable
+from router.live.discovered import Standby
 from router.live.failures import DRIVER_ERRORS
 from router.live.quorum import HIDDEN, Quorum, confirmed, needed
 from router.live.replicas import Standing
 
 PROBE: Final = files("router.live").joinpath("probe.sql").read_text()
+STANDBYS: Final = files("router.live").joinpath("standbys.sql").read_text()
 
 HURRIED_S: Final = 0.05
 """Between two probes while writes wait for a primary."""
@@ -41,6 +43,8 @@ class Health:
     """The login role may not see the standbys (it lacks pg_monitor)."""
     prepared: tuple[tuple[str, float], ...]
     """Names and ages in seconds of our transactions that are prepared on a primary."""
+    started: float
+    """When the server started, in seconds of its own clock: no other one did at that moment."""
 
 
 def read_health(row: asyncpg.Record) -> Health:
@@ -58,7 +62,15 @@ def read_health(row: asyncpg.Record) -> Health:
         else None,
         sync_hidden=HIDDEN in states,
         prepared=tuple(zip(row["prepared_names"] or (), row["prepared_ages"] or (), strict=True)),
+        started=row["started"],
     )
+
+
+def read_standbys(rows: Sequence[asyncpg.Record]) -> tuple[Standby, ...] | None:
+    """The standbys of a primary; None: the login role may not see them."""
+    if any(row["hidden"] for row in rows):
+        return None
+    return tuple(Standby(row["application_name"] or "", row["client_address"]) for row in rows)
 
 
 class Monitor:
@@ -81,6 +93,10 @@ class Monitor:
         self._hurried = 0
         self.prepared: tuple[tuple[str, float], ...] = ()
         """Names and ages in seconds of our transactions that the last good probe found prepared."""
+        self.started: float | None = None
+        """When the server started, by its own clock."""
+        self.standbys: tuple[Standby, ...] | None = ()
+        """Those that are connected to it, if replicas are to be discovered; None: hidden."""
         self.detail = "not probed yet"
         """Why it is down, or empty."""
         self.impostor = False
@@ -145,6 +161,10 @@ class Monitor:
         try:
             async with asyncio.timeout(self._settings.probe_timeout_s):
                 row = await self._asked_as_before() or await self._asked_anew()
+                if self._settings.discover and self._connection is not None:
+                    recovering = row is None or row["recovering"]
+                    rows = () if recovering else await self._connection.fetch(STANDBYS)
+                    self.standbys = read_standbys(rows)
         except IdentityMismatch as error:
             self.impostor = True
             self._failed(error.message)
@@ -191,6 +211,7 @@ class Monitor:
         standing.probed_at, standing.probed_lsn = began, health.lsn
         self.synchronous = None if health.in_recovery else health.synchronous
         self.prepared = health.prepared
+        self.started = health.started
         if began > self._suspected_at:  # else it may have answered just before it fell
             standing.proved_at = began
             standing.rise(self.heard_at)

@@ -42,6 +42,7 @@ class LiveEndpoint:
         self.identity = identity
         self.standing = Standing(weight=endpoint.weight, zone=endpoint.zone)
         self.state = "unknown"
+        self._retired = False
         self.pool = EndpointPool(
             identity.shard_id, endpoint.name, self._open, settings, owner, cap, observe
         )
@@ -63,6 +64,8 @@ class LiveEndpoint:
 
         What is lost together counts as one failure.
         """
+        if self._retired:
+            return
         if self.standing.alive:
             self.standing.breaker.failed(detail, hard=True)
         self.monitor.suspect(detail)
@@ -95,13 +98,15 @@ class LiveEndpoint:
 
     def retire(self) -> None:
         """Leave the map: no new work; what runs may end."""
+        self._retired = True
+        self.standing.alive = False
         self.pool.close()
         for task in self._background:
             if task is not None:
                 task.cancel()
 
     def _changed(self) -> None:
-        if self.standing.alive:
+        if self.standing.alive or self._retired:
             return
         detail = self.monitor.detail
         self.enter("impostor" if self.monitor.impostor else "down", detail)

@@ -49,16 +49,29 @@ class LiveMap:
         self._observe = observe
         self._cap = ConnectionCap(settings.total_connections)
         self._endpoints: dict[_Key, LiveEndpoint] = {}
+        self._found: dict[ShardId, tuple[Endpoint, ...]] = {}
+        """Replicas in use that the map does not name."""
+        self._opened = False
 
     def open(self) -> None:
         """Start with the endpoints of the map."""
         self._use(self.shard_map)
+        self._opened = True
 
     def adopt(self, shard_map: ShardMap) -> None:
         """Use another map; endpoints that left it end when their work has."""
         self.shard_map = shard_map
         self._use(shard_map)
         self._observe(MapAdopted(shard_map.epoch))
+
+    def found(self, shard: ShardId) -> tuple[Endpoint, ...]:
+        """The replicas in use for the shard that the map does not name."""
+        return self._found.get(shard, ())
+
+    def use_found(self, shard: ShardId, found: tuple[Endpoint, ...]) -> None:
+        """Use these replicas beside those of the map, and no others."""
+        self._found[shard] = found
+        self._use(self.shard_map)
 
     async def probed(self) -> None:
         """Wait until every endpoint was probed once, or was given its time to be."""
@@ -78,18 +91,20 @@ class LiveMap:
         self._endpoints = {}
         groups: dict[ShardId, ShardEndpoints] = {}
         for shard, identity, endpoints, durability in declared:
-            members = [self._live(endpoint, identity, before) for endpoint in endpoints]
+            addresses = {endpoint.address for endpoint in endpoints}
+            found = [one for one in self.found(shard) if one.address not in addresses]
+            members = [self._live(endpoint, identity, before) for endpoint in (*endpoints, *found)]
             old = self.groups.get(shard)
             if old is not None and old.members == tuple(members):
                 groups[shard] = old
                 old.declared = durability
             else:
                 groups[shard] = ShardEndpoints(
-                    shard, members, self._settings, self._observe, durability
+                    shard, members, self._settings, self._observe, durability, before=old
                 )
         for shard, old in self.groups.items():
             if groups.get(shard) is not old:
-                old.leave()
+                old.leave(groups.get(shard))
         self.groups = groups
         for key, live in before.items():
             if key not in self._endpoints:
@@ -113,6 +128,7 @@ class LiveMap:
                     self._cap,
                     self._observe,
                 )
+                live.standing.cold = self._opened  # others know what it has to learn
             else:
                 live.rename(endpoint)
             self._endpoints[key] = live

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from router.backend_settings import BackendSettings
-from router.errors import PoolQueueFull, PoolTimeout, ShardDown, ShardUnavailable
+from router.errors import PoolQueueFull, PoolTimeout, ShardUnavailable
 from router.live.cap import ConnectionCap
 from router.live.connection import HeldConnection
 from router.live.failures import DRIVER_ERRORS, EndpointLost
@@ -235,7 +235,7 @@ class EndpointPool:
 
     async def _obtain(self, role: str, party: Hashable) -> HeldConnection:
         if self._closed:
-            raise ShardDown(self._shard, f"{self._name} is no longer in use")
+            raise EndpointLost(self._shard, self._name, f"{self._name} is no longer in use")
         capped = self._size < self._limit
         if capped and self._cap.claim():
             self._size += 1

@@ -19,6 +19,7 @@ from router.errors import ShardDown
 from router.live.connection import LoginSource
 from router.live.cursors import Cursors
 from router.live.describing import Descriptions
+from router.live.discovery import Discovery
 from router.live.faults import Faults
 from router.live.freshness import Floors
 from router.live.live_map import LiveMap
@@ -53,6 +54,8 @@ class PostgresBackends:
         self._owner = TaskOwner()
         self._exit = AsyncExitStack()
         self._live = LiveMap(shard_map, settings, login, self._owner, observe)
+        self._discovery = Discovery(self._live, settings, login, observe)
+        self._discover = settings.discover
         self._schema = KnownSchema(self._live, settings, self._owner, observe)
         faults = Faults(settings, observe, self._schema.refresh_later)
         self._reads = Reads(settings, floors, faults, observe)
@@ -77,6 +80,8 @@ class PostgresBackends:
             await self._schema.open()
             self._owner.start(self._recovery.keep(), name="recover transactions")
             self._owner.start(self._write_keys.forget(), name="forget write keys")
+            if self._discover:
+                self._owner.start(self._discovery.keep(), name="discover replicas")
             opening.push_async_callback(self._two_phase.drain)
             self._exit = opening.pop_all()
         return self

@@ -33,6 +33,7 @@ SELECT
     CASE WHEN NOT recovering THEN ARRAY(
              SELECT flush_lsn FROM pg_catalog.pg_stat_replication ORDER BY pid)
          END AS flush_lsns,
+    extract(epoch FROM pg_catalog.pg_postmaster_start_time())::float8 AS started,
     -- Transactions on several shards that are prepared here: recovery ends what is left of them.
     CASE WHEN NOT recovering THEN ARRAY(SELECT gid FROM prepared ORDER BY gid) END AS prepared_names,
     CASE WHEN NOT recovering THEN ARRAY(SELECT age_s FROM prepared ORDER BY gid) END AS prepared_ages

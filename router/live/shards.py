@@ -36,13 +36,14 @@ LONGEST_PAUSE_S: Final = 0.05
 class ShardEndpoints:
     """Who answers for one shard. What is declared primary or replica does not count, probes do."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place
         self,
         shard: ShardId,
         members: Sequence[LiveEndpoint],
         settings: BackendSettings,
         observe: Observer,
         declared: Durability | None = None,
+        before: "ShardEndpoints | None" = None,
     ) -> None:
         self.shard = shard
         self.members = tuple(members)
@@ -53,13 +54,14 @@ class ShardEndpoints:
         self._eligible = Eligible(shard, self.members, settings, observe)
         self._limits = self._eligible.limits
         self._chooser = Chooser(self._standings, settings.choice, settings.zone)
-        self._trail = Trail()
+        self._trail: Trail = Trail() if before is None else before._trail  # noqa: SLF001 - our own past
         """Where the primary was, and when."""
-        self.newest_timeline = 0
+        self.newest_timeline: int = 0 if before is None else before.newest_timeline
         """The highest timeline that a server of this shard was seen on, never to be left again."""
         self._holding = Holding(settings.held_writes, self._hurry)
         self._durable = True
         self._replaced = False
+        self._successor: ShardEndpoints | None = None
         self._primary: int | None = None
         self._conflict = False
         self._ready: list[int] = []
@@ -70,11 +72,13 @@ class ShardEndpoints:
             member.monitor.changed.append(self._evaluate)
         self._evaluate()
 
-    def leave(self) -> None:
-        """Stop listening to the endpoints: another view of the shard takes over.
+    def leave(self, successor: "ShardEndpoints | None") -> None:
+        """Stop listening to the endpoints: another view of the shard takes over, if there is one.
 
-        Whoever still reads by this one is told from the standings themselves who may answer.
+        Whoever still asks this one for a reader is given one of those.
         """
+        self._successor = successor
+        self._eligible.on_trial = []
         self._ready_until = float("-inf")
         for member in self.members:
             member.monitor.changed.remove(self._evaluate)
@@ -91,6 +95,8 @@ class ShardEndpoints:
             if tried is not None:
                 return tried
         if excluded or now > self._ready_until:
+            if self._successor is not None:
+                return self._successor.reader_at_once(floor)
             among = self._candidates(now, excluded)
         else:
             among = self._ready
@@ -115,6 +121,8 @@ class ShardEndpoints:
         pause_s = FIRST_PAUSE_S
         asked: set[asyncio.Future[None]] | None = None
         while True:
+            if self._successor is not None:
+                return await self._successor.reader(floor, deadline)
             now = time.monotonic()
             waited_s = now - began
             among = self._candidates(now, excluded)

@@ -15,6 +15,7 @@ from router import (
     ReadHedged,
     ReadRetried,
     RecoveryDelayed,
+    ReplicaDiscovered,
     SchemaAdopted,
     StatementErred,
     StatementServed,
@@ -80,7 +81,7 @@ RareFact = (
     | AnswerBroken
 )
 
-ReplicaFact = TrustChanged | ReadHedged
+ReplicaFact = TrustChanged | ReadHedged | ReplicaDiscovered
 
 TwoPhaseFact = StepReached | TransactionRecovered | RecoveryDelayed
 

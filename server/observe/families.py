@@ -41,6 +41,11 @@ COUNTERS: Final = (
     ),
     Family("fluxshard_answers_repeated", "Requests answered as the first of their key", ("shard",)),
     Family("fluxshard_endpoint_changes", "Changes of an endpoint's state", (*_ENDPOINT, "state")),
+    Family(
+        "fluxshard_replicas_discovered",
+        "Standbys named by primaries, by what became of them",
+        ("shard", "outcome"),
+    ),
     Family("fluxshard_reads_hedged", "Reads that were late there", (*_ENDPOINT, "outcome")),
     Family("fluxshard_ejections", "Replicas left out for failed reads", (*_ENDPOINT, "reason")),
     Family("fluxshard_commits_unknown", "Commits whose outcome is not known", _ENDPOINT),

@@ -8,6 +8,7 @@ from typing import Final, assert_never
 from router import (
     AnswerRepeated,
     CommitLost,
+    Discovered,
     DurabilityMissed,
     EndpointChanged,
     FreshnessMissed,
@@ -17,6 +18,7 @@ from router import (
     ReadHedged,
     ReadRetried,
     RecoveryDelayed,
+    ReplicaDiscovered,
     SchemaAdopted,
     StatementErred,
     StatementServed,
@@ -132,6 +134,10 @@ def _of_replicas(fact: ReplicaFact) -> Line:
         case ReadHedged(shard, endpoint, outcome):
             late = {**_at(shard, endpoint), "outcome": outcome.value}
             return Line(Level.DEBUG, "read_hedged", late)
+        case ReplicaDiscovered(shard, endpoint, outcome, detail):
+            level = Level.WARN if outcome is Discovered.REFUSED else Level.INFO
+            what = {"outcome": outcome.value, "detail": detail}
+            return Line(level, "replica_discovered", {**_at(shard, endpoint), **what})
         case _:
             assert_never(fact)
 

@@ -13,6 +13,7 @@ from router import (
     ReadHedged,
     ReadRetried,
     RecoveryDelayed,
+    ReplicaDiscovered,
     SchemaAdopted,
     StatementErred,
     StatementServed,
@@ -59,7 +60,7 @@ class Meter:
             self._tally.statement(labels).observe(fact.seconds)
         elif isinstance(fact, StepReached | TransactionRecovered | RecoveryDelayed):
             self._two_phase(fact)
-        elif isinstance(fact, TrustChanged | ReadHedged):
+        elif isinstance(fact, TrustChanged | ReadHedged | ReplicaDiscovered):
             self._replicas(fact)
         else:
             self._rare(fact)
@@ -114,6 +115,8 @@ class Meter:
                     self._tally.count("fluxshard_ejections", shard, endpoint, reason)
             case ReadHedged(shard, endpoint, outcome):
                 self._tally.count("fluxshard_reads_hedged", shard, endpoint, outcome.value)
+            case ReplicaDiscovered(shard, _, outcome, _):
+                self._tally.count("fluxshard_replicas_discovered", shard, outcome.value)
             case _:
                 assert_never(fact)
 

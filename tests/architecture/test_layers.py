@@ -25,6 +25,7 @@ PURE_ROUTER = {
     "live/cap",
     "live/breaker",
     "live/choice",
+    "live/discovered",
     "live/ejection",
     "live/freshness",
     "live/hedge",
