@@ -105,12 +105,12 @@ async def compare(
         floor = await opened.enter_async_context(_Floor(stand, tuple(tenants)))
         asked: dict[str, tuple[Ask, list[Ask]]] = {}
         asked["floor: bare asyncpg, the page"] = (floor.all, floor.each)
-        asked["ordered page through REST"] = (
+        asked["ordered page by REST"] = (
             client.page(PAGE),
             [client.page(f"{PAGE}&tenant_id=eq.{tenant}") for tenant in tenants.values()],
         )
         for kind, sql in KINDS.items():
-            asked[f"{kind} through /api/v1/sql"] = (
+            asked[f"{kind} by /api/v1/sql"] = (
                 client.statement(sql.format("")),
                 [client.statement(sql.format(f" AND tenant_id = {t}")) for t in tenants.values()],
             )

@@ -14,6 +14,13 @@ Most reads have far fewer, and one round trip answers them. It is also the large
 stream: larger ones save nothing, and rows of a kilobyte already make a megabyte of it."""
 
 
+FEW_ROWS: Final = 250
+"""Of each of several shards so many rows are asked for in one round trip, before cursors are opened.
+
+Cursors take five round trips to give a first and last batch. More rows would come late where there
+are many: then these were in vain."""
+
+
 SEPARATOR: Final = ", \n "
 """What `json_agg` writes between two rows."""
 

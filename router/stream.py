@@ -16,7 +16,7 @@ from router.plans.combine import combine
 from router.plans.merging import Merging
 from router.plans.order import Row
 from router.plans.plan import Collect, Merge, Plan, PullUp, Single, Totals, shards_of
-from router.statement import SEPARATOR, WHOLE_ROWS, Piece, Result
+from router.statement import FEW_ROWS, SEPARATOR, WHOLE_ROWS, Piece, Result
 from shardmap import ShardId
 
 _WHOLE: Final = Merge((), None, 0)
@@ -28,7 +28,8 @@ async def stream(
     """The answer of a plan: whole when it is small or must be, else in pieces.
 
     One shard that returns JSON is asked for its answer, cut behind `WHOLE_ROWS`, in one round
-    trip; only if there is more, a cursor is opened. Several shards are asked by cursors at once.
+    trip; only if there is more, a cursor is opened. Several shards are asked for `FEW_ROWS` each
+    first, and if one has more, by cursors at once.
 
     Raises:
         RouterError: The first failure; nothing is left open.
@@ -50,6 +51,9 @@ async def stream(
     rows, merge = _rows_of(plan, query)
     if rows is None:
         return combine(plan, await gather(plan, backends, context))
+    whole = await _few(plan, query, backends, context)
+    if whole is not None:
+        return whole
     each = asked._replace(
         sql=rows,
         inline_position=False,
@@ -61,6 +65,21 @@ async def stream(
     large = await answer.begin(counted=plan.total)
     few = merge.limit is not None and merge.limit <= WHOLE_ROWS
     return answer if large and not few else await answer.whole()
+
+
+async def _few(
+    plan: Plan, query: Query, backends: Backends, context: QueryContext
+) -> Result | None:
+    """The answer of several shards in one round trip; None: one has more rows than `FEW_ROWS`."""
+    if type(plan.combine) is not Merge or query.gather is None or query.gather.few is None:
+        return None
+    asked = plan._replace(query=plan.query._replace(sql=query.gather.few))
+    replies = await gather(asked, backends, context)
+    for reply in replies:
+        texts = reply.rows[0][0]
+        if isinstance(texts, list) and len(texts) > FEW_ROWS:
+            return None
+    return combine(plan, replies)
 
 
 def _rows_of(plan: Plan, query: Query) -> tuple[str | None, Merge]:

@@ -15,6 +15,7 @@ from router.rewrite.envelope import (
     WRITTEN,
     capped_envelope,
     counted_rows,
+    few_envelope,
     gather_envelope,
     json_rows,
     read_envelope,
@@ -34,7 +35,7 @@ from router.rewrite.pull_up import (
 )
 from router.rewrite.splice import Edit, insertion, splice
 from router.rewrite.whole_groups import groups_are_whole
-from router.statement import WHOLE_ROWS
+from router.statement import FEW_ROWS, WHOLE_ROWS
 
 
 class Forms:
@@ -140,6 +141,7 @@ class Forms:
                 offset=form.offset,
                 rows=counted_rows(each, counted),
                 page=None if page is None else gather_envelope(page, keys, counted),
+                few=few_envelope(each, FEW_ROWS + 1, keys, counted),
             )
         sql = gather_rows(self.parsed, region, form, self.edits)
         return GatherForm(sql, form.sort, form.limit, form.offset, sql)
@@ -149,8 +151,14 @@ class Forms:
         if self.reply() is not Reply.ENVELOPE:
             return GatherForm(sql, (), None, None, sql)
         each, counted = json_rows(sql), self._without_page(self.edits)
-        whole = gather_envelope(each, 0, counted)
-        return GatherForm(whole, (), None, None, counted_rows(each, counted))
+        return GatherForm(
+            sql=gather_envelope(each, 0, counted),
+            sort=(),
+            limit=None,
+            offset=None,
+            rows=counted_rows(each, counted),
+            few=few_envelope(each, FEW_ROWS + 1, 0, counted),
+        )
 
     def pulled_up(self, parameters: int) -> PullUpForm:
         """The statement as one server computes it over the rows of several.

@@ -128,6 +128,8 @@ class GatherForm:
     None: it cannot be answered in pieces."""
     page: str | None = None
     """`sql` for pages of no more than `WHOLE_ROWS` rows; None: `sql` itself."""
+    few: str | None = None
+    """`sql`, cut to one row more than `FEW_ROWS`; None: it is not JSON."""
 
 
 @dataclass(frozen=True, slots=True)

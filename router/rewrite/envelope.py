@@ -51,6 +51,11 @@ def gather_envelope(sql: str, sort_columns: int, counted: str | None) -> str:
     return _with_position(f"array_agg(g.j){keys}", f"({sql}) AS g", counted)
 
 
+def few_envelope(sql: str, rows: int, sort_columns: int, counted: str | None) -> str:
+    """As `gather_envelope`, of the first so many rows: enough to see whether there are more."""
+    return gather_envelope(f"SELECT * FROM ({sql}) AS c LIMIT {rows}", sort_columns, counted)
+
+
 def _with_position(outputs: str, source: str, counted: str | None) -> str:
     """The total stands beside the rows, not inside: there their names would mean ours."""
     if counted is None:

@@ -7,6 +7,7 @@ import pytest
 from router import WHOLE_ROWS, Access, Deadline, QueryContext, Result, ShardDown, ShardQuery, Stream
 from router.analysis.query import GatherForm, Query, Reply, SortKey, StreamForm, Target, Unbounded
 from router.plans.plan import EveryShard, Merge, OneShard, Plan, Single
+from router.statement import FEW_ROWS
 from router.stream import stream
 from shardmap import ShardId
 
@@ -234,6 +235,30 @@ async def test_a_large_json_answer_of_one_shard_is_asked_for_again_in_pieces():
     pieces = [piece async for piece in answer]
 
     assert [one[1].sql for one in backends.queries] == ["capped", "rows"]
+    assert sum(piece.row_count for piece in pieces) == MANY
+
+
+FEW_GATHER = GatherForm("whole", (UP,), None, None, "rows", few="few")
+
+
+async def test_a_small_json_answer_of_several_shards_takes_one_round_trip():
+    backends = ListedBackends({})
+    backends.reply = [([f"v{n}" for n in range(FEW_ROWS)], list(range(FEW_ROWS)))]
+
+    answer = await ask(backends, reply=Reply.ENVELOPE, gather=FEW_GATHER)
+
+    assert (answer.row_count, answer.body[:14]) == (2 * FEW_ROWS, "[v0, \n v0, \n v")
+    assert [one[1].sql for one in backends.queries] == ["few", "few"]
+
+
+async def test_an_answer_of_which_one_shard_has_more_is_asked_for_again_in_pieces():
+    backends = ListedBackends({A: rows(*range(0, MANY, 2)), B: rows(*range(1, MANY, 2))})
+    backends.reply = [(["v"] * (FEW_ROWS + 1), list(range(FEW_ROWS + 1)))]
+
+    answer = await ask(backends, reply=Reply.ENVELOPE, gather=FEW_GATHER)
+    pieces = [piece async for piece in answer]
+
+    assert sorted(one[1].sql for one in backends.queries) == ["few", "few", "rows", "rows"]
     assert sum(piece.row_count for piece in pieces) == MANY
 
 
