@@ -28,7 +28,6 @@ from router.errors import (
     IdentityMismatch,
     InTransaction,
     OtherTenant,
-    PoolQueueFull,
     PoolTimeout,
     PrimariesConflict,
     PrimaryAway,
@@ -99,6 +98,7 @@ from router.observe import (
 from router.plans.explain import Explanation
 from router.plans.plan import Plan, PullUpLimits
 from router.plans.planning import Planning
+from router.pooling_errors import PoolerUndeclared, PoolQueueFull, SessionNeeded
 from router.rewrite.casts import cast_parameters
 from router.router import Router
 from router.schema import Column, ForeignKey, Kind, Schema, Table
@@ -175,6 +175,7 @@ __all__ = [
     "Planning",
     "PoolQueueFull",
     "PoolTimeout",
+    "PoolerUndeclared",
     "Position",
     "PostgresBackends",
     "PreparedTransactionsOff",
@@ -202,6 +203,7 @@ __all__ = [
     "Served",
     "ServerBudget",
     "ServiceOnly",
+    "SessionNeeded",
     "SetupRefused",
     "SeveralShardsInTransaction",
     "SeveralShardsWritten",

@@ -25,6 +25,8 @@ class BackendSettings:
     acquire_timeout_s: float = 5.0
     queue_length: int = 1000
     """How many requests may wait for a connection to one endpoint."""
+    direct_connections: int = 4
+    """How many more may go past a pooler in transaction mode, for what needs a session."""
     total_connections: int = 0
     """The most connections to all endpoints together, without probes; 0: only the sum of their limits."""
     connect_timeout_s: float = 2.0

@@ -16,7 +16,8 @@ RouterError
 │   ├── SeveralShardsInTransaction P120
 │   ├── ReadOnlyAsked             P121
 │   ├── TransactionOver           P122
-│   └── PullUpTooLarge            P130  too many rows for one server
+│   ├── PullUpTooLarge            P130  too many rows for one server
+│   └── SessionNeeded             see `router.pooling_errors`
 ├── AccessRefused                 403  the caller may not                      never retry
 │   ├── TenantRequired            P150
 │   ├── OtherTenant               P151
@@ -37,7 +38,7 @@ RouterError
 │   ├── SchemasDiffer             P207
 │   ├── SnapshotBusy              P208
 │   ├── PrimariesConflict         P209
-│   └── PoolQueueFull             P211
+│   └── PoolQueueFull, PoolerUndeclared   see `router.pooling_errors`
 ├── DeadlineExceeded              504  P301  the caller's time ran out         reads: repeat; ask for more time
 ├── SetupRefused                       see `router.setup_errors`             the server does not start
 ├── DeclarationNotUnderstood           see there as well
@@ -291,15 +292,6 @@ class PrimariesConflict(ShardUnavailable):
 
     code = "P209"
     hint = "An operator has to decide which server's writes are kept, and stop the other one."
-
-
-class PoolQueueFull(ShardUnavailable):
-    """So many wait for a connection of the endpoint that there is no room for another.
-
-    Of whom most wait, the newest is told so.
-    """
-
-    code = "P211"
 
 
 class WriteKeyRefused(RouterError):

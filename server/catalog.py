@@ -24,13 +24,14 @@ Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 @asynccontextmanager
 async def connected(endpoint: Endpoint, environ: Mapping[str, str]) -> AsyncIterator[Session]:
-    """A session on one server, closed with the context.
+    """A session on one server, closed with the context; past a pooler where the map says how.
 
     Raises:
         MapUnavailable: The server does not answer, or stopped answering within the context.
         CredentialsUnavailable: Its login cannot be found.
     """
     login = resolve(endpoint, environ)
+    endpoint = endpoint.straight
     try:
         connection: Session = await asyncpg.connect(
             host=endpoint.host,

@@ -94,6 +94,12 @@ class DatabaseSettings:
         "1000",
         "most requests of one worker that wait for a connection to one endpoint; then 503 P211",
     )
+    direct_connections: int = setting(
+        "FLUXSHARD_DIRECT_CONNECTIONS",
+        integer(1, 10_000),
+        "4",
+        "most connections of one worker past a pooler in transaction mode, for what needs a session",
+    )
     total_connections: int = setting(
         "FLUXSHARD_MAX_TOTAL_CONNECTIONS",
         integer(0, 1_000_000),

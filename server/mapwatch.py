@@ -20,6 +20,7 @@ from shardmap import (
     InvalidMap,
     LastGoodCopy,
     MapUnavailable,
+    Pooling,
     ShardMap,
 )
 
@@ -158,7 +159,7 @@ class MapWatch:
         another catalog.
         """
         standby = await recovering(session)
-        if not standby:  # a standby refuses LISTEN
+        if not standby and self._can_listen():  # a standby refuses LISTEN
             await session.add_listener(CHANNEL, self._woken)
             await session.add_listener(SCHEMA_CHANNEL, self._heard)
             if self._listened:  # on a session that has ended since
@@ -177,6 +178,11 @@ class MapWatch:
             except TimeoutError:
                 if standby:
                     return
+
+    def _can_listen(self) -> bool:
+        """Whether the session is its own: what a pooler hands out in turn hears nothing."""
+        catalog = (self._current.catalog, *self._current.catalog_replicas)
+        return all(one.straight.pooling is not Pooling.TRANSACTION for one in catalog)
 
     def _woken(self, *_: object) -> None:
         self._wake.set()

@@ -13,7 +13,7 @@ from shardmap.changes import (
 from shardmap.connection import Connection
 from shardmap.credentials import Login, is_reference, resolve
 from shardmap.document import read_document, read_map
-from shardmap.endpoint import Durability, Endpoint, Role, Shard, Tls
+from shardmap.endpoint import Durability, Endpoint, Place, Pooling, Role, Shard, Tls
 from shardmap.endpoints import endpoint_at_url, endpoint_name
 from shardmap.errors import (
     CredentialsUnavailable,
@@ -94,7 +94,9 @@ __all__ = [
     "Pin",
     "PinChanged",
     "PinUnit",
+    "Place",
     "Placement",
+    "Pooling",
     "Problem",
     "Reference",
     "Role",

@@ -1,17 +1,17 @@
 """Where a PostgreSQL url or `host:port` points, read without guessing and without its secret."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
-from shardmap.endpoint import Tls
+from shardmap.endpoint import Place, Pooling, Tls
 from shardmap.errors import InvalidUrl
 
 DEFAULT_PORT: Final = 5432
 
 _SCHEMES: Final = ("postgres://", "postgresql://")
-_PARAMETERS: Final = ("host", "port", "dbname", "user", "password", "sslmode")
+_PARAMETERS: Final = ("host", "port", "dbname", "user", "password", "sslmode", "pooling", "direct")
 _BROKEN_PERCENT: Final = re.compile(r"%(?![0-9a-fA-F]{2})")
 _ENCODE_HINT: Final = "a password with : / ? # @ or % in it must be percent-encoded"
 
@@ -25,6 +25,8 @@ class Address:
     database: str | None = None
     user: str | None = None
     tls: Tls | None = None
+    pooling: Pooling | None = None
+    direct: Place | None = None
 
 
 def is_url(text: str) -> bool:
@@ -37,7 +39,8 @@ def parse_url(url: str) -> tuple[Address, str | None]:
 
     Follows libpq's connection URIs (PostgreSQL documentation, 34.1.1.2): `[::1]` as host,
     percent-encoding, a socket directory as `?host=/run/postgresql` or `%2Frun%2Fpostgresql`.
-    Parameters win over the part before them.
+    Parameters win over the part before them. Two are ours: `pooling=transaction` and `direct=…`,
+    see `Endpoint`.
 
     Raises:
         InvalidUrl: Not such a url, several hosts, or a parameter that we would have to ignore.
@@ -70,9 +73,41 @@ def parse_url(url: str) -> tuple[Address, str | None]:
         database=named.get("dbname") or _decoded(path) or None,
         user=named.get("user") or _decoded(user) or None,
         tls=_tls(named["sslmode"]) if "sslmode" in named else None,
+        pooling=_pooling(named["pooling"]) if "pooling" in named else None,
     )
+    if "direct" in named:
+        address = replace(address, direct=read_place(named["direct"], address.database))
     password = named.get("password") or (_decoded(secret) if colon else None) or None
     return address, password
+
+
+def read_place(text: str, database: str | None) -> Place:
+    """The place that `host:port` or a url without a login names; `database` where it is silent.
+
+    Raises:
+        InvalidUrl: It names no host or database, or more than a place.
+    """
+    if is_url(text):
+        address, password = parse_url(text)
+        if (
+            password is not None
+            or (address.user, address.tls, address.pooling, address.direct) != (None,) * 4
+        ):
+            raise InvalidUrl("a direct address is host, port and database; all else is as before")
+    else:
+        host, port = split_host_port(text)
+        address = Address(host=host, port=port)
+    name = address.database or database
+    if address.host is None or name is None:
+        raise InvalidUrl("a direct address names a host, and a database where nothing else does")
+    return Place(address.host, address.port or DEFAULT_PORT, name)
+
+
+def place_url(place: Place) -> str:
+    """The url that `read_place` reads as this place."""
+    host = quote(place.host, safe=":")
+    host = f"[{host}]" if ":" in host else host
+    return f"postgres://{host}:{place.port}/{quote(place.database, safe='')}"
 
 
 def split_host_port(text: str) -> tuple[str, int | None]:
@@ -123,6 +158,12 @@ def _tls(text: str) -> Tls:
     if text not in set(Tls):
         raise InvalidUrl(f"sslmode is one of {', '.join(Tls)}")
     return Tls(text)
+
+
+def _pooling(text: str) -> Pooling:
+    if text not in set(Pooling):
+        raise InvalidUrl(f"pooling is one of {', '.join(Pooling)}")
+    return Pooling(text)
 
 
 def _parameters(query: str) -> dict[str, str]:

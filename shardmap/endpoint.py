@@ -1,7 +1,8 @@
 """Where one PostgreSQL listens, how to log in to it, and which of them make a shard."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Self
 
 from shardmap.ids import ShardId
 
@@ -32,6 +33,26 @@ class Tls(StrEnum):
     VERIFY_FULL = "verify-full"
 
 
+class Pooling(StrEnum):
+    """Whether a connection pooler (PgBouncer) stands at an endpoint's address, and in which mode."""
+
+    NONE = "none"
+    """Nobody is in between."""
+    SESSION = "session"
+    """A client has a server connection of its own until it leaves."""
+    TRANSACTION = "transaction"
+    """It has one for each transaction: nothing of a session survives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server listens by itself, when a pooler stands at its endpoint's address."""
+
+    host: str
+    port: int
+    database: str
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One PostgreSQL server and database. Holds no secret: `credentials` says where they are.
@@ -52,11 +73,30 @@ class Endpoint:
     """The share of its shard's reads, relative to the other replicas."""
     tls: Tls | None = None
     """None: the driver's default, which encrypts where the server offers it."""
+    pooling: Pooling = Pooling.NONE
+    """What stands at the address."""
+    direct: Place | None = None
+    """The same database past the pooler, for what needs a session of its own."""
 
     @property
     def address(self) -> tuple[str, int, str]:
         """Host, port and database: two endpoints with the same address are the same database."""
         return (self.host, self.port, self.database)
+
+    @property
+    def straight(self) -> Self:
+        """The same database by its direct address, if it has one; else the endpoint itself."""
+        place = self.direct
+        if place is None:
+            return self
+        return replace(
+            self,
+            host=place.host,
+            port=place.port,
+            database=place.database,
+            pooling=Pooling.NONE,
+            direct=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

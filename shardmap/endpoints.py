@@ -5,9 +5,17 @@ import string
 from dataclasses import dataclass
 from typing import Final
 
-from shardmap.address import DEFAULT_PORT, Address, check_host, is_url, parse_url, split_host_port
+from shardmap.address import (
+    DEFAULT_PORT,
+    Address,
+    check_host,
+    is_url,
+    parse_url,
+    read_place,
+    split_host_port,
+)
 from shardmap.credentials import is_reference
-from shardmap.endpoint import Endpoint, Tls
+from shardmap.endpoint import Endpoint, Place, Pooling, Tls
 from shardmap.errors import InvalidUrl, Problem
 from shardmap.fields import Fields
 from shardmap.markup import Plain, dotted
@@ -25,7 +33,8 @@ _CREDENTIALS_HINT: Final = "name its place instead, as credentials: env:NAME or 
 class Declared:
     """What an endpoint is called, and what it takes over where it is silent.
 
-    `like` is the primary of a replica: its database, user, credentials and tls count.
+    `like` is the primary of a replica: its database, user, credentials and tls count. Whether a pooler stands
+    before it, each says for itself.
     """
 
     name: str
@@ -60,6 +69,8 @@ def endpoint_at(address: Address, declared: Declared, credentials: str | None) -
         user=user or "",
         credentials=credentials if credentials is not None or not like else like.credentials,
         tls=address.tls if address.tls is not None or not like else like.tls,
+        pooling=address.pooling or Pooling.NONE,
+        direct=address.direct,
     )
 
 
@@ -93,6 +104,8 @@ def read_endpoint(
     zone = fields.text("zone")
     weight = fields.integer("weight", range(MAX_WEIGHT + 1))
     credentials = _credentials(fields, declared)
+    like = declared.like
+    direct = _direct(fields, address, like.database if like is not None else None)
     fields.close()
     if len(problems) > before:
         return None
@@ -111,6 +124,8 @@ def read_endpoint(
         zone=zone,
         weight=1 if weight is None else weight,
         tls=None if explicit_tls else endpoint.tls,
+        pooling=endpoint.pooling,
+        direct=direct,
     )
 
 
@@ -132,8 +147,9 @@ def _merged(fields: Fields) -> Address:
         database=fields.text("database"),
         user=fields.text("user"),
         tls=fields.choice("tls", Tls),
+        pooling=fields.choice("pooling", Pooling),
     )
-    for part in ("host", "port", "database", "user", "tls"):
+    for part in ("host", "port", "database", "user", "tls", "pooling"):
         if getattr(own, part) is not None and getattr(given, part) is not None:
             fields.report(part, "is given by the url as well")
     return Address(
@@ -142,7 +158,23 @@ def _merged(fields: Fields) -> Address:
         database=own.database or given.database,
         user=own.user or given.user,
         tls=own.tls or given.tls,
+        pooling=own.pooling or given.pooling,
+        direct=given.direct,
     )
+
+
+def _direct(fields: Fields, address: Address, database: str | None) -> Place | None:
+    """The place beside the pooler, by the mapping or by its url."""
+    text = fields.text("direct")
+    if text is None:
+        return address.direct
+    if address.direct is not None:
+        fields.report("direct", "is given by the url as well")
+    try:
+        return read_place(text, address.database or database)
+    except InvalidUrl as error:
+        fields.report("direct", str(error))
+    return None
 
 
 def _address(

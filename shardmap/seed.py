@@ -6,7 +6,7 @@ from typing import Final
 
 from shardmap.address import Address, is_url, parse_url, split_host_port
 from shardmap.document import read_document
-from shardmap.endpoint import Durability, Endpoint, Shard
+from shardmap.endpoint import Durability, Endpoint, Pooling, Shard
 from shardmap.endpoints import MAX_REPLICAS, Declared, endpoint_at, endpoint_name
 from shardmap.errors import InvalidMap, InvalidUrl, Problem
 from shardmap.ids import CATALOG, KeyType, ShardId
@@ -239,8 +239,15 @@ def _adopt(
     names = (endpoint_name(shard, position) for position in range(MAX_REPLICAS + 1))
     free = (name for name in names if name not in taken)
     return tuple(
-        replace(known[server.address], user=server.user)
+        _updated(known[server.address], server)
         if server.address in known
         else replace(server, name=next(free))
         for server in servers
     )
+
+
+def _updated(known: Endpoint, wanted: Endpoint) -> Endpoint:
+    """The known endpoint as it is wanted; where the environment is silent it stays."""
+    if wanted.pooling is Pooling.NONE and wanted.direct is None:
+        return replace(known, user=wanted.user)
+    return replace(known, user=wanted.user, pooling=wanted.pooling, direct=wanted.direct)

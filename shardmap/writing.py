@@ -7,8 +7,9 @@ from typing import Final, assert_never
 
 import yaml
 
+from shardmap.address import place_url
 from shardmap.document import VERSION
-from shardmap.endpoint import Endpoint, Shard
+from shardmap.endpoint import Endpoint, Pooling, Shard
 from shardmap.endpoints import endpoint_name
 from shardmap.ids import CATALOG, KeyType, TenantId
 from shardmap.map import Pin, ShardMap
@@ -154,4 +155,8 @@ def _endpoint(endpoint: Endpoint, default_name: str, like: Endpoint | None) -> P
         form["zone"] = endpoint.zone
     if endpoint.weight != 1:
         form["weight"] = endpoint.weight
+    if endpoint.pooling is not Pooling.NONE:
+        form["pooling"] = endpoint.pooling.value
+    if endpoint.direct is not None:
+        form["direct"] = place_url(endpoint.direct)
     return form

@@ -10,8 +10,8 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from router.backend_settings import BackendSettings
 from router.errors import ShardDown
-from router.live.connection import LoginSource, log_in
 from router.live.failures import EndpointLost
+from router.live.opening import LoginSource, log_in
 from router.live.preamble import quote_literal
 from router.setup_errors import DatabaseNotPrepared, PreparedTransactionsOff
 from shardmap import CATALOG, Endpoint, ShardId, ShardMap, claim_number

@@ -122,16 +122,17 @@ class Decisions:
             raise ShardDown(shard, f"the shard map in use has no shard {shard}")
         live = group.writer_at_once() or await group.writer(deadline)
         try:
-            held = live.pool.take(role) or await live.pool.acquire(role, left_s(deadline))
+            pool = live.sessions
+            held = pool.take(role) or await pool.acquire(role, left_s(deadline))
         except PoolTimeout:
             raise
         except EndpointLost as error:
             live.suspect(error.message)
             raise
-        put_back = live.pool.drop
+        put_back = pool.drop
         try:
             yield held
-            put_back = live.pool.tidy
+            put_back = pool.tidy
         except DRIVER_ERRORS as error:
             expired = deadline.remaining_s() <= 0
             scene = Scene(shard, live.name, read=False, closed=held.closed, expired=expired)

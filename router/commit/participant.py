@@ -33,7 +33,6 @@ from router.live.preamble import (
     ROLLBACK,
     as_login,
     as_role,
-    begin,
     clean,
     commit_and_clean,
     quote_literal,
@@ -95,7 +94,7 @@ class Participant:
         """
         deadline = self._context.deadline
         opening = self.phase is Phase.SEATED
-        messages = [begin(self._context, write=True, timeout_ms=left_ms(deadline))]
+        messages = [self.held.begin(self._context, write=True, timeout_ms=left_ms(deadline))]
         if not opening:
             messages.clear()
         if in_turn is not None:
@@ -123,7 +122,7 @@ class Participant:
         if self.phase is not Phase.SEATED:
             return
         deadline = self._context.deadline
-        message = begin(
+        message = self.held.begin(
             self._context, write=True, timeout_ms=left_ms(deadline), isolation=isolation
         )
         self.phase = Phase.BEGUN
@@ -191,7 +190,7 @@ class Participant:
         try:
             if self.phase is Phase.SEATED:
                 self.phase = Phase.BEGUN
-                message = begin(self._context, write=True, timeout_ms=left_ms(deadline))
+                message = self.held.begin(self._context, write=True, timeout_ms=left_ms(deadline))
                 await self.held.execute(message, left_s(deadline))
             self.phase = Phase.RUNNING
             await self.held.execute(as_login(), left_s(deadline))
@@ -300,7 +299,7 @@ class Participant:
         if self.phase is Phase.LEFT:
             return
         self.live.standing.in_flight -= 1
-        pool = self.live.pool
+        pool = self.live.sessions
         match self.phase:
             case Phase.SEATED:
                 pool.give_back(self.held)

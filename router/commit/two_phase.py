@@ -141,7 +141,8 @@ class TwoPhase:
             raise DeadlineExceeded("the request's time ran out")
         live = group.writer_at_once() or await group.writer(context.deadline)
         try:
-            held = live.pool.take(context.role) or await self._faults.acquired(live, context)
+            pool = live.sessions
+            held = pool.take(context.role) or await self._faults.acquired(live, context, pool)
         except EndpointLost as error:
             raise NotSent(shard, error.message) from error
         return Participant(shard, live, held, context, self._faults)

@@ -22,7 +22,7 @@ from router.live.failures import DRIVER_ERRORS, PlanOutdated, TryAgain
 from router.live.faults import Faults
 from router.live.freshness import Floors, Position
 from router.live.live_endpoint import LiveEndpoint
-from router.live.preamble import COMMIT, begin, commit_and_clean
+from router.live.preamble import COMMIT, commit_and_clean
 from router.live.reads import INSUFFICIENT_PRIVILEGE
 from router.live.replicas import Standing
 from router.live.retries import Retries
@@ -222,7 +222,7 @@ class Cursor:
         context = self._context
         limit_ms = int(_left_s(context.deadline) * 1000) + 2  # our own clock is to ring first
         idle_ms = int(_left_s(until) * 1000) + 2
-        opening = begin(context, write=False, timeout_ms=limit_ms)
+        opening = held.begin(context, write=False, timeout_ms=limit_ms)
         await held.execute(
             f"{opening}; SET LOCAL idle_in_transaction_session_timeout = {idle_ms}", self._left_s()
         )

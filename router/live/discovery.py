@@ -13,12 +13,12 @@ from typing import Final
 
 from router.backend_settings import BackendSettings
 from router.errors import ShardUnavailable
-from router.live.connection import LoginSource, open_session
 from router.live.discovered import Address, Unaddressed, endpoints
 from router.live.failures import DRIVER_ERRORS
 from router.live.health import PROBE, read_health
 from router.live.live_endpoint import LiveEndpoint
 from router.live.live_map import LiveMap
+from router.live.opening import LoginSource, open_session
 from router.live.shards import ShardEndpoints
 from router.observe import Discovered, Observer, ReplicaDiscovered
 from shardmap import Endpoint, Identity, ShardId

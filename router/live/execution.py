@@ -21,9 +21,9 @@ from router.errors import (
 )
 from router.live.connection import HeldConnection, Prepared
 from router.live.freshness import Position
-from router.live.messages import Unsendable, position
+from router.live.messages import Row, Unsendable, position
 from router.live.one_sync import claims_message
-from router.live.preamble import COMMIT, begin, commit_and_clean
+from router.live.preamble import COMMIT, commit_and_clean
 
 PLAIN_SHARE: Final = 0.9
 """A read with this share of the session's `statement_timeout` left needs no shorter one."""
@@ -70,7 +70,9 @@ async def read_in_transaction(
 ) -> Reading:
     """Run a read with role, claims and time limit of its own, and leave a clean session."""
     deadline = context.deadline
-    await held.execute(begin(context, write=False, timeout_ms=left_ms(deadline)), left_s(deadline))
+    await held.execute(
+        held.begin(context, write=False, timeout_ms=left_ms(deadline)), left_s(deadline)
+    )
     reading = await read_plainly(held, query, deadline)
     end = commit_and_clean(held.role) if query.claims else COMMIT
     await held.execute(end, left_s(deadline))
@@ -87,10 +89,12 @@ async def read_in_one_sync(
     if query.row_count_column is None:
         return None
     try:
-        claims = claims_message(context.role, context.claims, context.tenant or "")
-        ((body, count, *total, in_recovery, lsn),) = await held.one_sync.ask(
-            query.sql, query.args, claims, held.role, timeout_s
-        )
+        if held.pooled:
+            rows = await _in_one_packet(held, query, context, timeout_s)
+        else:
+            claims = claims_message(context.role, context.claims, context.tenant or "")
+            rows = await held.one_sync.ask(query.sql, query.args, claims, held.role, timeout_s)
+        ((body, count, *total, in_recovery, lsn),) = rows
     except Unsendable:
         return None
     except UnicodeEncodeError as error:
@@ -99,6 +103,15 @@ async def read_in_one_sync(
         raise AssertionError("an envelope holds JSON and its number of rows")
     counts = (int(count), *(None if one is None else int(one) for one in total))
     return Reading(Rows(((body.decode(), *counts),), int(count), ()), *position(in_recovery, lsn))
+
+
+async def _in_one_packet(
+    held: HeldConnection, query: ShardQuery, context: QueryContext, timeout_s: float
+) -> list[Row]:
+    """The same behind a pooler: BEGIN, statement and COMMIT are sent together."""
+    before = held.begin(context, write=False, timeout_ms=left_ms(context.deadline))
+    after = commit_and_clean(held.role) if query.claims else COMMIT
+    return await held.one_sync.ask_within(before, query.sql, query.args, after, timeout_s)
 
 
 class Write:
@@ -124,7 +137,7 @@ class Write:
         """
         deadline = context.deadline
         await held.execute(
-            begin(context, write=True, timeout_ms=left_ms(deadline)), left_s(deadline)
+            held.begin(context, write=True, timeout_ms=left_ms(deadline)), left_s(deadline)
         )
         self.stage = Stage.RUN
         records, prepared = await held.fetch(query.sql, query.args, left_s(deadline))

@@ -17,13 +17,9 @@ from typing import Final
 
 import asyncpg
 
-from router.errors import (
-    DeadlineExceeded,
-    PrimaryAway,
-    RouterError,
-    ShardDown,
-    StatementFailed,
-)
+from router.errors import DeadlineExceeded, PrimaryAway, RouterError, ShardDown, StatementFailed
+from router.live.preamble import MARKER
+from router.pooling_errors import PoolerUndeclared
 from shardmap import ShardId
 
 DRIVER_ERRORS: Final = (
@@ -41,6 +37,7 @@ _GOING_AWAY: Final = frozenset({"57P01", "57P02", "57P03", "57P04"})
 _SESSION_ENDED: Final = frozenset({"25P03", "25P04", "57P05"})
 """The server ended this session for sitting idle; itself it is well."""
 _READ_ONLY: Final = "25006"
+_UNDEFINED: Final = "42704"
 _FEATURE_NOT_SUPPORTED: Final = "0A000"
 """`BEGIN READ WRITE` during recovery."""
 _CANCELED: Final = "57014"
@@ -138,6 +135,9 @@ def _from_server(error: asyncpg.PostgresError, scene: Scene) -> RouterError:
         return PlanOutdated(
             scene.shard, scene.endpoint, f"the statement changed its meaning on {scene.endpoint}"
         )
+    if state == _UNDEFINED and f'"{MARKER}' in str(error):
+        message = f"the session on {scene.endpoint} is not the one that was opened there:"
+        return PoolerUndeclared(scene.shard, f"{message} a pooler shares it in transaction mode")
     if _lost(error, state):
         return EndpointLost(scene.shard, scene.endpoint, f"{scene.endpoint} went away: {error}")
     if state in _SESSION_ENDED:
@@ -211,6 +211,14 @@ def unprepared(error: Exception) -> bool:
         | asyncpg.UndefinedObjectError
         | asyncpg.InsufficientPrivilegeError,
     )
+
+
+def refuses_settings(error: Exception) -> bool:
+    """Whether the session was refused for the settings that it came with: PostgreSQL knows them all.
+
+    PgBouncer refuses those that it does not.
+    """
+    return isinstance(error, asyncpg.ProtocolViolationError) and "startup parameter" in str(error)
 
 
 def refuses_connections(error: Exception) -> bool:

@@ -16,7 +16,9 @@ from router.live.failures import (
     translated,
 )
 from router.live.live_endpoint import LiveEndpoint
+from router.live.pools import EndpointPool
 from router.observe import Observer, StatementErred
+from router.pooling_errors import PoolerUndeclared
 from shardmap import ShardId
 
 SCHEMA_ERRORS: Final = frozenset({"42P01", "42703", "42501"})
@@ -40,8 +42,10 @@ class Faults:
         self._observe = observe
         self._schema_doubted = schema_doubted
 
-    async def acquired(self, live: LiveEndpoint, context: QueryContext) -> HeldConnection:
-        """A connection from the pool, opened or waited for.
+    async def acquired(
+        self, live: LiveEndpoint, context: QueryContext, pool: EndpointPool | None = None
+    ) -> HeldConnection:
+        """A connection from the endpoint's pool, or another pool of it, opened or waited for.
 
         Raises:
             EndpointLost: There is none to be had; the endpoint is out of traffic.
@@ -50,7 +54,7 @@ class Faults:
         """
         timeout_s = min(context.deadline.remaining_s(), self._settings.acquire_timeout_s)
         try:
-            return await live.pool.acquire(context.role, timeout_s, party(context))
+            return await (pool or live.pool).acquire(context.role, timeout_s, party(context))
         except EndpointLost as error:
             live.suspect(error.message)
             raise
@@ -73,10 +77,10 @@ class Faults:
         failure = translated(error, Scene(shard, live.name, read, held.closed, expired))
         code = failure.code
         match failure:
-            case EndpointLost(down=True):
+            case EndpointLost(down=True) | PoolerUndeclared():
                 live.suspect(failure.message)
             case PlanOutdated():
-                live.pool.outdate(held)
+                live.outdate(held)
             case DeadlineExceeded() | RecoveryConflict() if read:
                 live.erred(failure.message)
             case StatementFailed():

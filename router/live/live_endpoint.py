@@ -2,19 +2,22 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import asyncpg
 
 from router.backend_settings import BackendSettings
 from router.live.breaker import Trust
 from router.live.cap import ConnectionCap
-from router.live.connection import HeldConnection, LoginSource, open_held, open_session
+from router.live.connection import HeldConnection
 from router.live.health import Monitor
+from router.live.opening import LoginSource, open_held, open_session
 from router.live.pools import EndpointPool
 from router.live.replicas import Standing
 from router.observe import Observer
+from router.pooling_errors import SessionNeeded
 from router.tasks import TaskOwner
-from shardmap import Endpoint, Identity
+from shardmap import Endpoint, Identity, Pooling
 
 Reporter = Callable[["LiveEndpoint", str, str], None]
 """Told of each change of state: the endpoint, its new state, why."""
@@ -43,21 +46,60 @@ class LiveEndpoint:
         self.standing = Standing(weight=endpoint.weight, zone=endpoint.zone)
         self.state = "unknown"
         self._retired = False
-        self.pool = EndpointPool(
-            identity.shard_id, endpoint.name, self._open, settings, owner, cap, observe
-        )
-        self.monitor = Monitor(self._open_probe, settings, self.standing)
-        self.monitor.changed.append(self._changed)
         self._login = login
         self._settings = settings
         self._report = report
         self._owner = owner
+        shared = (owner, cap, observe)
+        self.pool = EndpointPool(
+            identity.shard_id,
+            endpoint.name,
+            self._open,
+            settings,
+            *shared,
+            limit=settings.max_connections,
+            pooled=endpoint.pooling is not Pooling.NONE,
+        )
+        self._sessions: EndpointPool | None = self.pool
+        """What has sessions of its own; None: nothing that we know a way to."""
+        if endpoint.pooling is Pooling.TRANSACTION:
+            self._sessions = None
+            if endpoint.direct is not None:
+                self._sessions = EndpointPool(
+                    identity.shard_id,
+                    f"{endpoint.name} (direct)",
+                    self._open_straight,
+                    replace(settings, min_connections=0),
+                    *shared,
+                    limit=settings.direct_connections,
+                )
+        others = (self._sessions,) if self._sessions not in {None, self.pool} else ()
+        self._pools = (self.pool, *others)
+        self.monitor = Monitor(self._open_probe, settings, self.standing)
+        self.monitor.changed.append(self._changed)
         self._background = (
             owner.start(self.monitor.watch(), name=f"watch {self.name}"),
-            owner.start(
-                self.pool.keep(lambda: self.standing.alive), name=f"keep connections {self.name}"
+            *(
+                owner.start(pool.keep(lambda: self.standing.alive), name=f"keep {self.name}")
+                for pool in self._pools
             ),
         )
+
+    @property
+    def sessions(self) -> EndpointPool:
+        """Connections with sessions of their own: the pool, where no pooler takes them away.
+
+        Raises:
+            SessionNeeded: There is such a pooler, and no way past it.
+        """
+        if self._sessions is None:
+            raise SessionNeeded(f"only a pooler in transaction mode leads to {self.name}")
+        return self._sessions
+
+    def outdate(self, held: HeldConnection) -> None:
+        """A prepared statement of this connection is outdated: so may be everybody's."""
+        for pool in self._pools:
+            pool.outdate(held)
 
     def suspect(self, detail: str) -> None:
         """Take it out of traffic at once, because a request met an error; a probe brings it back.
@@ -100,10 +142,16 @@ class LiveEndpoint:
         """Leave the map: no new work; what runs may end."""
         self._retired = True
         self.standing.alive = False
-        self.pool.close()
+        for pool in self._pools:
+            pool.close()
         for task in self._background:
             if task is not None:
                 task.cancel()
+
+    def cut(self) -> None:
+        """Cut off whatever is still open."""
+        for pool in self._pools:
+            pool.cut()
 
     def _changed(self) -> None:
         if self.standing.alive or self._retired:
@@ -112,13 +160,21 @@ class LiveEndpoint:
         self.enter("impostor" if self.monitor.impostor else "down", detail)
         if self.monitor.suspected:
             return  # what waits and what is idle may still be well
-        self.pool.fail_waiting(f"{self.name} is down: {detail}")
-        if time.monotonic() - self.monitor.heard_at > self._settings.abandon_after_s:
-            self.pool.abandon_reads()
+        silent_s = time.monotonic() - self.monitor.heard_at
+        for pool in self._pools:
+            pool.fail_waiting(f"{self.name} is down: {detail}")
+            if silent_s > self._settings.abandon_after_s:
+                pool.abandon_reads()
 
     async def _open(self, role: str, lifetime_share: float) -> HeldConnection:
+        return await self._opened(self.endpoint, role, lifetime_share)
+
+    async def _open_straight(self, role: str, lifetime_share: float) -> HeldConnection:
+        return await self._opened(self.endpoint.straight, role, lifetime_share)
+
+    async def _opened(self, endpoint: Endpoint, role: str, lifetime_share: float) -> HeldConnection:
         return await open_held(
-            self.endpoint,
+            endpoint,
             self._login,
             self._settings,
             self.identity,
@@ -127,4 +183,5 @@ class LiveEndpoint:
         )
 
     async def _open_probe(self) -> "asyncpg.Connection[asyncpg.Record]":
-        return await open_session(self.endpoint, self._login, self._settings, self.identity, None)
+        straight = self.endpoint.straight
+        return await open_session(straight, self._login, self._settings, self.identity, None)

@@ -6,8 +6,8 @@ from typing import Final
 
 from router.backend_settings import BackendSettings
 from router.live.cap import ConnectionCap
-from router.live.connection import LoginSource
 from router.live.live_endpoint import LiveEndpoint
+from router.live.opening import LoginSource
 from router.live.shards import ShardEndpoints
 from router.observe import EndpointChanged, MapAdopted, Observer
 from router.tasks import TaskOwner
@@ -24,7 +24,7 @@ from shardmap import (
 FIRST_PROBES_S: Final = 2.0
 """How long to wait for each endpoint's first probe; one that is down delays nobody for longer."""
 
-_Key = tuple[str, int, str, str, str | None, object, Identity]
+_Key = tuple[object, ...]
 
 
 class LiveMap:
@@ -83,7 +83,7 @@ class LiveMap:
         """Cut everything off."""
         for live in self._endpoints.values():
             live.retire()
-            live.pool.cut()
+            live.cut()
 
     def _use(self, shard_map: ShardMap) -> None:
         declared = tuple(_declared(shard_map))
@@ -150,4 +150,5 @@ def _declared(
 
 
 def _key(endpoint: Endpoint, identity: Identity) -> _Key:
-    return (*endpoint.address, endpoint.user, endpoint.credentials, endpoint.tls, identity)
+    way = (endpoint.pooling, endpoint.direct)
+    return (*endpoint.address, endpoint.user, endpoint.credentials, endpoint.tls, *way, identity)

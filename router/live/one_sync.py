@@ -107,6 +107,35 @@ class OneSync:
             raise asyncpg.PostgresError.new(exchange.error)
         return rows
 
+    async def ask_within(
+        self, before: str, sql: str, args: Sequence[object], after: str, timeout_s: float
+    ) -> list[Row]:
+        """The rows of the statement, as text, in a transaction that `before` begins and `after` ends.
+
+        For sessions behind a pooler: the three messages are of one transaction, so they reach one
+        server, and nothing is prepared that would have to be there the next time.
+
+        Raises:
+            Exception: As `ask` does.
+        """
+        packet = b"".join(
+            (
+                messages.simple_query(before),
+                messages.parse(b"", sql),
+                messages.bind(b"", args),
+                messages.EXECUTE,
+                messages.SYNC,
+                messages.simple_query(after),
+            )
+        )
+        exchange = _Exchange(self._raw, expected_parses=1, before=1)
+        self.stray = True
+        rows = await exchange.run(packet, timeout_s)
+        self.stray = False
+        if exchange.error is not None:
+            raise asyncpg.PostgresError.new(exchange.error)
+        return rows
+
     async def cancel(self) -> None:
         """Ask the server to stop what it does. Bounded; failing means the server is gone."""
         raw, protocol = self._raw, self._raw._protocol  # noqa: SLF001 - asyncpg keeps the key
@@ -148,9 +177,13 @@ def _cleaning(role: str) -> bytes:
 
 
 class _Exchange(asyncio.Protocol):
-    """Has the transport from the first byte sent to the second ReadyForQuery."""
+    """Has the transport from the first byte sent to the last ReadyForQuery.
 
-    def __init__(self, raw: Any, *, expected_parses: int) -> None:
+    There are two, of the statement and of what cleans up behind it, and `before` more of what
+    comes before. Where nothing does, the claims are the first thing executed under the same Sync.
+    """
+
+    def __init__(self, raw: Any, *, expected_parses: int, before: int = 0) -> None:
         self._transport: asyncio.Transport = raw._transport  # noqa: SLF001 - lent to us
         self._driver: asyncio.Protocol = raw._protocol  # noqa: SLF001
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -158,12 +191,13 @@ class _Exchange(asyncio.Protocol):
         self._rows: list[Row] = []
         self._executed = 0
         self._ready = 0
+        self._before = before
         self.expected_parses = expected_parses
         self.parsed = 0
         self.error: dict[str, str] | None = None
 
     async def run(self, data: bytes, timeout_s: float) -> list[Row]:
-        """Send, and wait for both ReadyForQuery."""
+        """Send, and wait for the last ReadyForQuery."""
         transport = self._transport
         if transport.is_closing():
             raise ConnectionResetError("the connection is closed")
@@ -190,7 +224,8 @@ class _Exchange(asyncio.Protocol):
             if kind == messages.COMMAND_COMPLETE:
                 self._executed += 1
             elif kind == messages.DATA_ROW:
-                if self._executed == 1 and not self._ready:  # behind the row of the claims
+                # behind the row of the claims, or behind all that comes before
+                if self._ready == self._before and (self._before or self._executed == 1):
                     self._rows.append(messages.row(data, at + messages.HEAD_BYTES))
             elif kind == messages.READY:
                 self._ready += 1
@@ -200,7 +235,7 @@ class _Exchange(asyncio.Protocol):
                 self.error = messages.error_fields(data, at + messages.HEAD_BYTES, end)
             at = end  # others (BindComplete, notices, parameters) say nothing that we need
         self._rest = data[at:]
-        if self._ready == 2 and not self._done.done():
+        if self._ready == self._before + 2 and not self._done.done():
             self._done.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -8,17 +8,18 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
 from typing import Final
 
 from router.backend_settings import BackendSettings
-from router.errors import PoolQueueFull, PoolTimeout, ShardUnavailable
+from router.errors import PoolTimeout, ShardUnavailable
 from router.live.cap import ConnectionCap
 from router.live.connection import HeldConnection
 from router.live.failures import DRIVER_ERRORS, EndpointLost
-from router.live.preamble import ROLES, rollback_and_clean
+from router.live.pool_standing import PoolStanding
+from router.live.preamble import LOGIN, ROLES, rollback_and_clean
 from router.live.waiting import Handed, Waiting
 from router.observe import Observer, QueueOverflowed
+from router.pooling_errors import PoolQueueFull
 from router.tasks import TaskOwner
 from shardmap import ShardId
 
@@ -31,23 +32,6 @@ TIDY_TIMEOUT_S: Final = 1.0
 SWITCH_TIMEOUT_S: Final = 2.0
 MAX_TICK_S: Final = 30.0
 MIN_TICK_S: Final = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class PoolStanding:
-    """The connections of a pool at this moment."""
-
-    open: int
-    idle: int
-    in_use: int
-    waiting: int
-    limit: int
-    waits: int
-    """How often a caller waited since the start, …"""
-    waited_s: float
-    """… for how long in all, …"""
-    turned_away: int
-    """… and how many found no room to wait in."""
 
 
 class EndpointPool:
@@ -67,7 +51,11 @@ class EndpointPool:
         owner: TaskOwner,
         cap: ConnectionCap,
         observe: Observer,
+        *,
+        limit: int,
+        pooled: bool = False,
     ) -> None:
+        """`pooled`: the sessions are behind a pooler, and no role's but in a transaction."""
         self._shard = shard
         self._name = name
         self._opener = opener
@@ -75,8 +63,11 @@ class EndpointPool:
         self._owner = owner
         self._cap = cap
         self._observe = observe
-        self._limit = settings.max_connections
-        self._idle: dict[str, list[HeldConnection]] = {role: [] for role in ROLES}
+        self._limit = limit
+        self._pooled = pooled
+        self._idle: dict[str, list[HeldConnection]] = {
+            role: [] for role in ((LOGIN,) if pooled else ROLES)
+        }
         self._in_use: set[HeldConnection] = set()
         self._leaving: set[HeldConnection] = set()
         """Being closed, by a task each."""
@@ -94,7 +85,7 @@ class EndpointPool:
 
     def take(self, role: str) -> HeldConnection | None:
         """An idle connection of the role, at once and without a message, or None."""
-        stack = self._idle.get(role)
+        stack = self._idle.get(LOGIN if self._pooled else role)
         while stack:
             held = stack.pop()
             if held.raw.is_closed():
@@ -115,6 +106,7 @@ class EndpointPool:
             EndpointLost: The endpoint cannot be reached.
             IdentityMismatch: Another server answers there.
         """
+        role = LOGIN if self._pooled else role
         held = self.take(role)
         if held is not None:
             return held
@@ -312,7 +304,7 @@ class EndpointPool:
 
     def _take_other(self, role: str) -> HeldConnection | None:
         """The coldest idle connection of the role that has most of them."""
-        for other in sorted(ROLES, key=lambda name: len(self._idle[name]), reverse=True):
+        for other in sorted(self._idle, key=lambda name: len(self._idle[name]), reverse=True):
             if other != role and self._idle[other]:
                 self._idle[other].reverse()
                 held = self.take(other)
@@ -390,6 +382,6 @@ class EndpointPool:
         while self._size < minimum and not self._closed and self._cap.claim():
             self._size += 1
             try:
-                self.give_back(await self._open(WARM_ROLE))
+                self.give_back(await self._open(LOGIN if self._pooled else WARM_ROLE))
             except ShardUnavailable:
                 return  # probes say what is wrong; the next round tries again

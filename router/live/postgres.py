@@ -16,13 +16,13 @@ from router.commit.two_phase import TwoPhase
 from router.context import Deadline, QueryContext
 from router.description import Description
 from router.errors import ShardDown
-from router.live.connection import LoginSource
 from router.live.cursors import Cursors
 from router.live.describing import Descriptions
 from router.live.discovery import Discovery
 from router.live.faults import Faults
 from router.live.freshness import Floors
 from router.live.live_map import LiveMap
+from router.live.opening import LoginSource
 from router.live.reads import Reads
 from router.live.shard_status import ShardStatus
 from router.live.shards import ShardEndpoints

@@ -6,6 +6,7 @@ itself come too late for it.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 from router.context import QueryContext
@@ -13,6 +14,12 @@ from router.errors import StatementFailed
 
 ROLES: Final = ("anon", "authenticated", "service_role")
 """The PostgreSQL roles that statements run as; never the login role."""
+
+LOGIN: Final = "(login)"
+"""For the role of a session behind a pooler: the login role's, but in transactions."""
+
+MARKER: Final = "fluxshard.session_"
+"""How the settings begin by which a session behind a pooler is recognised."""
 
 COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
@@ -70,8 +77,12 @@ def set_role(role: str) -> str:
     return f'SET ROLE "{role}"'
 
 
-def begin(context: QueryContext, *, write: bool, timeout_ms: int, isolation: str = "") -> str:
+def begin(
+    context: QueryContext, *, write: bool, timeout_ms: int, isolation: str = "", opening: str = ""
+) -> str:
     """The message before the statement: transaction, time limit, role and claims.
+
+    `opening` is what a session behind a pooler says first in each transaction.
 
     Everything is local to the transaction. `fluxshard.tenant` carries the tenant, whatever the
     claim is called that it came from. `isolation` is a level's name; the session's is read committed.
@@ -82,15 +93,37 @@ def begin(context: QueryContext, *, write: bool, timeout_ms: int, isolation: str
     if context.role not in ROLES:
         raise StatementFailed("22023", f"role {context.role!r} is none of {', '.join(ROLES)}")
     mode = "READ WRITE" if write else "READ ONLY"
+    isolation = isolation or ("read committed" if opening else "")
     level = f"ISOLATION LEVEL {isolation.upper()}, " if isolation else ""
     tenant = quote_literal(context.tenant or "")
     return (
-        f"BEGIN {level}{mode}; SET LOCAL statement_timeout = {max(1, timeout_ms)};"
+        f"BEGIN {level}{mode};{opening} SET LOCAL statement_timeout = {max(1, timeout_ms)};"
         " SET LOCAL row_security = on;"
         f" SELECT pg_catalog.set_config('role', '{context.role}', true),"
         f" pg_catalog.set_config('request.jwt.claims', {quote_literal(context.claims)}, true),"
         f" pg_catalog.set_config('fluxshard.tenant', {tenant}, true)"
     )
+
+
+def opening(schemas: Sequence[str], marker: str) -> str:
+    """The settings of a session that a pooler may change behind our back, for one transaction.
+
+    They are those that other sessions get when they are opened. Temporary tables come last in the
+    search path, or those that somebody else left behind would hide ours. `marker` is a setting of
+    the session that PostgreSQL does not know elsewhere: asking for it fails there.
+    """
+    path = ", ".join((*map(quote_identifier, schemas), "pg_temp"))
+    settings = (
+        f"search_path = {path}",
+        "standard_conforming_strings = on",
+        "extra_float_digits = 1",
+        "synchronous_commit = on",
+        "timezone = 'UTC'",
+        "jit = off",
+    )
+    local = " ".join(f"SET LOCAL {setting};" for setting in settings)
+    found = f" SELECT pg_catalog.current_setting({quote_literal(marker)});" if marker else ""
+    return f"{found} {local}"
 
 
 def as_login() -> str:
@@ -132,7 +165,8 @@ OPEN_GATE: Final = f"SELECT pg_catalog.pg_advisory_unlock({_GATE})"
 
 def clean(role: str) -> str:
     """The session as it was when it was opened for the role, whatever a statement did to it."""
-    return f"{_SESSION_DEFAULTS}; {set_role(role)}"
+    back = "SET ROLE NONE" if role == LOGIN else set_role(role)
+    return f"{_SESSION_DEFAULTS}; {back}"
 
 
 def commit_and_clean(role: str) -> str:

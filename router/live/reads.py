@@ -130,9 +130,11 @@ class Reads:
         """Run it on this connection, and give the connection back in the state it is in."""
         put_back = live.pool.discard
         left_s = context.deadline.remaining_s()
-        plain = not query.claims and left_s >= self._plain_from_s
+        plain = not query.claims and left_s >= self._plain_from_s and not held.pooled
         # the answer is one envelope, and the session's own limit will do
-        alone = query.claims and query.inline_position and left_s >= self._plain_from_s
+        alone = query.inline_position and (
+            held.pooled or (query.claims and left_s >= self._plain_from_s)
+        )
         try:
             if plain:
                 prepared = held.cached(query.sql)

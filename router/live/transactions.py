@@ -28,7 +28,8 @@ from router.live.failures import (
 from router.live.faults import Faults
 from router.live.freshness import Floors
 from router.live.live_endpoint import LiveEndpoint
-from router.live.preamble import OPEN_GATE, SHUT_GATE, begin, commit_and_clean
+from router.live.pools import EndpointPool
+from router.live.preamble import OPEN_GATE, SHUT_GATE, commit_and_clean
 from router.live.retries import LONGEST_RETRY_PAUSE_S, stop_after
 from router.live.shards import ShardEndpoints
 from router.observe import CommitLost, Observer, StatementServed
@@ -86,7 +87,7 @@ class Transactions:
     async def _once(
         self, group: ShardEndpoints, context: QueryContext, options: TransactionOptions
     ) -> "OpenTransaction":
-        transaction = await self.seated(group, context)
+        transaction = await self._seated(group, context, session=False)
         begun = False
         try:
             await transaction.begin(options)
@@ -97,20 +98,28 @@ class Transactions:
         return transaction
 
     async def seated(self, group: ShardEndpoints, context: QueryContext) -> "OpenTransaction":
-        """A connection of the primary for a transaction that is not begun yet.
+        """A session of the primary for a transaction that is not begun yet.
 
         Raises:
             NotSent: There is none to be had.
+            SessionNeeded: There is no way to one.
             ShardUnavailable, DeadlineExceeded: As for `begin`.
         """
+        return await self._seated(group, context, session=True)
+
+    async def _seated(
+        self, group: ShardEndpoints, context: QueryContext, *, session: bool
+    ) -> "OpenTransaction":
+        """`session`: what is done before the transaction has to hold in it."""
         left_s(context.deadline)
         live = group.writer_at_once() or await group.writer(context.deadline)
         try:
-            held = live.pool.take(context.role) or await self._faults.acquired(live, context)
+            pool = live.sessions if session else live.pool
+            held = pool.take(context.role) or await self._faults.acquired(live, context, pool)
         except EndpointLost as error:
             raise NotSent(group.shard, error.message) from error
         return OpenTransaction(
-            group, live, held, context, self._floors, self._faults, self._observe
+            group, live, pool, held, context, self._floors, self._faults, self._observe
         )
 
 
@@ -126,6 +135,7 @@ class OpenTransaction:
         "_left",
         "_live",
         "_observe",
+        "_pool",
         "_shard",
         "_state",
     )
@@ -134,6 +144,7 @@ class OpenTransaction:
         self,
         group: ShardEndpoints,
         live: LiveEndpoint,
+        pool: EndpointPool,
         held: HeldConnection,
         context: QueryContext,
         floors: Floors,
@@ -142,6 +153,7 @@ class OpenTransaction:
     ) -> None:
         self._group = group
         self._shard = group.shard
+        self._pool = pool
         self._live = live
         self._held = held
         self._context = context
@@ -162,7 +174,7 @@ class OpenTransaction:
         deadline = self._context.deadline
         isolation = options.isolation
         self._state = State.OPENING
-        message = begin(
+        message = self._held.begin(
             self._context,
             write=not options.read_only,
             timeout_ms=left_ms(deadline),
@@ -275,7 +287,7 @@ class OpenTransaction:
             return
         self._left = True
         self._live.standing.in_flight -= 1
-        pool = self._live.pool
+        pool = self._pool
         match self._state:
             case State.DONE:
                 pool.give_back(self._held)

@@ -14,7 +14,7 @@ import asyncpg
 from server.migrate.cursor import DEFAULT_SCHEMA
 from server.migrate.errors import DatabaseAway
 from server.migrate.places import Database
-from shardmap import CredentialsUnavailable, Endpoint, Login, read_identity
+from shardmap import CredentialsUnavailable, Endpoint, Login, Pooling, read_identity
 
 CONNECT_TIMEOUT_S: Final = 5.0
 CLOSE_TIMEOUT_S: Final = 2.0
@@ -99,6 +99,12 @@ async def _primary(database: Database, login: LoginSource, label: str) -> Sessio
 
 
 async def _connected(endpoint: Endpoint, login: Login, label: str) -> Session:
+    endpoint = endpoint.straight
+    if endpoint.pooling is Pooling.TRANSACTION:
+        raise DatabaseAway(
+            f"migrations need sessions, and only a pooler in transaction mode leads to"
+            f" {endpoint.name}: give it its own address in the shard map (direct: host:port)"
+        )
     return await asyncpg.connect(
         host=endpoint.host,
         port=endpoint.port,

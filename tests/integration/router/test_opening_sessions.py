@@ -9,8 +9,8 @@ from functools import partial
 import pytest
 
 from router import BackendSettings, IdentityMismatch
-from router.live.connection import open_held, open_session
 from router.live.failures import EndpointLost
+from router.live.opening import open_held, open_session
 from shardmap import Endpoint, Identity, Login, ShardId, Tls, resolve
 
 SETTINGS = BackendSettings()

@@ -11,6 +11,8 @@ from shardmap import (
     InvalidTenantKey,
     KeyType,
     Pin,
+    Place,
+    Pooling,
     Reference,
     Shard,
     Sharded,
@@ -103,6 +105,8 @@ def endpoints(draw, shard_name, position, port):
         zone=draw(st.none() | printable),
         weight=draw(st.integers(0, 100)),
         tls=draw(st.none() | st.sampled_from(Tls)),
+        pooling=draw(st.sampled_from(Pooling)),
+        direct=draw(st.none() | st.builds(Place, hosts, st.integers(1, 65535), printable)),
     )
 
 

@@ -13,6 +13,8 @@ from shardmap import (
     InvalidMap,
     KeyType,
     Pin,
+    Place,
+    Pooling,
     Sharded,
     Tls,
     Unsharded,
@@ -371,3 +373,46 @@ def test_numbers_of_shards_are_kept_given_and_checked():
     assert problems(MINIMAL + "shard_numbers: {shard_0: 1023}") == [
         "shard_numbers.shard_1: cannot be given: all numbers to 1023 are taken"
     ]
+
+
+def pooled(shards):
+    return MINIMAL[: MINIMAL.index("shards:")] + f"shards:{shards}"
+
+
+def test_a_pooler_is_declared_by_key_or_url_and_each_replica_says_it_for_itself():
+    shard = read_map(
+        pooled(
+            """
+  shard_0:
+    primary: {host: pgb, port: 6432, database: shop, user: app, pooling: transaction, direct: db1}
+    replicas:
+      - db2
+      - url: postgres://app@pgb:6432/shop2?pooling=session&direct=db3:5433
+      - {host: pgb, database: shop3, pooling: session, direct: "postgres://[::1]:5434/shop4"}
+"""
+        )
+    ).shards["shard_0"]
+
+    first, second, third, fourth = shard.endpoints
+    assert (first.pooling, first.direct) == (Pooling.TRANSACTION, Place("db1", 5432, "shop"))
+    assert (first.straight.host, first.straight.pooling) == ("db1", Pooling.NONE)
+    assert (second.pooling, second.direct, second.straight) == (Pooling.NONE, None, second)
+    assert (third.pooling, third.direct) == (Pooling.SESSION, Place("db3", 5433, "shop2"))
+    assert fourth.direct == Place("::1", 5434, "shop4")
+
+
+@pytest.mark.parametrize("direct", ["postgres://u:secret@db/x", "postgres://u@db", "a,b", "db:0"])
+def test_a_direct_address_that_is_more_than_a_place_is_a_problem(direct):
+    with pytest.raises(InvalidMap) as caught:
+        read_map(
+            pooled(
+                f"""
+  shard_0:
+    primary: {{host: pgb, database: shop, user: app, pooling: transaction, direct: "{direct}"}}
+"""
+            )
+        )
+
+    (problem,) = caught.value.problems
+    assert problem.path == "shards.shard_0.primary.direct"
+    assert "secret" not in problem.message
