@@ -16,9 +16,11 @@ COMMANDS: Final = (
     "run",
     "replicas",
     "peers",
+    "tpcc",
     "drill",
     "sessions",
     "neighbours",
+    "full",
     "compare",
     "list",
 )
@@ -65,9 +67,14 @@ def command() -> None:
     made under: machine, limits of the servers, seeds, who spent how much CPU.
 
     \b
-      fluxshard bench list                         the workloads
-      fluxshard bench run point-read               one workload, closed loop
-      fluxshard bench run mixed --open 500         arrivals at a constant rate, no omission
+      fluxshard bench list                        the workloads
+      fluxshard bench run point-read              one workload, closed loop
+      fluxshard bench run mixed --open 500        arrivals at a constant rate, no omission
+      fluxshard bench replicas --out DIR          reads against replicas, servers limited alike
+      fluxshard bench peers                       the same read by PgBouncer, HAProxy, Pgpool-II
+      fluxshard bench drill all                   servers and networks fail under load
+      fluxshard bench compare A.json B.json       two results, with intervals
+      fluxshard bench full --out DIR              all of it, in less than 15 minutes
       fluxshard bench drill all --times 10         servers and networks fail; nothing is lost
       fluxshard bench sessions                     no read older than what its session saw
       fluxshard bench neighbours                   one tenant floods, one shard freezes

@@ -9,6 +9,7 @@ import gc
 import json
 import random
 import sys
+from contextlib import AsyncExitStack
 from typing import Any
 
 import uvloop
@@ -18,6 +19,7 @@ from bench.http import Connection, look_after
 from bench.loops import Phases, closed_loop, constant, open_loop, poisson
 from bench.outcome import Work
 from bench.record import Recorder
+from bench.tpcc.terminals import terminals
 from bench.workloads import Client, Size, Tokens, workload
 
 
@@ -30,7 +32,10 @@ async def main() -> None:
     size = Size(**job["size"])
     connections: list[Connection] = []
     clients: list[Work]
-    if job["direct"] is not None:
+    closing = AsyncExitStack()
+    if job["tpcc"] is not None:
+        clients = await terminals(job, closing)
+    elif job["direct"] is not None:
         clients = await direct_clients(job["direct"], size, job["clients"], job["seed"])
     else:
         connections = await _connected(job)
@@ -47,6 +52,7 @@ async def main() -> None:
     recorder = Recorder()
     accounts = await _load(job, clients, phases, recorder)
     caring.cancel()
+    await closing.aclose()
     for connection in connections:
         connection.close()
     print(

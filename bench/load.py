@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -18,8 +18,9 @@ from bench.processes import Meter
 from bench.record import Recorder
 from bench.result import Event, Round
 from bench.summary import latencies, series
-from bench.workloads import Size, workload
+from bench.workloads import SERVICE, Size, workload
 from bench.world import HOST, World
+from shardmap import TenantId
 
 LEAD_S: Final = 0.2
 """From the moment when all generators are ready to the beginning."""
@@ -44,6 +45,9 @@ class LoadSpec:
     processes: int = 1
     direct: str | None = None
     """Point reads past Fluxshard: by asyncpg from the server at this url. (No result holds it.)"""
+
+    tpcc: Mapping[str, Any] | None = None
+    """Terminals of TPC-C in the place of a workload: scale and remote shares."""
 
     def as_json(self) -> dict[str, Any]:
         """What a result says of it."""
@@ -82,10 +86,10 @@ async def measure(world: World, load: LoadSpec, during: During | None = None) ->
     Raises:
         GeneratorFailed: A generator ended without its notes.
     """
-    chosen = workload(load.workload, load.size)
-    tokens = {str(tenant): world.token(tenant) for tenant in chosen.tenants}
+    tenants = [SERVICE] if load.tpcc else workload(load.workload, load.size).tenants
+    tokens = {str(tenant): world.token(tenant) for tenant in tenants}
     generators = [
-        await _start(_job(load, number, world.ports, tokens)) for number in range(load.processes)
+        await _start(_job(load, number, world, tokens)) for number in range(load.processes)
     ]
     try:
         for generator in generators:
@@ -105,7 +109,7 @@ async def measure(world: World, load: LoadSpec, during: During | None = None) ->
     return _summed(load, [note.result() for note in notes], timeline, metered.result())
 
 
-def _job(load: LoadSpec, number: int, ports: list[int], tokens: dict[str, str]) -> dict[str, Any]:
+def _job(load: LoadSpec, number: int, world: World, tokens: dict[str, str]) -> dict[str, Any]:
     """The part of one of the generators."""
     processes = load.processes
     clients = load.clients // processes + (number < load.clients % processes)
@@ -114,7 +118,7 @@ def _job(load: LoadSpec, number: int, ports: list[int], tokens: dict[str, str]) 
         "size": asdict(load.size),
         "tokens": tokens,
         "host": HOST,
-        "ports": ports,
+        "ports": world.ports,
         "clients": clients,
         "first_client": number * (load.clients // processes + 1),
         "rate": None if load.rate is None else load.rate / processes,
@@ -125,7 +129,14 @@ def _job(load: LoadSpec, number: int, ports: list[int], tokens: dict[str, str]) 
         "measured_s": load.seconds,
         "seed": load.seed,
         "direct": load.direct,
+        "tpcc": _terminals(load.tpcc, world) if load.tpcc else None,
     }
+
+
+def _terminals(tpcc: Mapping[str, Any], world: World) -> dict[str, Any]:
+    warehouses = range(1, tpcc["warehouses"] + 1)
+    shards = {str(one): world.shard_map.owner(TenantId(str(one))) for one in warehouses}
+    return {**tpcc, "shards": shards}
 
 
 async def _start(job: dict[str, Any]) -> asyncio.subprocess.Process:

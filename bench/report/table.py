@@ -86,7 +86,9 @@ def _figures(name: str, value: object) -> list[str]:
     """A figure, or rows of figures under one name as a table."""
     if not isinstance(value, Mapping):
         return [f"{name}: {_figure(value)}"]
-    if not value or not all(isinstance(row, Mapping) for row in value.values()):
+    if not value:
+        return [f"{name}: none"]
+    if not all(isinstance(row, Mapping) for row in value.values()):
         return [f"{name}: " + ", ".join(f"{key} {_figure(each)}" for key, each in value.items())]
     columns = list(dict.fromkeys(key for row in value.values() for key in row))
     cells = [[name, *columns]]

@@ -1,0 +1,1 @@
+"""TPC-C with a warehouse as tenant: all five transactions, statement by statement, over the SQL API."""
