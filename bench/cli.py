@@ -72,10 +72,10 @@ def command() -> None:
       fluxshard bench run mixed --open 500        arrivals at a constant rate, no omission
       fluxshard bench replicas --out DIR          reads against replicas, servers limited alike
       fluxshard bench peers                       the same read by PgBouncer, HAProxy, Pgpool-II
-      fluxshard bench drill all                   servers and networks fail under load
+      fluxshard bench tpcc                        TPC-C, each warehouse a tenant
+      fluxshard bench drill all --times 10        servers and networks fail; nothing is lost
+      fluxshard bench sessions                    no read older than what its session saw
+      fluxshard bench neighbours                  one tenant floods, one shard freezes
       fluxshard bench compare A.json B.json       two results, with intervals
       fluxshard bench full --out DIR              all of it, in less than 15 minutes
-      fluxshard bench drill all --times 10         servers and networks fail; nothing is lost
-      fluxshard bench sessions                     no read older than what its session saw
-      fluxshard bench neighbours                   one tenant floods, one shard freezes
     """  # noqa: D301 - a backspace, which click reads

@@ -81,8 +81,11 @@ def _run(name: str, directory: Path, seed: int) -> Done:
     began = time.monotonic()
     with (directory / "printed.txt").open("wb") as printed:
         ended = subprocess.run(
-            [sys.executable, "-m", "server", "bench", *words]
-            + ["--seed", str(seed), "--out", str(directory)],
+            [
+                *(sys.executable, "-m", "server", "bench"),
+                *words,
+                *("--seed", str(seed), "--out", str(directory)),
+            ],
             stdout=printed,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

@@ -99,7 +99,12 @@ async def _measured(spec: WorldSpec, load: LoadSpec, scale: Scale, rounds: int) 
         command="tpcc",
         title=f"TPC-C, {scale.warehouses} warehouses on {spec.shards} shards, {load.clients} terminals",
         runs=(
-            Run(name="tpcc", parameters=load.as_json(), world=spec.as_json(), rounds=tuple(found)),
+            Run(
+                name="tpcc",
+                parameters=load.as_json(),
+                world=spec.as_json(),
+                rounds=tuple(replace(one, served={}) for one in found),
+            ),
         ),
         figures={**_figures(found), "conditions broken": wrong},
         notes=NOTES,
