@@ -139,6 +139,8 @@ class Result:
     title: str
     runs: Sequence[Run]
     figures: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What plots are drawn from and programs may ask for; no table shows it."""
     notes: Sequence[str] = ()
     """What a reader must know to judge the figures."""
     environment: Mapping[str, Any] = field(default_factory=environment)
@@ -153,6 +155,7 @@ class Result:
             "made_at": self.made_at,
             "environment": dict(self.environment),
             "figures": dict(self.figures),
+            "details": dict(self.details),
             "notes": list(self.notes),
             "runs": [run.as_json() for run in self.runs],
         }
@@ -172,6 +175,7 @@ class Result:
                 title=found["title"],
                 runs=tuple(Run.from_json(each) for each in found["runs"]),
                 figures=found["figures"],
+                details=found.get("details", {}),
                 notes=tuple(found["notes"]),
                 environment=found["environment"],
                 made_at=found["made_at"],

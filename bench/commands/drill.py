@@ -9,7 +9,7 @@ from bench.commands.options import run, told
 from bench.drills.crowd import Habits
 from bench.drills.drill import Phases, open_scene, run_drill
 from bench.drills.events import DRILLS
-from bench.drills.report import course, paragraph, round_of
+from bench.drills.report import course, paragraph, round_of, summed
 from bench.report import publish
 from bench.result import Result, Run
 from shardmap import Durability
@@ -110,7 +110,7 @@ async def _drilled(  # noqa: PLR0913 - what is to be done
     timeline: bool,
 ) -> tuple[Result, bool, bool]:
     """The result, and whether promises were broken: those of answers, those of time."""
-    runs, figures, wrong, slow = [], {}, False, False
+    runs, figures, details, wrong, slow = [], {}, {}, False, False
     async with open_scene(workers=workers, durability=durability, progress=told) as scene:
         for name in names:
             drill, judgements, rounds = DRILLS[name], [], []
@@ -118,13 +118,14 @@ async def _drilled(  # noqa: PLR0913 - what is to be done
                 told(f"{name}, {number + 1} of {times}")
                 judgement, spent = await run_drill(scene, drill, phases)
                 judgements.append(judgement)
-                rounds.append(round_of(judgement, spent, phases.habits.seed))
+                rounds.append(round_of(name, judgement, spent, phases.habits.seed))
                 if timeline:
                     told(course(judgement))
             told(paragraph(name, drill.about, judgements))
             wrong |= any(one.broken for one in judgements)
             slow |= any(one.slow for one in judgements)
-            figures[name] = [one.as_json() for one in judgements]
+            figures[name] = summed(judgements)
+            details[name] = [one.as_json() for one in judgements]
             runs.append(
                 Run(
                     name=name,
@@ -138,6 +139,7 @@ async def _drilled(  # noqa: PLR0913 - what is to be done
         title=f"failover drills, {phases.rate:g} requests/s in an open loop",
         runs=runs,
         figures=figures,
+        details=details,
         notes=NOTES,
     )
     return result, wrong, slow

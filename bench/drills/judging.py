@@ -55,6 +55,13 @@ class Judgement:
     slow: tuple[str, ...]
     """Promises of time that were not kept; a machine that is busy otherwise breaks them too."""
 
+    def slowest_s(self, kind: Kind) -> float:
+        """The longest that one request took, from when it was due to success."""
+        return max(
+            (one.latency_s for one in self.course.operations if one.kind is kind and one.good),
+            default=0.0,
+        )
+
     @property
     def windows(self) -> list[Window]:
         """The course in tenths of a second, the event at 0."""
@@ -75,6 +82,8 @@ class Judgement:
             "back_to_normal_s": None if self.back_s is None else round(self.back_s, 3),
             "longest_read_outage_s": round(self.reads_out_s, 3),
             "longest_write_outage_s": round(self.writes_out_s, 3),
+            "slowest_read_s": round(self.slowest_s(Kind.READ), 3),
+            "slowest_write_s": round(self.slowest_s(Kind.WRITE), 3),
             "write_ids": audit.writes,
             "acknowledged": audit.fates.get(Fate.ACKNOWLEDGED, 0),
             "refused": audit.fates.get(Fate.REFUSED, 0),

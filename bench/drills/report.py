@@ -29,12 +29,14 @@ def paragraph(name: str, about: str, found: Sequence[Judgement]) -> str:
     wrong = verdicts[Verdict.STALE] + verdicts[Verdict.BACKWARD]
     lines = [
         f"{name}, {len(found)} x: {about}",
-        f"  reads   {_outcomes(reads)}; {wrong} stale or backward; longest outage"
-        f" {max(one.reads_out_s for one in found):.2f} s",
+        f"  reads   {_outcomes(reads)}; {wrong} stale or backward; no"
+        f" answer for {max(one.reads_out_s for one in found):.2f} s at most, the slowest took"
+        f" {_slowest(found, Kind.READ):.2f} s",
         f"          p99 {_range([one.normal_p99_s for one in found])} before,"
         f" {_range(later)} from 2 s after the event on; as before after {_back(found)}",
-        f"  writes  {_outcomes(writes)}; longest outage"
-        f" {max(one.writes_out_s for one in found):.2f} s",
+        f"  writes  {_outcomes(writes)}; none succeeded for"
+        f" {max(one.writes_out_s for one in found):.2f} s at most, the slowest took"
+        f" {_slowest(found, Kind.WRITE):.2f} s",
         f"          of {sum(one.audit.writes for one in found)} ids {fates[Fate.ACKNOWLEDGED]}"
         f" acknowledged, {fates[Fate.UNKNOWN]} unknown; of the acknowledged"
         f" {sum(len(one.audit.lost) for one in found)} lost"
@@ -44,6 +46,38 @@ def paragraph(name: str, about: str, found: Sequence[Judgement]) -> str:
     lines += [f"  BROKEN  {number}: {what}" for number, what in _numbered(found, "broken")]
     lines += [f"  SLOW    {number}: {what}" for number, what in _numbered(found, "slow")]
     return "\n".join(lines)
+
+
+def summed(found: Sequence[Judgement]) -> dict[str, Any]:
+    """The figures of a drill over all times that it was done: counts added up, times at worst."""
+    rows = [one.as_json() for one in found]
+
+    def worst(name: str) -> float | None:
+        values = [row[name] for row in rows]
+        return None if None in values else max(values)
+
+    reads, writes = (_counted(found, kind) for kind in Kind)
+    verdicts = Counter[str]()
+    for one in found:
+        verdicts.update(one.course.verdicts)
+    return {
+        "times": len(found),
+        "reads": reads.total(),
+        "reads_failed": reads.total() - reads["ok"],
+        "stale_or_backward": verdicts[Verdict.STALE] + verdicts[Verdict.BACKWARD],
+        "read_p99_normal_ms": worst("read_p99_normal_ms"),
+        "read_p99_after_2s_ms": worst("read_p99_after_2s_ms"),
+        "back_to_normal_s": worst("back_to_normal_s"),
+        "writes": sum(row["write_ids"] for row in rows),
+        "acknowledged": sum(row["acknowledged"] for row in rows),
+        "unknown": sum(row["unknown"] for row in rows),
+        "refusals": sum(count for what, count in writes.items() if what.startswith("503")),
+        "slowest_write_s": worst("slowest_write_s"),
+        "acknowledged_and_lost": sum(row["acknowledged_and_lost"] for row in rows),
+        "applied_twice": sum(row["applied_twice"] for row in rows),
+        "broken_promises": sum(len(one.broken) for one in found),
+        "slow": sum(len(one.slow) for one in found),
+    }
 
 
 def course(judgement: Judgement) -> str:
@@ -71,7 +105,7 @@ def course(judgement: Judgement) -> str:
     return "\n".join(lines)
 
 
-def round_of(judgement: Judgement, spent: Mapping[str, Any], seed: int) -> Round:
+def round_of(name: str, judgement: Judgement, spent: Mapping[str, Any], seed: int) -> Round:
     """The drill as every command of the harness writes what it measured."""
     course = judgement.course
     recorder = Recorder()
@@ -88,11 +122,15 @@ def round_of(judgement: Judgement, spent: Mapping[str, Any], seed: int) -> Round
         served=dict(recorder.served),
         series=series(recorder, begin, end - begin),
         events=(
-            Event(round(course.event_s - begin, 3), "event"),
+            Event(round(course.event_s - begin, 3), name),
             Event(round(course.mended_s - begin, 3), "mending"),
         ),
         spent=spent,
     )
+
+
+def _slowest(found: Sequence[Judgement], kind: Kind) -> float:
+    return max(one.slowest_s(kind) for one in found)
 
 
 def _counted(found: Sequence[Judgement], kind: Kind) -> Counter[str]:

@@ -145,8 +145,8 @@ def timeline_plot(result: Result) -> Figure | None:
 
 
 def staleness_plot(result: Result) -> Figure | None:
-    """How old what reads showed was: `figures["staleness"]`, milliseconds by name of the case."""
-    found: Mapping[str, Sequence[float]] = result.figures.get("staleness", {})
+    """How old what reads showed was: `details["staleness"]`, milliseconds by name of the case."""
+    found: Mapping[str, Sequence[float]] = result.details.get("staleness", {})
     cases = {name: sorted(values) for name, values in found.items() if values}
     if not cases:
         return None

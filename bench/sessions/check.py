@@ -54,6 +54,11 @@ class Lagging:
     quiet: list[Phase] = field(default_factory=list)
 
     @property
+    def name(self) -> str:
+        """How far replicas were behind, and whether it is a control."""
+        return f"{self.delay_s * 1000:g} ms behind{'' if self.checked else ', control'}"
+
+    @property
     def whole(self) -> Phase:
         """All phases."""
         return Phase.total([*self.writing, *self.quiet])
@@ -65,10 +70,9 @@ class Lagging:
 
     def figures(self) -> dict[str, dict[str, Any]]:
         """What is known of each phase, by what it is called."""
-        lag = f"{self.delay_s * 1000:g} ms behind{'' if self.checked else ', control'}"
         return {
-            f"{lag}, while writing": _figures(Phase.total(self.writing)),
-            f"{lag}, once caught up": _figures(Phase.total(self.quiet)),
+            f"{self.name}, while writing": _figures(Phase.total(self.writing)),
+            f"{self.name}, once caught up": _figures(Phase.total(self.quiet)),
         }
 
     def ages_ms(self) -> list[float]:

@@ -99,13 +99,16 @@ def test_a_drill_is_told_in_words_and_as_the_harness_writes_results():
 
     text = paragraph("replica-killed", "a replica is killed", [found, found])
     told = shown_course(found)
-    result = round_of(found, {}, 1)
+    result = round_of("replica-killed", found, {}, 1)
 
     assert "2 acknowledged" in text
     assert "2 x 503 P203" in text
     assert "BROKEN" in text
     assert "<- event" in told
     assert "1 x 503 P203" in told
-    assert [event.at_s for event in result.events] == [4.0, 10.0]
+    assert [(event.at_s, event.name) for event in result.events] == [
+        (4.0, "replica-killed"),
+        (10.0, "mending"),
+    ]
     assert result.errors == {"write 503 P203": 1}
     assert set(result.latencies) == {"read", "write"}
