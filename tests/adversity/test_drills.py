@@ -1,5 +1,7 @@
 """Each failover drill of the harness, at a small rate: what was answered, not how fast."""
 
+from dataclasses import replace
+
 import pytest
 import pytest_asyncio
 
@@ -46,6 +48,17 @@ async def test_a_drill_breaks_no_promise(scene, name):
     assert judgement.outcomes[Kind.WRITE].keys() - {"ok"} <= REFUSALS[name]
     assert judgement.audit.fates[Fate.ACKNOWLEDGED] > 0
     assert judgement.audit.lost == judgement.audit.twice == ()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_writes_of_unknown_outcome_are_repeated_under_their_key_and_applied_once(scene):
+    phases = replace(SHORT, habits=replace(SHORT.habits, repeat_unknown=True))
+
+    judgement, _ = await run_drill(scene, DRILLS["all-replicas-gone"], phases)
+
+    assert judgement.broken == ()
+    assert judgement.audit.fates[Fate.ACKNOWLEDGED] > 0
+    assert judgement.audit.twice == ()
 
 
 async def test_what_an_asynchronous_shard_loses_is_counted_and_promised_by_nobody():
