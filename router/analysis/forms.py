@@ -166,7 +166,7 @@ class Forms:
         Raises:
             UnsupportedAcrossShards: It would not mean the same over fetched rows.
         """
-        check_pullable(self.tree, self.tables)
+        check_pullable(self.parsed.nodes, self.tables)
         region, first = self.regions[0], OWN_ARGUMENTS + 1
         arguments = Arguments(first, {})
         taken = partial(self.parsed, region, self.tables, arguments)

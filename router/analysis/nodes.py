@@ -41,11 +41,15 @@ class Nodes:
     def of(self, *kinds: type[Node]) -> list[Node]:
         """The nodes of these classes and of their subclasses, class by class."""
         found: list[exp.Expr] = []
+        by_class = self._by_class
         for kind in kinds:
-            for member in family(kind):  # type: ignore[arg-type]  # a class is hashable
-                nodes = self._by_class.get(member)
-                if nodes is not None:
-                    found += nodes
+            members = family(kind)  # type: ignore[arg-type]  # a class is hashable
+            if len(members) == 1:
+                found += by_class.get(kind, ())
+            else:
+                for known, nodes in by_class.items():
+                    if known in members:
+                        found += nodes
         return found  # type: ignore[return-value]  # they are of the classes
 
     def have(self, *kinds: type[exp.Expr]) -> bool:
@@ -54,9 +58,9 @@ class Nodes:
 
 
 @cache
-def family(kind: type[exp.Expr]) -> tuple[type[exp.Expr], ...]:
-    """A class with all its subclasses: few, of what is asked for here."""
+def family(kind: type[exp.Expr]) -> frozenset[type[exp.Expr]]:
+    """A class with all its subclasses."""
     found = [kind]
     for each in found:
-        found += [sub for sub in each.__subclasses__() if sub not in found]
-    return tuple(found)
+        found += each.__subclasses__()
+    return frozenset(found)

@@ -4,14 +4,15 @@ from typing import Final
 
 from sqlglot import expressions as exp
 
+from router.analysis.nodes import Nodes
 from router.analysis.scopes import folded
 
 _NAMES: Final = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 
 
-def system_column(tree: exp.Expr) -> str | None:
+def system_column(nodes: Nodes) -> str | None:
     """The first such column that the statement names."""
-    for column in tree.find_all(exp.Column):
+    for column in nodes.of(exp.Column):
         if isinstance(column.this, exp.Identifier) and folded(column.this) in _NAMES:
             return folded(column.this)
     return None

@@ -42,7 +42,7 @@ def spread_form(
         return NotTogether(
             "a SELECT or MERGE that may write or lock cannot run on several shards", ONE_TENANT
         )
-    if (column := system_column(tree)) is not None:
+    if (column := system_column(parsed.nodes)) is not None:
         return NotTogether(
             f"a write that names the system column {column} cannot run on several shards",
             ONE_TENANT,

@@ -75,9 +75,9 @@ def gatherable(parsed: Parsed, tables: tuple[Located, ...]) -> Gatherable:
     for name, construct in _CONSTRUCTS.items():
         if tree.args.get(name):
             raise UnsupportedAcrossShards(construct)
-    if (column := system_column(tree)) is not None:
+    if (column := system_column(parsed.nodes)) is not None:
         raise UnsupportedAcrossShards(f"the system column {column}")
-    for node in tree.find_all(exp.AggFunc, exp.Window):
+    for node in (*parsed.nodes.of(exp.AggFunc), *parsed.nodes.of(exp.Window)):
         name = node.sql_name().lower() if isinstance(node, exp.AggFunc) else "a window function"
         raise UnsupportedAcrossShards(name)
     _refuse_functions(parsed, tree, tables)
@@ -95,7 +95,7 @@ def _refuse_functions(parsed: Parsed, tree: exp.Select, tables: tuple[Located, .
     name = uncertain(parsed, tables, ROWS_MAKING)
     if name is not None:
         raise UnsupportedAcrossShards(name)
-    for projection in tree.expressions:
+    for projection in tree.expressions if parsed.nodes.have(exp.Func) else ():
         if projection.find(exp.Unnest) is not None or functions_of(projection) & (
             ROWS_MAKING | _ROWS_MADE
         ):

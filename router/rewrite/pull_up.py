@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlglot import expressions as exp
 
+from router.analysis.nodes import Nodes
 from router.analysis.parse import Parsed
 from router.analysis.scopes import Use, quoted
 from router.analysis.system_columns import system_column
@@ -77,7 +78,7 @@ def relation_of(located: Located) -> str:
     return f"{quoted(schema)}.{quoted(located.use.relation)}"
 
 
-def check_pullable(tree: exp.Expr, tables: Iterable[Located]) -> None:
+def check_pullable(nodes: Nodes, tables: Iterable[Located]) -> None:
     """Refuse what would mean something else over fetched rows than over the table.
 
     Raises:
@@ -91,12 +92,12 @@ def check_pullable(tree: exp.Expr, tables: Iterable[Located]) -> None:
             raise UnsupportedAcrossShards("a write inside a read")
         if node.args.get("only") or node.args.get("sample"):
             raise UnsupportedAcrossShards("ONLY or TABLESAMPLE of a sharded table")
-    for column in tree.find_all(exp.Column):
+    for column in nodes.of(exp.Column):
         if column.args.get("db") is not None:
             raise UnsupportedAcrossShards(
                 "a column named with its schema", hint="Qualify columns by the table's name alone."
             )
-    if (name := system_column(tree)) is not None:
+    if (name := system_column(nodes)) is not None:
         raise UnsupportedAcrossShards(f"the system column {name}")
 
 

@@ -25,14 +25,15 @@ _SETS: Final = ("grouping_sets", "cube", "rollup", "totals", "all")
 def groups_are_whole(parsed: Parsed, tables: tuple[Located, ...]) -> bool:
     """Whether the rows of the answer are those that the shards give, each for itself."""
     tree = parsed.tree
-    if not isinstance(tree, exp.Select) or len(tables) != 1 or system_column(tree) is not None:
+    if not isinstance(tree, exp.Select) or len(tables) != 1:
         return False
     (located,) = tables
     group, distinct = tree.args.get("group"), tree.args.get("distinct")
     if group is None and (distinct is None or tree.find(exp.AggFunc) or tree.args.get("having")):
         return False
     return (
-        not any(tree.args.get(part) for part in _BARRED)
+        system_column(parsed.nodes) is None
+        and not any(tree.args.get(part) for part in _BARRED)
         and is_key_exact(located)
         and is_simple(parsed, tree, located)
         and (group is None or _has_key(group, tree, located))
