@@ -56,7 +56,7 @@ class DatabaseSettings:
         ENDPOINTS,
         "",
         "replicas of DATABASE_URL: reads go there, writes never; user, password and database "
-        "are the primary's unless a url says otherwise",
+        "are the primary's unless a url says otherwise; `?zone=…&weight=…` may follow each",
     )
     max_connections: int = setting(
         "FLUXBASE_DATABASE_MAX_CONNECTIONS",

@@ -43,6 +43,7 @@ from shardmap.identity import (
 from shardmap.ids import CATALOG, KeyType, ShardId, TenantId, tenant_id
 from shardmap.inspection import Facts, read_facts, table_findings, tables_of
 from shardmap.lastgood import LastGoodCopy
+from shardmap.listed import read_listed
 from shardmap.map import Pin, PinUnit, ShardMap, SlotUnit, Unit
 from shardmap.numbers import CATALOG_NUMBER, NUMBERS, claim_number, read_number
 from shardmap.placement import Global, Placement, Reference, Sharded, TableName, Unsharded
@@ -137,6 +138,7 @@ __all__ = [
     "read_document",
     "read_facts",
     "read_identity",
+    "read_listed",
     "read_map",
     "read_number",
     "refusals",

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from shardmap.address import Address, is_url, parse_url, split_host_port
+from shardmap.address import parse_url
 from shardmap.document import read_document
 from shardmap.endpoint import Durability, Endpoint, Pooling, Shard
 from shardmap.endpoints import MAX_REPLICAS, Declared, endpoint_at, endpoint_name
 from shardmap.errors import InvalidMap, InvalidUrl, Problem
 from shardmap.ids import CATALOG, KeyType, ShardId
+from shardmap.listed import read_listed
 from shardmap.map import ShardMap
 from shardmap.placement import Unsharded
 from shardmap.ring import propose
@@ -189,18 +190,16 @@ def _read(
 
 
 def _replica(text: str, declared: Declared, primary: Endpoint, password: str | None) -> Endpoint:
-    own_password: str | None = None
-    if is_url(text):
-        address, own_password = parse_url(text)
-    else:
-        host, port = split_host_port(text)
-        address = Address(host=host, port=port)
+    listed = read_listed(text)
+    address, own_password = listed.address, listed.password
     if address.user not in {None, primary.user} or own_password not in {None, password}:
         raise InvalidUrl(
             "a replica in this list logs in as its primary does; one with a login of its own is "
             "written into the shard map, with credentials: file:/path"
         )
-    return endpoint_at(address, declared, None)
+    endpoint = endpoint_at(address, declared, None)
+    weight = endpoint.weight if listed.weight is None else listed.weight
+    return replace(endpoint, zone=listed.zone, weight=weight)
 
 
 def _contradictions(
@@ -248,6 +247,12 @@ def _adopt(
 
 def _updated(known: Endpoint, wanted: Endpoint) -> Endpoint:
     """The known endpoint as it is wanted; where the environment is silent it stays."""
+    known = replace(
+        known,
+        user=wanted.user,
+        zone=wanted.zone or known.zone,
+        weight=known.weight if wanted.weight == 1 else wanted.weight,
+    )
     if wanted.pooling is Pooling.NONE and wanted.direct is None:
-        return replace(known, user=wanted.user)
-    return replace(known, user=wanted.user, pooling=wanted.pooling, direct=wanted.direct)
+        return known
+    return replace(known, pooling=wanted.pooling, direct=wanted.direct)

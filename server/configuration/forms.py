@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
-from shardmap import InvalidUrl, is_url, parse_url, split_host_port
+from shardmap import InvalidUrl, parse_url, read_listed
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -127,7 +127,7 @@ def _url(text: str) -> str:
 def _endpoints(text: str) -> tuple[str, ...]:
     items = _list(text)
     for item in items:
-        _checked(parse_url if is_url(item) else split_host_port, item)
+        _checked(read_listed, item)
     return items
 
 

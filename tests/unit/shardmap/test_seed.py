@@ -241,3 +241,44 @@ def test_adopting_shards_into_an_unsharded_cluster_is_refused_by_name():
 
     with pytest.raises(InvalidMap, match="default_placement: unsharded is for maps with one shard"):
         adopted(stored, TWO)
+
+
+def test_a_listed_replica_may_have_a_zone_and_a_weight():
+    listed = (
+        "r1:5432?zone=eu-1a&weight=2",
+        "postgres://r2/app?sslmode=require&zone=eu%201b",
+        "r3?weight=0",
+    )
+
+    shard = first_from(without(ONE, {"replicas": listed}), "c1").shards[A]
+
+    assert [(one.host, one.zone, one.weight) for one in shard.replicas] == [
+        ("r1", "eu-1a", 2),
+        ("r2", "eu 1b", 1),
+        ("r3", None, 0),
+    ]
+    assert shard.replicas[1].tls is Tls.REQUIRE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "r1?zone",
+        "r1?zone=",
+        "r1?zone=a&zone=b",
+        "r1?weight=-1",
+        "r1?weight=101",
+        "r1?port=5",
+    ],
+)
+def test_what_is_no_zone_or_weight_of_a_listed_replica_is_refused(text):
+    with pytest.raises(InvalidMap):
+        first_from(without(ONE, {"replicas": (text,)}), "c1")
+
+
+def test_adopting_takes_zones_and_weights_that_are_given_and_keeps_others():
+    stored = first_from(without(ONE, {"replicas": ("r1?zone=a&weight=3", "r2?zone=b")}), "c1")
+
+    changed = adopted(stored, without(ONE, {"replicas": ("r1?zone=c", "r2?weight=2")}))
+
+    assert [(one.zone, one.weight) for one in changed.shards[A].replicas] == [("c", 3), ("b", 2)]
