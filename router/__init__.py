@@ -101,6 +101,7 @@ from router.plans.planning import Planning
 from router.pooling_errors import PoolerUndeclared, PoolQueueFull, SessionNeeded
 from router.rewrite.casts import cast_parameters
 from router.router import Router
+from router.routines import Parameter, Routine
 from router.schema import Column, ForeignKey, Kind, Schema, Table
 from router.setup_errors import (
     ConnectionBudgetExceeded,
@@ -169,6 +170,7 @@ __all__ = [
     "OtherTenant",
     "Outcome",
     "OutputColumn",
+    "Parameter",
     "Part",
     "Piece",
     "Plan",
@@ -196,6 +198,7 @@ __all__ = [
     "Result",
     "Router",
     "RouterError",
+    "Routine",
     "RowCountUnexpected",
     "Schema",
     "SchemaAdopted",

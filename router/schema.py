@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from router.analysis.functions import BUILT_IN, Functions
 from router.errors import SchemasDiffer, ShardDown
+from router.routines import Routine
 from shardmap import CATALOG, TableName
 
 
@@ -99,6 +100,8 @@ class Schema:
     functions: Functions = field(default_factory=lambda: BUILT_IN)
     differing: Mapping[TableName, str] = field(default_factory=dict)
     """Tables that the shards do not agree on, and in what."""
+    routines: Mapping[tuple[str, str], tuple[Routine, ...]] = field(default_factory=dict)
+    """The functions of the exposed schemas that every shard has, by schema and name."""
 
     def table(self, name: TableName) -> Table | None:
         """The table of that full name, or None.

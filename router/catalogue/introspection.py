@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from router.analysis.functions import BUILT_IN, Function, Functions
+from router.routines import Parameter, Routine
 from router.schema import Column, ForeignKey, Kind, Schema, Table
 from shardmap import Global, ShardMap, TableName
 
@@ -16,6 +17,9 @@ INTROSPECTION: Final = files("router.catalogue").joinpath("introspection.sql").r
 
 FUNCTIONS: Final = files("router.catalogue").joinpath("functions.sql").read_text()
 """Takes `functions.SAFE_MARK` as `$1`, and gives one row for each schema and name of a function."""
+
+ROUTINES: Final = files("router.catalogue").joinpath("routines.sql").read_text()
+"""Takes the names of the schemas as `$1`, and gives one row for each function that can be called."""
 
 NO_DIFFERENCES: Final[Mapping[TableName, str]] = MappingProxyType({})
 
@@ -38,6 +42,41 @@ def read_functions(rows: Iterable[Mapping[str, Any]]) -> tuple[Function, ...]:
         )
         for row in rows
     )
+
+
+def read_routines(rows: Iterable[Mapping[str, Any]]) -> tuple[Routine, ...]:
+    """The functions of one database that clients may call, in order of schema and name."""
+    return tuple(
+        Routine(
+            schema=row["schema"],
+            name=row["name"],
+            arguments=_parameters(row["arguments"]),
+            defaults=row["defaults"],
+            variadic=row["variadic"],
+            volatile=row["volatile"],
+            void=row["void"],
+            set_of=row["set_of"],
+            type=row["type"],
+            columns=_parameters(row["columns"]),
+            table=(
+                TableName(f"{row['of_schema']}.{row['of_relation']}")
+                if row["of_relation"] is not None
+                else None
+            ),
+        )
+        for row in rows
+    )
+
+
+def _parameters(text: str) -> tuple[Parameter, ...]:
+    return tuple(Parameter(**each) for each in json.loads(text))
+
+
+def common(databases: Sequence[Sequence[Routine]]) -> tuple[Routine, ...]:
+    """The functions that all of the databases have, exactly so."""
+    first, *others = databases
+    kept = [set(each) for each in others]
+    return tuple(routine for routine in first if all(routine in each for each in kept))
 
 
 def worst(functions: Iterable[Function]) -> Functions:
@@ -64,6 +103,7 @@ def merged(  # noqa: PLR0913 - what a schema is made of
     functions: Functions = BUILT_IN,
     *,
     differing: Mapping[TableName, str] = NO_DIFFERENCES,
+    routines: Iterable[Routine] = (),
 ) -> Schema:
     """One schema of the shards' tables and the catalog's: global tables are the catalog's.
 
@@ -78,8 +118,13 @@ def merged(  # noqa: PLR0913 - what a schema is made of
     ordered = dict(sorted(found.items()))
     unread = frozenset(filter(is_global, shard_map.tables)) if catalog is None else frozenset()
     other = {name: how for name, how in sorted(differing.items()) if not is_global(name)}
-    version = _version(ordered.values(), exposed, unread, functions, other)
-    return Schema(version, ordered, exposed, unread, functions, other)
+    called: dict[tuple[str, str], tuple[Routine, ...]] = {}
+    for routine in routines:
+        key = (routine.schema, routine.name)
+        called[key] = (*called.get(key, ()), routine)
+    content = (exposed, tuple(ordered.values()), sorted(unread), sorted(functions.items()), other)
+    version = _version((*content, called))
+    return Schema(version, ordered, exposed, unread, functions, other, called)
 
 
 def _table(row: Mapping[str, Any]) -> Table:
@@ -126,14 +171,6 @@ def _table(row: Mapping[str, Any]) -> Table:
     )
 
 
-def _version(
-    tables: Iterable[Table],
-    exposed: tuple[str, ...],
-    unread: frozenset[TableName],
-    functions: Functions,
-    differing: Mapping[TableName, str],
-) -> str:
+def _version(content: object) -> str:
     """A hash of the content: the same in every process that sees the same tables."""
-    content = (exposed, tuple(tables), sorted(unread), sorted(functions.items()), differing)
-    text = repr(content)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(repr(content).encode(), digest_size=8).hexdigest()

@@ -17,8 +17,11 @@ from router.catalogue.agreement import agreed
 from router.catalogue.introspection import (
     FUNCTIONS,
     INTROSPECTION,
+    ROUTINES,
+    common,
     merged,
     read_functions,
+    read_routines,
     read_tables,
     worst,
 )
@@ -29,6 +32,7 @@ from router.live.live_map import LiveMap
 from router.live.preamble import ROLES
 from router.live.shards import ShardEndpoints
 from router.observe import Observer, SchemaAdopted
+from router.routines import Routine
 from router.schema import Schema, Table
 from router.tasks import TaskOwner
 from shardmap import CATALOG, Reference, Sharded, ShardId, ShardMap, TableName
@@ -52,6 +56,7 @@ class Holdings(NamedTuple):
 
     tables: tuple[Table, ...]
     functions: tuple[Function, ...]
+    routines: tuple[Routine, ...]
 
 
 class KnownSchema:
@@ -178,6 +183,7 @@ class KnownSchema:
             self._settings.exposed_schemas,
             worst((*functions, *(catalog.functions if catalog is not None else ()))),
             differing=agreement.differing,
+            routines=common([one.routines for one in held.values()]),
         )
 
     async def _hold(self, groups: Sequence[ShardEndpoints]) -> Mapping[ShardId, RouterError]:
@@ -221,7 +227,7 @@ class KnownSchema:
             await asyncio.wait([member.monitor.ask() for member in behind])
             await asyncio.sleep(REPLAY_PAUSE_S)
 
-    async def _rows(self, group: ShardEndpoints) -> tuple[Sequence[Any], Sequence[Any]]:
+    async def _rows(self, group: ShardEndpoints) -> tuple[Sequence[Any], ...]:
         """Tables and functions as the primary has them; without one, as a replica does."""
         deadline = Deadline.after(READ_TIMEOUT_S)
         live = group.primary() or await group.reader(None, deadline)
@@ -232,15 +238,20 @@ class KnownSchema:
             exposed = list(self._settings.exposed_schemas)
             tables, _ = await held.fetch(INTROSPECTION, (exposed,), deadline.remaining_s())
             functions, _ = await held.fetch(FUNCTIONS, (SAFE_MARK,), deadline.remaining_s())
+            routines, _ = await held.fetch(ROUTINES, (exposed,), deadline.remaining_s())
             put_back = live.pool.give_back
         except DRIVER_ERRORS as error:
             scene = Scene(group.shard, live.name, read=True, closed=held.closed, expired=False)
             raise translated(error, scene) from error
         else:
-            return tables, functions
+            return tables, functions, routines
         finally:
             put_back(held)
 
 
-def _holdings(tables: Sequence[Any], functions: Sequence[Any]) -> Holdings:
-    return Holdings(read_tables(map(dict, tables)), read_functions(map(dict, functions)))
+def _holdings(tables: Sequence[Any], functions: Sequence[Any], routines: Sequence[Any]) -> Holdings:
+    return Holdings(
+        read_tables(map(dict, tables)),
+        read_functions(map(dict, functions)),
+        read_routines(map(dict, routines)),
+    )

@@ -87,3 +87,16 @@ $$;
 GRANT SELECT ON countries, categories TO anon, authenticated;
 GRANT ALL ON ALL TABLES IN SCHEMA public TO service_role;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO authenticated, service_role;
+
+-- Functions for clients: they read under row level security, as their owner says here.
+CREATE FUNCTION search_products(term text) RETURNS SETOF products STABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on
+    AS $$SELECT * FROM products WHERE name ILIKE '%' || term || '%'$$;
+
+CREATE FUNCTION spent(customer bigint) RETURNS numeric STABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on
+    AS $$SELECT coalesce(sum(total), 0) FROM orders WHERE customer_id = customer$$;
+
+CREATE FUNCTION restock(product bigint, pieces integer) RETURNS integer VOLATILE LANGUAGE sql
+    SET fluxshard.tenant_safe = on
+    AS $$UPDATE products SET stock = stock + pieces WHERE id = product RETURNING stock$$;

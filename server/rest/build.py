@@ -15,14 +15,16 @@ from server.rest.operands import same
 from server.rest.relations import Relations
 from server.rest.request import (
     Assignment,
+    CallRoutine,
     DeleteRows,
     InsertRows,
+    Passed,
     ReadRows,
     Shown,
     TableRequest,
     UpdateRows,
 )
-from server.rest.selecting import Selecting, aliased, source_of
+from server.rest.selecting import OUTERMOST, Selecting, aliased, source_of
 from server.rest.template import Draft, Given, Limit, Offset, Template, quoted
 
 STRUCTURED: Final = frozenset("AC")
@@ -49,6 +51,8 @@ def build(request: TableRequest, table: Table, relations: Relations) -> Template
             return make.update(request)
         case DeleteRows():
             return make.delete(request)
+        case CallRoutine():
+            return make.call(request)
         case _:
             assert_never(request)
 
@@ -63,6 +67,37 @@ class _Build:
         self._source = source
 
     def read(self, request: ReadRows) -> Template:
+        return self._rows(request, aliased(self._source))
+
+    def call(self, request: CallRoutine) -> Template:
+        """Rows are answered as a table's are, values in a column `v` of one row."""
+        routine = request.routine
+        # VARIADIC goes by place only, and so does what stands before it
+        named = not routine.variadic
+        arguments = ", ".join(self._argument(each, named=named) for each in request.passed)
+        called = f"{quoted(routine.schema)}.{quoted(routine.name)}({arguments})"
+        if routine.columns:
+            self._source = Source(self._table, OUTERMOST)
+            return self._rows(request, f"{called} AS {quoted(OUTERMOST)}")
+        if routine.set_of:
+            sql = f"SELECT coalesce(json_agg(r.v) , '[]'::json) AS v FROM {called} AS r(v)"
+        else:
+            sql = f"SELECT {called} AS v"
+        return self._draft.template(sql, Form.JSON)
+
+    def _argument(self, passed: Passed, *, named: bool) -> str:
+        parameter = passed.parameter
+        value = self._draft.param(Given(passed.value, same))
+        if passed.as_json and parameter.category in STRUCTURED:
+            rows = f"json_to_recordset({value}::text::json) AS x(v {parameter.type})"
+            sql = f"(SELECT x.v FROM {rows})"
+        else:
+            sql = typed(value, parameter.type)
+        if named and parameter.name:
+            sql = f"{quoted(parameter.name)} => {sql}"
+        return f"VARIADIC {sql}" if passed.variadic else sql
+
+    def _rows(self, request: ReadRows | CallRoutine, rows: str) -> Template:
         draft, source = self._draft, self._source
         items = request.shown.outputs
         outputs = self._selecting.list_of(request.shown, source)
@@ -71,7 +106,7 @@ class _Build:
         renamed = " AS " in outputs and not source.alias
         keyed = Source(self._table, self._table.relation) if renamed else source
         order = self._selecting.order(request.order, items, keyed)
-        sql = f"SELECT {outputs} FROM {aliased(source)}{where}{order}"
+        sql = f"SELECT {outputs} FROM {rows}{where}{order}"
         if request.limited:
             sql = f"{sql} LIMIT {draft.param(Limit())}::bigint"
         if request.skipped:

@@ -266,6 +266,12 @@ class FilterReader:
         return f"operator ({', '.join(names)})"
 
 
+def is_operation(value: str, grammar: Grammar) -> bool:
+    """Whether a value has the form of a filter: `[not.]operator.operand`."""
+    found = _OPERATION.match(value)
+    return found is not None and (found[2] == "is" or found[2] in grammar.operators)
+
+
 def _unquoted_name(text: str) -> str:
     if len(text) >= 2 and text[0] == '"' == text[-1]:
         return unquoted(text[1:-1])

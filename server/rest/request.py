@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from router import Parameter, Routine
 from server.rest.filters import Condition, Field
 from shardmap import TableName
 
@@ -129,7 +130,31 @@ class DeleteRows:
     shown: Shown | None = None
 
 
-TableRequest = ReadRows | InsertRows | UpdateRows | DeleteRows
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """An argument of a call; `value` is a position in the list of values."""
+
+    parameter: Parameter
+    value: int
+    as_json: bool = False
+    """An array or a composite value comes as JSON, not as PostgreSQL's literal."""
+    variadic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallRoutine:
+    """A call of a function, whose rows may be chosen from as a table's are."""
+
+    routine: Routine
+    passed: tuple[Passed, ...]
+    shown: Shown = Shown()
+    where: tuple[Condition, ...] = ()
+    order: tuple[Sort, ...] = ()
+    limited: bool = False
+    skipped: bool = False
+
+
+TableRequest = ReadRows | InsertRows | UpdateRows | DeleteRows | CallRoutine
 
 
 class Page(NamedTuple):

@@ -75,7 +75,7 @@ class Tables:
         yield route("GET", "", self.postgrest)
         for method in ("GET", *_WRITES, "OPTIONS"):
             yield route(method, "/{table}", self.postgrest)
-        for method in ("GET", "POST"):
+        for method in ("GET", *_WRITES, "OPTIONS"):
             yield route(method, "/rpc/{function}", self.postgrest)
 
 

@@ -120,11 +120,18 @@ def assignments_of(
 
 
 def _assigned(column: Column, member: Member | None) -> str | None:
-    """A JSON value as the text of a literal of the column's type, exactly as it was written."""
+    """A JSON value as what an assignment reads, exactly as it was written."""
     if member is None or member.value is None:
         return None
     if column.category in STRUCTURED:
         return f"[{{{encode(column.name)}:{member.text}}}]"
-    if isinstance(member.value, str) and column.type not in JSON_TYPES:
+    return literal(column.type, member)
+
+
+def literal(kind: str, member: Member) -> str | None:
+    """A JSON value as the text of a literal of the type, exactly as it was written."""
+    if member.value is None:
+        return None
+    if isinstance(member.value, str) and kind not in JSON_TYPES:
         return str(member.value)
     return member.text

@@ -104,6 +104,9 @@ EMBEDDING = [
     "orders?select=tenant_id,customers!inner(tenant_id)&order=customers(tenant_id).desc",
     "countries?select=code,customers(tenant_id)",
     "categories?select=id,products(tenant_id,order_items(tenant_id))",
+    "rpc/search_products?term=&select=tenant_id,order_items(tenant_id)",
+    "rpc/search_products?term=&tenant_id=in.({own},{other})",
+    "rpc/search_products?term=&or=(tenant_id.eq.{other},id.gt.0)",
 ]
 
 

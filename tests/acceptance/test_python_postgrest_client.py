@@ -204,6 +204,29 @@ async def test_related_rows_come_within_rows(client):
         assert len(row["order_items"]) <= 1
 
 
+async def test_functions_run_on_own_rows(client, product):
+    found = (
+        await client.rpc("search_products", {"term": "made by"})
+        .select("id,tenant_id,categories(name)")
+        .execute()
+    )
+    first = await client.rpc("restock", {"product": product["id"], "pieces": 3}).execute()
+    second = await client.rpc("restock", {"product": product["id"], "pieces": 3}).execute()
+    customer = (await client.table("orders").select("customer_id").eq("id", 1).execute()).data[0]
+    spent = await client.rpc("spent", {"customer": customer["customer_id"]}, get=True).execute()
+    orders = (
+        await client.table("orders")
+        .select("total")
+        .eq("customer_id", customer["customer_id"])
+        .execute()
+    )
+
+    assert [row["tenant_id"] for row in found.data] == [client.tenant]
+    assert set(found.data[0]) == {"id", "tenant_id", "categories"}
+    assert second.data == first.data + 3
+    assert spent.data == pytest.approx(sum(row["total"] for row in orders.data))
+
+
 async def test_the_service_key_gathers_from_every_shard(stage, key):
     service = key(role="service_role")
     async with AsyncPostgrestClient(f"{stage.url}/rest/v1", headers={"apikey": service}) as client:

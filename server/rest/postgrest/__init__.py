@@ -1,14 +1,19 @@
 """The PostgREST dialect under /rest/v1."""
 
+from typing import Final
+
 from server.exchange import Reply, Request
 from server.rest.desk import Desk
 from server.rest.errors import FeatureMissing, PreferencesInvalid
 from server.rest.postgrest.paths import PREFIX, profile_of, target_of
 from server.rest.postgrest.reads import PostgrestReads
+from server.rest.postgrest.rpc import PostgrestCalls
 from server.rest.postgrest.writes import PostgrestWrites
 from server.rest.prefer import Preferences, preferences
 
 __all__ = ["PREFIX", "Postgrest"]
+
+_CALLS: Final = f"{PREFIX}/rpc/"
 
 
 class Postgrest:
@@ -18,6 +23,7 @@ class Postgrest:
         self._desk = desk
         self._reads = PostgrestReads(desk)
         self._writes = PostgrestWrites(desk)
+        self._calls = PostgrestCalls(desk)
 
     async def handle(self, request: Request) -> Reply:
         """The reply to any request below the prefix.
@@ -29,6 +35,10 @@ class Postgrest:
         schema = self._desk.catalogue.schema
         prefer = preferences(request.headers.get("Prefer"))
         _check(prefer, request.method)
+        if request.path.startswith(_CALLS):
+            if request.method == "OPTIONS":
+                return self._calls.options(request, schema)
+            return await self._calls.call(request, schema, prefer)
         if request.method in {"GET", "HEAD"}:
             return await self._reads.rows(request, schema, prefer)
         if request.method == "OPTIONS":

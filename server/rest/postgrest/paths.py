@@ -31,7 +31,6 @@ def target_of(request: Request, profile: str | None, schema: Schema) -> Target:
 
     Raises:
         RootDisabled: The path is the root.
-        FeatureMissing: It is a function.
         RouteUnknown: It is deeper.
         SchemaUnknown: The profile is not exposed.
         TableUnknown: There is no such table.
@@ -40,8 +39,6 @@ def target_of(request: Request, profile: str | None, schema: Schema) -> Target:
     segments = request.path.removeprefix(PREFIX).removesuffix("/").split("/")[1:]
     if not segments:
         raise RootDisabled
-    if segments[0] == "rpc" and len(segments) == 2:
-        raise FeatureMissing("Calls of functions (rpc)")
     if len(segments) > 1 or not segments[0]:
         raise RouteUnknown
     if request.method not in METHODS:

@@ -14,7 +14,17 @@ import pytest_asyncio
 from multidict import CIMultiDict
 
 from router import Deadline, Router, RouterError
-from router.catalogue.introspection import INTROSPECTION, merged, read_tables
+from router.analysis.functions import SAFE_MARK
+from router.catalogue.introspection import (
+    FUNCTIONS,
+    INTROSPECTION,
+    ROUTINES,
+    merged,
+    read_functions,
+    read_routines,
+    read_tables,
+    worst,
+)
 from server.errors import Dialect, ServerError, failure_of, failure_reply
 from server.exchange import Principal, Request
 from server.rest import Limits, Tables
@@ -100,6 +110,38 @@ CREATE TABLE book_labels (
     FOREIGN KEY (tenant_id, book_id) REFERENCES books,
     FOREIGN KEY (tenant_id, label_id) REFERENCES labels
 );
+"""
+
+LIBRARY_FUNCTIONS = """
+CREATE FUNCTION add(a int, b int DEFAULT 10) RETURNS int IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on RETURN a + b;
+CREATE FUNCTION total(VARIADIC numbers int[]) RETURNS bigint IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on RETURN (SELECT sum(x) FROM unnest(numbers) AS x);
+CREATE FUNCTION joined(words text[], data jsonb) RETURNS text IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on RETURN array_to_string(words, '-') || (data ->> 'x');
+CREATE FUNCTION upto(n int) RETURNS SETOF int IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on AS 'SELECT generate_series(1, n)';
+CREATE FUNCTION cheap_books(most numeric) RETURNS SETOF books STABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on AS 'SELECT * FROM books WHERE price <= most';
+CREATE FUNCTION one_book(id int) RETURNS books STABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on AS 'SELECT * FROM books WHERE books.id = one_book.id';
+CREATE FUNCTION pair(OUT a int, OUT b text) IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on AS $$SELECT 1, 'x'$$;
+CREATE FUNCTION prices() RETURNS TABLE (title text, price numeric) STABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on AS 'SELECT title, price FROM books';
+CREATE FUNCTION rename(id int, title text) RETURNS void VOLATILE LANGUAGE sql
+    SET fluxshard.tenant_safe = on
+    AS 'UPDATE books SET title = rename.title WHERE books.id = rename.id';
+CREATE FUNCTION size_of(json) RETURNS int IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on RETURN json_array_length($1);
+CREATE FUNCTION shout(text) RETURNS text IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on RETURN upper($1);
+CREATE FUNCTION twin(x int) RETURNS text IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on RETURN 'int';
+CREATE FUNCTION twin(x text) RETURNS text IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on RETURN 'text';
+CREATE FUNCTION unmarked() RETURNS bigint STABLE LANGUAGE sql
+    AS 'SELECT count(*) FROM books';
 """
 
 LIBRARY_ROWS = """
@@ -240,7 +282,7 @@ def rest_database(cluster):
 
 @pytest.fixture(scope="session")
 def library_database(cluster):
-    return _database(cluster, LIBRARY_DDL)
+    return _database(cluster, LIBRARY_DDL + LIBRARY_FUNCTIONS)
 
 
 async def _on_primaries(cluster, database, sql):
@@ -271,7 +313,16 @@ async def _opened(cluster, database, placements):
     )
     found = await connections[first].fetch(INTROSPECTION, ["public"])
     tables = read_tables(found)
-    schema = merged(tables, tables, shard_map, ("public",))
+    functions = await connections[first].fetch(FUNCTIONS, SAFE_MARK)
+    routines = await connections[first].fetch(ROUTINES, ["public"])
+    schema = merged(
+        tables,
+        tables,
+        shard_map,
+        ("public",),
+        worst(read_functions(functions)),
+        routines=read_routines(routines),
+    )
     router = Router(DirectBackends(connections), lambda: shard_map, lambda: schema)
 
     def tenant_column(name):

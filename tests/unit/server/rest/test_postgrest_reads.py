@@ -354,7 +354,7 @@ async def test_what_cannot_be_made_is_406(rest, accept):
         ("", 404, "PGRST126"),
         ("/", 404, "PGRST126"),
         ("/orders/5", 404, "PGRST125"),
-        ("/rpc/f", 400, "PGRST127"),
+        ("/rpc/f", 404, "PGRST202"),
         ("/nope", 404, "PGRST205"),
         ("/%ff", 400, "REQUEST_MALFORMED"),
     ],
