@@ -157,7 +157,7 @@ class DatabaseSettings:
         "FLUXBASE_DATABASE_ADMIN_USER",
         TEXT,
         "",
-        "who `fluxshard migrate` logs in as, on every database; empty: as the server does",
+        "who `fluxshard migrate` and `fluxshard failover` log in as, on every server; empty: as the server does",
     )
     admin_password: str = setting(
         "FLUXBASE_DATABASE_ADMIN_PASSWORD", secret(), "", "the password of that role"

@@ -15,6 +15,7 @@ COMMANDS: Final = (
     "explain",
     "sql",
     "cluster",
+    "failover",
     "demo",
     "bench",
 )

@@ -131,10 +131,11 @@ class EmbeddedCluster:
         self,
         shard: str,
         *,
+        to: str | None = None,
         accept_loss: bool = False,
         progress: Callable[[str], None] = _silent,
     ) -> str:
-        """Make the shard's most advanced replica its primary; the replica's name.
+        """Make the shard's most advanced replica, or `to`, its primary; the replica's name.
 
         A primary that runs is stopped first and becomes a replica; one that is down stays down
         until `up` or `start` brings it back as a replica.
@@ -148,7 +149,7 @@ class EmbeddedCluster:
             if usable(opened.site, record.server(record.primary)):
                 works = self._with_true_primaries(opened, {record.id})
             return await promotion.promote(
-                works, works.site.record.shard(shard), accept_loss=accept_loss
+                works, works.site.record.shard(shard), to=to, accept_loss=accept_loss
             )
 
     async def status(self) -> ClusterStatus:

@@ -30,8 +30,10 @@ def most_advanced(positions: Mapping[str, Position]) -> str:
     return min(name for name, position in positions.items() if position == furthest)
 
 
-async def promote(works: Works, shard: ShardRecord, *, accept_loss: bool) -> str:
-    """Promote the shard's most advanced standby; its name.
+async def promote(
+    works: Works, shard: ShardRecord, *, to: str | None = None, accept_loss: bool
+) -> str:
+    """Promote the shard's most advanced standby, or the one that is named; its name.
 
     A running primary is stopped first and becomes a standby. One that is down stays down until
     `up` rewinds it. The record is changed before the promotion, so that an interrupted one is
@@ -49,6 +51,8 @@ async def promote(works: Works, shard: ShardRecord, *, accept_loss: bool) -> str
     ]
     if not candidates:
         raise PromotionRefused(f"{shard.id} has no replica that could be promoted")
+    if to is not None and all(standby.name != to for standby in candidates):
+        raise PromotionRefused(f"{to} is no replica of {shard.id} that could be promoted")
     planned = postmaster.pid_of(site, old) is not None
     answers = await together(_wake(works, shard, standby) for standby in candidates)
     awake = [standby for standby, answer in zip(candidates, answers, strict=True) if answer]
@@ -59,7 +63,10 @@ async def promote(works: Works, shard: ShardRecord, *, accept_loss: bool) -> str
         works.progress(f"{old.name}: stopping it, as {shard.id} never has two primaries")
     orderly = await postmaster.stop(site, works.children, old)
     positions = await _positions(works, awake)
-    heir = most_advanced(positions)
+    heir = most_advanced(positions) if to is None else to
+    if heir not in positions or (not accept_loss and positions[heir] < max(positions.values())):
+        await assemble(works, shard, awake)
+        raise PromotionRefused(f"{heir} lacks what {most_advanced(positions)} has")
     if not accept_loss and not await _complete(
         works, old, positions[heir], silent, orderly=orderly
     ):

@@ -5,6 +5,7 @@ import pytest
 from bench.errors import BenchError
 from server.demo.errors import DemoError
 from server.embedded import EmbeddedError
+from server.failover import FailoverError
 from server.migrate.errors import MigrateError
 
 DOCS = (Path(__file__).parents[3] / "docs" / "errors.md").read_text("utf-8")
@@ -16,7 +17,9 @@ def descendants(error):
         yield from descendants(child)
 
 
-@pytest.mark.parametrize("base", [EmbeddedError, DemoError, MigrateError, BenchError])
+@pytest.mark.parametrize(
+    "base", [EmbeddedError, DemoError, MigrateError, BenchError, FailoverError]
+)
 def test_every_code_is_in_the_list_of_errors(base):
     codes = [error.code for error in descendants(base)]
 
@@ -24,7 +27,9 @@ def test_every_code_is_in_the_list_of_errors(base):
     assert [code for code in codes if f"| `{code}` |" not in DOCS] == []
 
 
-@pytest.mark.parametrize("base", [EmbeddedError, DemoError, MigrateError, BenchError])
+@pytest.mark.parametrize(
+    "base", [EmbeddedError, DemoError, MigrateError, BenchError, FailoverError]
+)
 def test_no_code_has_two_meanings(base):
     codes = [error.code for error in descendants(base) if "code" in vars(error)]
 
