@@ -291,7 +291,7 @@ class Participant:
         standing = self.live.standing
         standing.lsn = max(standing.lsn, position.lsn)
         if position.timeline != standing.timeline:
-            self.live.monitor.ask()
+            self.live.monitor.look_again()
         return position
 
     def leave(self) -> None:

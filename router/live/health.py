@@ -20,6 +20,9 @@ from router.live.replicas import Standing
 PROBE: Final = files("router.live").joinpath("probe.sql").read_text()
 STANDBYS: Final = files("router.live").joinpath("standbys.sql").read_text()
 
+LOOK_AGAIN_S: Final = 10.0
+"""Age at which the probe's connection is opened anew: another server may answer at the address by
+now, while those who are connected to the old one notice nothing."""
 HURRIED_S: Final = 0.05
 """Between two probes while writes wait for a primary."""
 
@@ -91,6 +94,7 @@ class Monitor:
         self.synchronous: int | None = None
         """How many standbys confirm a commit, by the last good probe; None: it was no primary."""
         self._hurried = 0
+        self._opened_at = 0.0
         self.prepared: tuple[tuple[str, float], ...] = ()
         """Names and ages in seconds of our transactions that the last good probe found prepared."""
         self.started: float | None = None
@@ -132,6 +136,15 @@ class Monitor:
         self._asking.append(waiter)
         self._wake.set()
         return waiter
+
+    def doubt(self) -> None:
+        """Make the next probe on a new connection: another server may answer at the address."""
+        self._opened_at = float("-inf")
+
+    def look_again(self) -> None:
+        """The same, and soon."""
+        self.doubt()
+        self._wake.set()
 
     def hurry(self, wanted: bool) -> None:  # noqa: FBT001 - one who waits, more or less
         """Probe more often, as long as anybody wants it."""
@@ -183,6 +196,8 @@ class Monitor:
 
         That the server ended one idle session says nothing of the server.
         """
+        if time.monotonic() - self._opened_at > LOOK_AGAIN_S:
+            self._hang_up()
         if self._connection is None:
             return None
         try:
@@ -196,14 +211,16 @@ class Monitor:
             return None
 
     async def _asked_anew(self) -> asyncpg.Record | None:
+        self._opened_at = time.monotonic()
         self._connection = await self._opener()
         return await self._connection.fetchrow(PROBE)
 
     def _rose(self, health: Health, began: float, *, anew: bool) -> None:
         standing = self.standing
+        anew = anew and health.started != self.started
         self.impostor = False
         self.heard_at = time.monotonic()
-        # A new connection may be to a server that was rewound: only then may positions go back.
+        # Another server, or one that was rewound: only then may positions go back.
         standing.lsn = health.lsn if anew else max(standing.lsn, health.lsn)
         standing.timeline = health.timeline if anew else max(standing.timeline, health.timeline)
         standing.in_recovery = health.in_recovery

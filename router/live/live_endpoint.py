@@ -76,6 +76,8 @@ class LiveEndpoint:
         others = (self._sessions,) if self._sessions not in {None, self.pool} else ()
         self._pools = (self.pool, *others)
         self.monitor = Monitor(self._open_probe, settings, self.standing)
+        self._started: float | None = None
+        """When the server started that our connections lead to."""
         self.monitor.changed.append(self._changed)
         self._background = (
             owner.start(self.monitor.watch(), name=f"watch {self.name}"),
@@ -154,6 +156,12 @@ class LiveEndpoint:
             pool.cut()
 
     def _changed(self) -> None:
+        started = self.monitor.started
+        if started != self._started:
+            if self._started is not None:
+                for pool in self._pools:
+                    pool.displace()
+            self._started = started
         if self.standing.alive or self._retired:
             return
         detail = self.monitor.detail

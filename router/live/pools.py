@@ -157,6 +157,12 @@ class EndpointPool:
         if held.generation == self._generation:
             self._generation += 1
 
+    def displace(self) -> None:
+        """Another server answers at the address: connections end, those in use when they are back."""
+        for held in self._in_use:
+            held.expires_at = float("-inf")
+        self._close_idle()
+
     def abandon_reads(self) -> None:
         """Cut off the reads in flight: the endpoint gives no sign of life."""
         for held in tuple(self._in_use):
@@ -166,9 +172,7 @@ class EndpointPool:
     def fail_waiting(self, reason: str) -> None:
         """Tell everybody in the queue that the endpoint is down, and close what is idle."""
         self._waiting.fail(lambda: EndpointLost(self._shard, self._name, reason))
-        for stack in self._idle.values():
-            while stack:
-                self._close_later(stack.pop())
+        self._close_idle()
 
     def standing(self) -> PoolStanding:
         """The connections at this moment."""
@@ -359,6 +363,11 @@ class EndpointPool:
             self._leaving.discard(held)
             held.drop()
             self._vacate()
+
+    def _close_idle(self) -> None:
+        for stack in self._idle.values():
+            while stack:
+                self._close_later(stack.pop())
 
     def _age_out(self) -> None:
         now = time.monotonic()

@@ -307,6 +307,7 @@ class ShardEndpoints:
                 member.enter("conflict", f"two primaries on timeline {standing.timeline}")
             elif standing.timeline < self.newest_timeline:
                 member.enter("fenced", f"a primary left behind on timeline {standing.timeline}")
+                member.monitor.doubt()
         usable = self._usable_primary(now, ()) is not None
         self._eligible.judge(now, self.newest_timeline, primary=usable)
         self._ready = self._candidates(now, ())

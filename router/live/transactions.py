@@ -279,7 +279,7 @@ class OpenTransaction:
         self._floors.raise_to(self._context.session, self._shard, position)
         standing.lsn = max(standing.lsn, position.lsn)
         if position.timeline != standing.timeline:
-            self._live.monitor.ask()
+            self._live.monitor.look_again()
 
     def leave(self) -> None:
         """Give the connection back; what is not committed is rolled back. Harmless when repeated."""

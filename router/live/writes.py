@@ -81,7 +81,7 @@ class Writes:
         self._floors.raise_to(context.session, shard, position)
         standing.lsn = max(standing.lsn, position.lsn)
         if position.timeline != standing.timeline:
-            live.monitor.ask()
+            live.monitor.look_again()
         seconds = time.monotonic() - began
         self._observe(StatementServed(shard, live.name, replica=False, write=True, seconds=seconds))
         served = Served(shard, live.name, replica=False)

@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import signal
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +20,7 @@ from router import (
     ShardUnavailable,
     WriteHeld,
 )
-from shardmap import Durability
+from shardmap import Durability, KeyType, ShardMap, Unsharded
 
 INSERT = "INSERT INTO notes (id) VALUES ($1)"
 COUNT = "SELECT count(*) FROM notes"
@@ -344,3 +347,77 @@ async def test_a_primary_that_was_demoted_unnoticed_is_not_written_to(disposable
 
     assert reply.served.endpoint == world.PRIMARY
     assert world.status().primary == world.PRIMARY
+
+
+class Address:
+    """A socket that leads new connections to whichever server it now means, as a virtual IP does."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.target = None
+
+    @contextlib.asynccontextmanager
+    async def open(self, port):
+        path = self.directory / f".s.PGSQL.{port}"
+        server = await asyncio.start_unix_server(self._joined, path)
+        try:
+            yield
+        finally:
+            server.close()
+
+    async def _joined(self, reader, writer):
+        with contextlib.suppress(OSError):
+            there, onward = await asyncio.open_unix_connection(self.target)
+            await asyncio.gather(self._pumped(reader, onward), self._pumped(there, writer))
+
+    @staticmethod
+    async def _pumped(reader, writer):
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+        finally:
+            writer.close()
+
+
+async def test_an_address_whose_server_changes_leads_to_its_new_primary(
+    disposable_cluster, open_world, until, monkeypatch
+):
+    """Connections to the old server stay open, and it goes on as a primary."""
+    monkeypatch.setattr("router.live.health.LOOK_AGAIN_S", 0.1)
+    cluster = await disposable_cluster(shards=1)
+    (shard,) = cluster.endpoints().shards
+    address = Address(Path(shard.primary.host))
+    address.target = f"{shard.primary.host}/.s.PGSQL.{shard.primary.port}"
+    alone = replace(shard, primary=replace(shard.primary, port=30001), replicas=())
+    shard_map = ShardMap(
+        cluster_id="c-address",
+        epoch=1,
+        key_type=KeyType.INTEGER,
+        shards={shard.id: alone},
+        catalog=cluster.endpoints().catalog.primary,
+        catalog_replicas=(),
+        slots=(shard.id,) * 4096,
+        default_placement=Unsharded(),
+    )
+    async with address.open(30001):
+        world = await open_world(cluster, "fluxbase", shard_map=shard_map)
+        await world.write(INSERT, 1)
+        async with world.superuser("shard_0-b") as heir:
+            await heir.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
+            await heir.execute("SELECT pg_reload_conf(), pg_promote()")
+        address.target = f"{shard.primary.host}/.s.PGSQL.{shard.replicas[0].port}"
+        await until(lambda: world.endpoint(world.PRIMARY).timeline == 2)
+
+        await world.write(INSERT, 2)
+
+    async with world.superuser("shard_0-b") as heir:
+        assert await heir.fetchval("SELECT count(*) FROM notes") == 2
+    async with world.superuser("shard_0-a") as old:
+        await until(partial(nobody_is_left, old))
+
+
+async def nobody_is_left(connection):
+    """Whether the router has no session on this server any more."""
+    return not await connection.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'fluxshard'"
+    )
