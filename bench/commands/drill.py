@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
-from bench.commands.options import run, told
+from bench.commands.options import run, settings_option, told
 from bench.drills.crowd import Habits
-from bench.drills.drill import Phases, open_scene, run_drill
+from bench.drills.drill import Phases, open_scene, run_drill, scene_spec
 from bench.drills.events import DRILLS
 from bench.drills.report import course, paragraph, round_of, summed
 from bench.report import publish
 from bench.result import Result, Run
+from bench.world import WorldSpec
 from shardmap import Durability
 
 ALL = "all"
@@ -49,6 +50,7 @@ NOTES = (
 @click.option("--broken", "broken_s", default=6.0, show_default=True, help="Seconds that it lasts.")
 @click.option("--untimed", is_flag=True, help="Judge what was answered, not how fast.")
 @click.option("--timeline", is_flag=True, help="Print each tenth of a second around the event.")
+@settings_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--seed", default=1, show_default=True, help="Seeds all that is by chance.")
 @click.option(
@@ -68,6 +70,7 @@ def command(  # noqa: PLR0913 - its options
     broken_s: float,
     untimed: bool,
     timeline: bool,
+    settings: dict[str, str],
     as_json: bool,
     seed: int,
     out: Path | None,
@@ -90,8 +93,8 @@ def command(  # noqa: PLR0913 - its options
         habits=Habits(repeat_unknown=repeat_unknown, seed=seed),
     )
     names = list(DRILLS) if name == ALL else [name]
-    drilling = _drilled(names, times, phases, workers, Durability(durability), timeline=timeline)
-    result, wrong, slow = run(drilling)
+    spec = scene_spec(workers=workers, durability=Durability(durability), settings=settings)
+    result, wrong, slow = run(_drilled(spec, names, times, phases, timeline=timeline))
     if out is not None:
         told(publish(result, out).splitlines()[-1])
     if as_json:
@@ -100,18 +103,12 @@ def command(  # noqa: PLR0913 - its options
         raise SystemExit(1)
 
 
-async def _drilled(  # noqa: PLR0913 - what is to be done
-    names: list[str],
-    times: int,
-    phases: Phases,
-    workers: int,
-    durability: Durability,
-    *,
-    timeline: bool,
+async def _drilled(
+    spec: WorldSpec, names: list[str], times: int, phases: Phases, *, timeline: bool
 ) -> tuple[Result, bool, bool]:
     """The result, and whether promises were broken: those of answers, those of time."""
     runs, figures, details, wrong, slow = [], {}, {}, False, False
-    async with open_scene(workers=workers, durability=durability, progress=told) as scene:
+    async with open_scene(spec, told) as scene:
         for name in names:
             drill, judgements, rounds = DRILLS[name], [], []
             for number in range(times):

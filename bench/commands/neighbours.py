@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.options import limit_option, run, told
+from bench.commands.options import limit_option, run, settings_option, told
 from bench.limits import Limit, ServiceTime
 from bench.neighbours.trial import WORKLOAD, Trial
 from bench.report import publish
@@ -35,6 +35,7 @@ REQUEST_TIMEOUT = "6s"
 @limit_option("service:20ms*4")
 @click.option("--tenants", default=20, show_default=True)
 @click.option("--seconds", default=5.0, show_default=True, help="Of each measurement.")
+@settings_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--seed", default=1, show_default=True, help="Seeds all that is by chance.")
 @click.option(
@@ -50,6 +51,7 @@ def command(  # noqa: PLR0913 - its options
     limit: Limit,
     tenants: int,
     seconds: float,
+    settings: dict[str, str],
     as_json: bool,
     seed: int,
     out: Path | None,
@@ -59,7 +61,7 @@ def command(  # noqa: PLR0913 - its options
     All others ask for 40 % of the measured capacity together, in an open loop. Their p99 may become
     twice what it was and 5 ms, and none of their requests may fail. Ends with 1 when that is not so.
     """
-    settings = {**SERVED_BY, "FLUXSHARD_REQUEST_TIMEOUT": REQUEST_TIMEOUT}
+    settings = {**SERVED_BY, "FLUXSHARD_REQUEST_TIMEOUT": REQUEST_TIMEOUT, **settings}
     if connections is None and isinstance(limit, ServiceTime):
         connections = limit.slots + workers
     if connections is not None:

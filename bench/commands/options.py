@@ -47,6 +47,28 @@ def limit_option(default: str) -> Callable[[F], F]:
     )
 
 
+def _pairs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for each in value:
+        name, equals, setting = each.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{each} is no NAME=VALUE", ctx, param)
+        pairs[name] = setting
+    return pairs
+
+
+def settings_option(command: F) -> F:
+    """`--set`, the settings of Fluxshard that a run is under."""
+    return click.option(
+        "--set",
+        "settings",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=_pairs,
+        help="A setting of Fluxshard, as FLUXSHARD_HEDGE_AFTER=p95; may be given several times.",
+    )(command)
+
+
 def common_options(command: F) -> F:
     """`--seconds`, `--warm`, `--seed` and `--out`."""
     for option in (

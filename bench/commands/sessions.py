@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from bench.commands.options import run, told
+from bench.commands.options import run, settings_option, told
 from bench.processes import Meter
 from bench.report import publish
 from bench.result import Result
@@ -44,6 +44,7 @@ NOTES: Final = (
     "--rounds", default=4, show_default=True, help="Of writing and catching up, by delay."
 )
 @click.option("--unchecked", is_flag=True, help="Only the control, with all reads.")
+@settings_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--seed", default=1, show_default=True, help="Seeds all that is by chance.")
 @click.option(
@@ -61,6 +62,7 @@ def command(  # noqa: PLR0913 - its options
     users: int,
     rounds: int,
     unchecked: bool,
+    settings: dict[str, str],
     as_json: bool,
     seed: int,
     out: Path | None,
@@ -75,7 +77,10 @@ def command(  # noqa: PLR0913 - its options
     when it finds no stale read either, the checker proves nothing, and that is said, too.
     """
     spec = WorldSpec(
-        replicas=replicas, instances=instances, workers=workers, settings=settings(instances)
+        replicas=replicas,
+        instances=instances,
+        workers=workers,
+        settings={**SERVED_BY, **settings},
     )
     plan = Plan(
         delays_s=tuple(delay_ms / 1000 for delay_ms in delays_ms),
@@ -102,12 +107,6 @@ def command(  # noqa: PLR0913 - its options
         told(publish(result, out).splitlines()[-1])
     if wrong:
         raise SystemExit(1)
-
-
-def settings(instances: int) -> dict[str, str]:
-    """What so many instances need to keep the freshness of sessions together."""
-    del instances
-    return dict(SERVED_BY)
 
 
 async def _checked(spec: WorldSpec, plan: Plan) -> tuple[list[Lagging], dict[str, Any]]:

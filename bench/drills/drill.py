@@ -1,7 +1,7 @@
 """One drill from its begin to its judgement: normal load, the event, mending, and the audit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -39,14 +39,27 @@ class Phases:
     habits: Habits = field(default_factory=Habits)
 
 
+def scene_spec(
+    *,
+    workers: int = 1,
+    durability: Durability | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> WorldSpec:
+    """A shard with two replicas, a network before each of its servers, and the API."""
+    return WorldSpec(
+        replicas=REPLICAS,
+        workers=workers,
+        durability=durability,
+        network=True,
+        settings={**SETTINGS, **(settings or {})},
+    )
+
+
 @asynccontextmanager
 async def open_scene(
-    *, workers: int = 1, durability: Durability | None = None, progress: Callable[[str], None]
+    spec: WorldSpec, progress: Callable[[str], None] = lambda _: None
 ) -> AsyncIterator[Scene]:
-    """A shard with two replicas, a network before each of its servers, and the API."""
-    spec = WorldSpec(
-        replicas=REPLICAS, workers=workers, durability=durability, network=True, settings=SETTINGS
-    )
+    """The world of a drill, ready."""
     async with open_world(spec, TABLES, fill, progress) as world:
         assert world.network is not None  # noqa: S101 - asked for
         yield Scene(world, world.network, SHARD)

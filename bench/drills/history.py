@@ -70,7 +70,7 @@ def fate(write: Operation) -> Fate:
     match write.status, write.code, write.retry_after:
         case (503, str(), True) | (504, "P301", _):
             return Fate.REFUSED
-        case 500, "COMMIT_UNKNOWN", False:
+        case (500, "COMMIT_UNKNOWN", False) | (409, "IDEMPOTENCY_REQUEST_IN_PROGRESS", True):
             return Fate.UNKNOWN
         case _:
             return Fate.UNDOCUMENTED

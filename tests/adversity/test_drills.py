@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from bench.drills.crowd import Habits
-from bench.drills.drill import Phases, open_scene, run_drill
+from bench.drills.drill import Phases, open_scene, run_drill, scene_spec
 from bench.drills.events import DRILLS
 from bench.drills.history import Fate, Kind
 from shardmap import Durability
@@ -34,7 +34,7 @@ REFUSALS = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene():
-    async with open_scene(workers=2, progress=lambda _: None) as opened:
+    async with open_scene(scene_spec(workers=2)) as opened:
         yield opened
 
 
@@ -62,7 +62,7 @@ async def test_writes_of_unknown_outcome_are_repeated_under_their_key_and_applie
 
 
 async def test_what_an_asynchronous_shard_loses_is_counted_and_promised_by_nobody():
-    async with open_scene(durability=Durability.ASYNC, progress=lambda _: None) as scene:
+    async with open_scene(scene_spec(durability=Durability.ASYNC)) as scene:
         judgement, _ = await run_drill(scene, DRILLS["two-primaries"], SHORT)
 
     assert judgement.broken == ()

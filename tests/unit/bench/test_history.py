@@ -20,6 +20,10 @@ UNKNOWN = {"status": 500, "code": "COMMIT_UNKNOWN"}
         (REFUSED, Fate.REFUSED),
         ({"status": 504, "code": "P301"}, Fate.REFUSED),
         (UNKNOWN, Fate.UNKNOWN),
+        (
+            {"status": 409, "code": "IDEMPOTENCY_REQUEST_IN_PROGRESS", "retry_after": True},
+            Fate.UNKNOWN,
+        ),
         ({"status": 0, "code": "broken"}, Fate.UNDOCUMENTED),
         ({"status": 0, "code": "silent"}, Fate.UNDOCUMENTED),
         ({"status": 503, "code": "P203", "retry_after": False}, Fate.UNDOCUMENTED),
