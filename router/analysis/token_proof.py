@@ -36,6 +36,8 @@ _COMMA: Final = TokenType.COMMA
 _WHERE: Final = TokenType.WHERE
 _VALUES: Final = TokenType.VALUES
 _WITH: Final = TokenType.WITH
+_UPDATE: Final = TokenType.UPDATE
+_FOR: Final = TokenType.FOR
 _STAR: Final = TokenType.STAR
 
 _VERBS: Final = {
@@ -140,7 +142,7 @@ def _blocks(kinds: Sequence[TokenType]) -> list[_Block] | None:
     closed: list[_Block] = []
     depth = 0
     for index, kind in enumerate(kinds):
-        if kind not in _TURNS:
+        if kind not in _TURNS or (kind is _UPDATE and index and kinds[index - 1] is _FOR):
             continue
         if kind is _OPENING:
             depth += 1
