@@ -14,6 +14,7 @@ http (function)
     An `aiohttp.ClientSession` that opens a connection for each request.
 """
 
+import asyncio
 import importlib.util
 import itertools
 import os
@@ -21,7 +22,7 @@ import secrets
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -47,7 +48,7 @@ from shardmap import (
 )
 
 ATTACKED, SPARED = "shard_0", "shard_1"
-TABLES = ("entries", "guarded_entries")
+TABLES = ("entries", "guarded_entries", "events")
 SECRET = secrets.token_urlsafe(48)
 WORKERS = 2
 REQUEST_TIMEOUT_S = 6
@@ -65,7 +66,9 @@ CREATE TABLE entries (
 CREATE TABLE guarded_entries (LIKE entries INCLUDING ALL);
 ALTER TABLE guarded_entries ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON guarded_entries USING (tenant_id = auth.tenant()::int);
-GRANT ALL ON entries, guarded_entries TO authenticated, service_role;
+CREATE TABLE events (tenant_id int, id bigint GENERATED ALWAYS AS IDENTITY, author text, number int,
+    PRIMARY KEY (tenant_id, id));  -- in which a write that is done twice shows
+GRANT ALL ON entries, guarded_entries, events TO authenticated, service_role;
 """
 CATALOG_SCHEMA = """
 CREATE TABLE plans (id int PRIMARY KEY);
@@ -212,6 +215,23 @@ def session(world):
         return clients.Session(name, tenant, shard, table, mint(claims, SECRET), world.url)
 
     return make
+
+
+@pytest.fixture
+def keyed(session):
+    """Clients that repeat each write under its key until it succeeds, at work: `async with`."""
+
+    @asynccontextmanager
+    async def at_work(count=3):
+        writers = [clients.KeyedWriter(session(table="events")) for _ in range(count)]
+        stopping = asyncio.Event()
+        async with _client() as http, asyncio.TaskGroup() as tasks:
+            for writer in writers:
+                tasks.create_task(writer.go_on(http, stopping))
+            yield writers
+            stopping.set()
+
+    return at_work
 
 
 @pytest.fixture

@@ -176,6 +176,41 @@ class Session:
                 for what, numbers in wrong.items() if numbers]  # fmt: skip
 
 
+@dataclass
+class KeyedWriter:
+    """A user that repeats each write under its Idempotency-Key until it has succeeded."""
+
+    session: Session
+    done: list[int] = field(default_factory=list)
+    told: Counter[str] = field(default_factory=Counter)
+    """What it was told instead of success, and how often it was given an earlier success."""
+    wrong: list[str] = field(default_factory=list)
+
+    async def go_on(self, http, stopping: asyncio.Event) -> None:
+        """One write after the other; the last one is seen through, too."""
+        while not stopping.is_set():
+            await self.write(http)
+            await asyncio.sleep(PACE_S)
+
+    async def write(self, http) -> None:
+        """Insert the next event, however often it has to be asked for."""
+        session = self.session
+        session.last = number = session.last + 1
+        headers = {**session.headers, "Idempotency-Key": f"{session.name} {number}"}
+        url, row = f"{session.url}/rest/v1/events", {"author": session.name, "number": number}
+        while True:
+            answer = await ask(http, "POST", url, json=row, headers=headers)
+            if answer.good:
+                self.done.append(number)
+                return
+            self.told[str(answer)] += 1
+            in_progress = answer.code == "IDEMPOTENCY_REQUEST_IN_PROGRESS"
+            if answer.fate is None and not in_progress:
+                self.wrong.append(f"write {number} was answered with {answer}: {answer.body}")
+                return
+            await asyncio.sleep(PACE_S)
+
+
 class Steady:
     """Several sessions at work together."""
 
