@@ -125,6 +125,7 @@ class LiveEndpoint:
     def demoted(self) -> None:
         """It refused a write as read-only: a primary no more, whatever the last probe said."""
         self.standing.in_recovery = True
+        self.monitor.doubt()
         self.monitor.touch()
 
     def rename(self, endpoint: Endpoint) -> None:

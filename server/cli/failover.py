@@ -228,12 +228,12 @@ def _found(shards: Any, name: str) -> Shard:
 
 def _neighbours(found: Shard, shards: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The databases on the shard's servers, and whose they are besides."""
-    servers = {endpoint.address[:2] for endpoint in found.endpoints}
+    servers = {endpoint.straight.address[:2] for endpoint in found.endpoints}
     here = [
-        (shard.id, endpoint.database)
+        (shard.id, endpoint.straight.database)
         for shard in shards.values()
         for endpoint in shard.endpoints
-        if endpoint.address[:2] in servers
+        if endpoint.straight.address[:2] in servers
     ]
     databases = tuple(sorted({database for _, database in here}))
     return databases, tuple(sorted({shard for shard, _ in here} - {found.id}))

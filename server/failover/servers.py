@@ -32,7 +32,7 @@ class Servers:
     """The servers of a shard, by the names of their endpoints."""
 
     def __init__(self, endpoints: Sequence[Endpoint], login: Callable[[Endpoint], Login]) -> None:
-        self._endpoints: Mapping[str, Endpoint] = {one.name: one for one in endpoints}
+        self._endpoints: Mapping[str, Endpoint] = {one.name: one.straight for one in endpoints}
         self._login = login
 
     def address(self, name: str) -> tuple[str, int]:

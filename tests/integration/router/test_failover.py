@@ -245,6 +245,16 @@ async def test_a_write_may_wait_for_the_new_primary(disposable_open, until):
     assert world.status().held == 0
 
 
+async def test_the_first_write_after_a_promotion_waits_for_no_probe_interval(disposable_open):
+    world = await disposable_open(probe_interval_s=300.0, proof_age_s=600.0, write_hold_s=20.0)
+    await world.write(INSERT, 1)
+    heir = await world.cluster.promote("shard_0")  # of which no probe has told the router
+
+    reply = await world.write(INSERT, 2, seconds=60)
+
+    assert reply.served.endpoint == heir
+
+
 async def test_more_writes_than_may_wait_are_refused_at_once(disposable_open, until):
     world = await disposable_open(write_hold_s=20.0, held_writes=2)
     await world.cluster.kill(world.PRIMARY)
