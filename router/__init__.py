@@ -15,7 +15,17 @@ from router.backends import (
     Together,
 )
 from router.catalogue.bootstrap import by_hand, prepare_cluster, prepare_database
-from router.context import SERVICE_ROLE, Deadline, QueryContext
+from router.consistency import (
+    ANY,
+    SESSION,
+    STRONG,
+    TENANT,
+    WORDS,
+    Consistency,
+    Policy,
+    read_consistency,
+)
+from router.context import NOTHING_SEEN, SERVICE_ROLE, Deadline, QueryContext, Reached
 from router.description import Description, OutputColumn
 from router.errors import (
     AccessRefused,
@@ -27,6 +37,7 @@ from router.errors import (
     FunctionRefused,
     IdentityMismatch,
     InTransaction,
+    MapOutdated,
     OtherTenant,
     PoolTimeout,
     PrimariesConflict,
@@ -66,6 +77,7 @@ from router.interactive import InteractiveTransaction
 from router.live.breaker import Ejecting
 from router.live.budget import ServerBudget, connection_budget
 from router.live.choice import ReplicaChoice
+from router.live.exchange import FloorExchange
 from router.live.freshness import Floors, Position, SharedFloors
 from router.live.hedge import HedgeAfter
 from router.live.postgres import PostgresBackends
@@ -76,6 +88,7 @@ from router.observe import (
     Discovered,
     DurabilityMissed,
     EndpointChanged,
+    FloorBeyondTimeline,
     FreshnessMissed,
     Hedged,
     MapAdopted,
@@ -124,8 +137,14 @@ from router.transaction_options import Isolation, TransactionOptions
 from router.write_key import Outcome, WriteKey
 
 __all__ = [
+    "ANY",
+    "NOTHING_SEEN",
     "SERVICE_ROLE",
+    "SESSION",
+    "STRONG",
+    "TENANT",
     "WHOLE_ROWS",
+    "WORDS",
     "Access",
     "AccessRefused",
     "AnswerRepeated",
@@ -137,6 +156,7 @@ __all__ = [
     "CommitUnfinished",
     "CommitUnknown",
     "ConnectionBudgetExceeded",
+    "Consistency",
     "Counts",
     "DatabaseNotPrepared",
     "Deadline",
@@ -151,6 +171,8 @@ __all__ = [
     "Explanation",
     "FairQueue",
     "FilterRequired",
+    "FloorBeyondTimeline",
+    "FloorExchange",
     "Floors",
     "ForeignKey",
     "Form",
@@ -165,6 +187,7 @@ __all__ = [
     "JsonRows",
     "Kind",
     "MapAdopted",
+    "MapOutdated",
     "Observation",
     "Observer",
     "OtherTenant",
@@ -175,6 +198,7 @@ __all__ = [
     "Piece",
     "Plan",
     "Planning",
+    "Policy",
     "PoolQueueFull",
     "PoolTimeout",
     "PoolerUndeclared",
@@ -189,6 +213,7 @@ __all__ = [
     "QueryRefused",
     "QueueOverflowed",
     "QuorumLost",
+    "Reached",
     "ReadHedged",
     "ReadOnlyAsked",
     "ReadRetried",
@@ -255,4 +280,5 @@ __all__ = [
     "declared_schema",
     "prepare_cluster",
     "prepare_database",
+    "read_consistency",
 ]

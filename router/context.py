@@ -1,9 +1,13 @@
 """Who asks, and how long they wait: what a request carries through the router."""
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple, Self
 
-from shardmap import TenantId
+from router.consistency import SESSION, Consistency
+from router.live.freshness import Position
+from shardmap import ShardId, TenantId
 
 SERVICE_ROLE: Final = "service_role"
 """The PostgreSQL role that sees every tenant. The only one that may go without a tenant."""
@@ -24,6 +28,12 @@ class Deadline(NamedTuple):
         return self.at - time.monotonic()
 
 
+NOTHING_SEEN: Final[Mapping[ShardId, Position]] = MappingProxyType({})
+
+Reached = list[tuple[ShardId, Position]]
+"""Where a request has written, and up to where it has read, as it goes on."""
+
+
 class QueryContext(NamedTuple):
     """The caller of one statement, as derived once from its credentials."""
 
@@ -39,6 +49,12 @@ class QueryContext(NamedTuple):
     """Whatever is not known to only read is refused."""
     snapshot: bool = False
     """A read of several shards sees each write on several shards wholly, or not at all."""
+    consistency: Consistency = SESSION
+    """How fresh its reads are."""
+    seen: Mapping[ShardId, Position] = NOTHING_SEEN
+    """What the caller says that it has seen: its reads are not older, whatever their policy but ANY."""
+    reached: Reached | None = None
+    """Whoever answers adds to it; None: nobody wants to know."""
 
     @property
     def service(self) -> bool:

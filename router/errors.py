@@ -38,6 +38,7 @@ RouterError
 │   ├── SchemasDiffer             P207
 │   ├── SnapshotBusy              P208
 │   ├── PrimariesConflict         P209
+│   ├── MapOutdated               P213
 │   └── PoolQueueFull, PoolerUndeclared   see `router.pooling_errors`
 ├── DeadlineExceeded              504  P301  the caller's time ran out         reads: repeat; ask for more time
 ├── SetupRefused                       see `router.setup_errors`             the server does not start
@@ -292,6 +293,12 @@ class PrimariesConflict(ShardUnavailable):
 
     code = "P209"
     hint = "An operator has to decide which server's writes are kept, and stop the other one."
+
+
+class MapOutdated(ShardUnavailable):
+    """Others use a newer shard map, which cannot be had here: tenants may have moved."""
+
+    code = "P213"
 
 
 class WriteKeyRefused(RouterError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from router.live.freshness import Position
 from shardmap import ShardId
 
 
@@ -67,6 +68,25 @@ class AnswerRepeated:
     """A write that had been done under its key was asked for again, and answered as then."""
 
     shard: ShardId
+
+
+@dataclass(frozen=True, slots=True)
+class FloorBeyondTimeline:
+    """A reader was promised a position on a timeline that ended before it: the primary answers.
+
+    `lost`: the end is known, and the position is behind it. Then something acknowledged is gone if
+    the shard does not commit at quorum; if it does, WAL that nobody had acknowledged yet.
+    """
+
+    shard: ShardId
+    floor: Position
+    timeline: int
+    ended: tuple[int, int] | None
+    """Between which positions the floor's timeline ended, if that is known."""
+    lost: bool
+    quorum: bool
+    first: bool
+    """Of its timeline, in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +243,7 @@ Observation = (
     | WriteHeld
     | DurabilityMissed
     | AnswerRepeated
+    | FloorBeyondTimeline
     | EndpointChanged
     | QueueOverflowed
     | TrustChanged

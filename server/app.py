@@ -1,7 +1,9 @@
 """The application: which routes there are, and what every request passes."""
 
 from dataclasses import replace
+from functools import partial
 
+from router import NOTHING_SEEN
 from server.admin import Health, Metrics
 from server.auth import Authenticator
 from server.front import Front
@@ -11,6 +13,8 @@ from server.middleware.cors import Cors
 from server.middleware.entry import Doorkeeper
 from server.observe.board import Board
 from server.observe.facts import FactObserver
+from server.policies import Policies, policies
+from server.positions import Positions
 from server.rest import Answers, Limits, Noting, Tables, told
 from server.routes import Route, Routes
 from server.services import Services, backend_settings
@@ -26,6 +30,7 @@ def api(
     observe: FactObserver,
 ) -> Front:
     """The front of the API port."""
+    positions = Positions(settings.auth.jwt_secret, services.current_map, services.catch_up)
     return _front(
         settings,
         services,
@@ -35,8 +40,9 @@ def api(
             *Health(lifecycle, services.status, services.schema).routes(),
             *((Metrics(board, settings.metrics.path).route(),) if settings.metrics.enabled else ()),
             *_tables(settings, services),
-            *_sql(settings, services),
+            *_sql(settings, services, positions),
         ),
+        positions if settings.freshness.position_header else None,
     )
 
 
@@ -65,7 +71,9 @@ def _tables(settings: Settings, services: Services) -> tuple[Route, ...]:
 
     def routes(router: Answers) -> tuple[Route, ...]:
         asked = Noting(router) if api_settings.served_by else router
-        return Tables(asked, services.schema, services.tenant_column, limits).routes()
+        return Tables(
+            asked, services.schema, services.tenant_column, limits, _policies(settings)
+        ).routes()
 
     found = Idempotency(services.router).routes(routes(services.router), routes(KeyedRouter()))
     if not api_settings.served_by:
@@ -73,7 +81,7 @@ def _tables(settings: Settings, services: Services) -> tuple[Route, ...]:
     return tuple(replace(route, handler=told(route.handler)) for route in found)
 
 
-def _sql(settings: Settings, services: Services) -> tuple[Route, ...]:
+def _sql(settings: Settings, services: Services, positions: Positions) -> tuple[Route, ...]:
     if not settings.sql.enabled:
         return ()
     connections = backend_settings(settings, settings.process.workers).max_connections
@@ -90,17 +98,20 @@ def _sql(settings: Settings, services: Services) -> tuple[Route, ...]:
             settings.sql,
             limits,
             served_by=settings.api.served_by,
+            consistency=_policies(settings).of_sql,
+            position=partial(positions.write, NOTHING_SEEN),
         ).routes()
 
     return Idempotency(services.router).routes(routes(services.router), routes(KeyedRouter()))
 
 
-def _front(
+def _front(  # noqa: PLR0913, PLR0917 - what a front is made of
     settings: Settings,
     services: Services,
     lifecycle: Lifecycle,
     observe: FactObserver,
     routes: tuple[Route, ...],
+    positions: Positions | None = None,
 ) -> Front:
     authenticator = Authenticator(settings.auth, lambda: services.current_map().key_type)
     return Front(
@@ -110,4 +121,10 @@ def _front(
         settings=settings.http,
         lifecycle=lifecycle,
         observe=observe,
+        positions=positions,
     )
+
+
+def _policies(settings: Settings) -> Policies:
+    freshness = settings.freshness
+    return policies(freshness.consistency, freshness.routes, settings.api.exposed_schemas[0])

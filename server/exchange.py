@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
-from router import SERVICE_ROLE, Deadline
-from shardmap import TenantId
+from router import NOTHING_SEEN, SERVICE_ROLE, Deadline, Position, Reached
+from shardmap import ShardId, TenantId
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,10 @@ class Request(NamedTuple):
     principal: Principal
     params: Mapping[str, str] = NO_PARAMS
     """Percent-decoded variables of the route's template."""
+    seen: Mapping[ShardId, Position] = NOTHING_SEEN
+    """What the caller says to have seen of each shard."""
+    reached: Reached | None = None
+    """What the request adds to that, for the response to tell."""
 
 
 class Pieces(Protocol):

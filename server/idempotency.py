@@ -129,7 +129,15 @@ class Idempotency:
             replies.append(reply)
             return Outcome(None if reply.pieces is not None else encoded(reply))
 
-        context = QueryContext(who.role, who.tenant, who.session, who.claims, request.deadline)
+        context = QueryContext(
+            who.role,
+            who.tenant,
+            who.session,
+            who.claims,
+            request.deadline,
+            seen=request.seen,
+            reached=request.reached,
+        )
         kept = await self._router.once(key, context, work)
         if kept is not None:
             return decoded(kept)

@@ -20,6 +20,8 @@ class MapInUse:
         self._prepare = prepare
         self._next: ShardMap | None = None
         self._arrived = asyncio.Event()
+        self._taken = asyncio.Event()
+        """Set when a map is taken that was not when waiting for it began."""
         self._task: asyncio.Task[None] | None = None
 
     def current(self) -> ShardMap:
@@ -30,6 +32,16 @@ class MapInUse:
         """Use this map as soon as its servers were looked at."""
         self._next = newer
         self._arrived.set()
+
+    async def at_least(self, epoch: int, timeout_s: float) -> bool:
+        """Wait until a map of that epoch, or a newer one, is in use; whether it came in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._current.epoch < epoch:
+                    await self._taken.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="map in use")
@@ -53,3 +65,5 @@ class MapInUse:
             if newer is not None:
                 await self._prepare(newer)
                 self._current = newer
+                self._taken.set()
+                self._taken = asyncio.Event()

@@ -9,7 +9,9 @@ from typing import Final
 from router import (
     BackendSettings,
     Counts,
+    Deadline,
     Ejecting,
+    MapOutdated,
     PostgresBackends,
     PullUpLimits,
     Router,
@@ -23,8 +25,10 @@ from server.mapwatch import MapWatch
 from server.observe.facts import FactObserver
 from server.settings import Settings
 from server.state import last_good_copy
-from shardmap import Endpoint, Login, Sharded, ShardMap, TableName, resolve
+from shardmap import CATALOG, Endpoint, Login, Sharded, ShardMap, TableName, resolve
 
+CATCH_UP_S: Final = 1.0
+"""To get a map that is known to exist; then the client is told to try again."""
 PROBES: Final = 1
 """Connections of a worker to an endpoint besides its pool, see `router.budget`."""
 
@@ -36,6 +40,7 @@ class Services:
     router: Router
     _backends: PostgresBackends
     _in_use: MapInUse
+    _watch: MapWatch
 
     def schema(self) -> Schema:
         """The tables as last read.
@@ -56,6 +61,18 @@ class Services:
     def current_map(self) -> ShardMap:
         """The map that requests are planned with."""
         return self._in_use.current()
+
+    async def catch_up(self, epoch: int, deadline: Deadline) -> None:
+        """Wait until a map of that epoch is in use, since somebody was answered by one already.
+
+        Raises:
+            MapOutdated: It did not come in time.
+        """
+        self._watch.look_now()
+        if not await self._in_use.at_least(epoch, min(CATCH_UP_S, deadline.remaining_s())):
+            raise MapOutdated(
+                CATALOG, f"the shard map of epoch {epoch} is in use elsewhere, and not here yet"
+            )
 
     def tenant_column(self, table: TableName) -> str | None:
         """The column that the table is sharded by; None for other tables."""
@@ -94,7 +111,7 @@ async def open_services(
             )
         )
         in_use = await opened.enter_async_context(MapInUse(shard_map, backends.adopt))
-        await opened.enter_async_context(
+        watch = await opened.enter_async_context(
             MapWatch(
                 shard_map,
                 lambda current: catalog_session(
@@ -108,7 +125,7 @@ async def open_services(
         )
         limits = PullUpLimits(settings.database.pull_up_rows, settings.database.pull_up_bytes)
         router = Router(backends, in_use.current, backends.schema, limits)
-        yield Services(router, backends, in_use)
+        yield Services(router, backends, in_use, watch)
 
 
 def backend_settings(settings: Settings, workers: int) -> BackendSettings:

@@ -21,6 +21,7 @@ from server.configuration.forms import (
     secret,
 )
 from server.database_settings import DatabaseSettings, ShardSettings
+from server.freshness_settings import FreshnessSettings
 from server.replica_settings import ReplicaSettings
 from shardmap import KeyType
 
@@ -29,6 +30,7 @@ __all__ = [
     "AuthSettings",
     "CorsSettings",
     "DatabaseSettings",
+    "FreshnessSettings",
     "HttpSettings",
     "LoggingSettings",
     "MetricsSettings",
@@ -254,14 +256,15 @@ class CorsSettings:
         LIST,
         "Origin,Content-Type,Accept,Authorization,X-Request-ID,X-CSRF-Token,"
         "X-Impersonation-Token,Prefer,apikey,x-client-app,x-client-info,Idempotency-Key,Range,"
-        "Range-Unit,If-None-Match,Accept-Profile,Content-Profile,X-Tenant-ID",
+        "Range-Unit,If-None-Match,Accept-Profile,Content-Profile,X-Tenant-ID,Fluxshard-Position",
         "request headers that they may send",
     )
     exposed_headers: tuple[str, ...] = setting(
         "FLUXBASE_CORS_EXPOSED_HEADERS",
         LIST,
         "Content-Range,Content-Encoding,Content-Length,Content-Location,Location,X-Request-ID,"
-        "X-RateLimit-Limit,X-RateLimit-Remaining,X-RateLimit-Reset,ETag,Idempotency-Replayed",
+        "X-RateLimit-Limit,X-RateLimit-Remaining,X-RateLimit-Reset,ETag,Idempotency-Replayed,"
+        "Fluxshard-Position,Preference-Applied",
         "response headers that they may read",
     )
     allow_credentials: bool = setting(
@@ -347,6 +350,7 @@ class Settings:
 
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     replicas: ReplicaSettings = field(default_factory=ReplicaSettings)
+    freshness: FreshnessSettings = field(default_factory=FreshnessSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     sql: SqlSettings = field(default_factory=SqlSettings)

@@ -9,6 +9,7 @@ from shardmap.changes import (
     changes_between,
     changes_document,
     changes_text,
+    gained,
 )
 from shardmap.connection import Connection
 from shardmap.credentials import Login, is_reference, resolve
@@ -129,6 +130,7 @@ __all__ = [
     "expected_identities",
     "fair_shares",
     "first_from",
+    "gained",
     "guard",
     "is_reference",
     "is_url",

@@ -73,6 +73,29 @@ def changes_between(old: ShardMap, new: ShardMap) -> Changes:
     )
 
 
+def gained(old: ShardMap | None, new: ShardMap) -> frozenset[ShardId]:
+    """The shards that became home of a tenant's rows which they may not have had before.
+
+    A unit whose epoch has grown may have left its home and come back in between. Without an old
+    map: the homes of all units that ever moved.
+    """
+    before = new if old is None else old
+    epochs = {} if old is None else old.slot_epochs
+    found = {
+        home
+        for slot, (was, home) in enumerate(zip(before.slots, new.slots, strict=True))
+        if was != home or new.slot_epochs.get(slot, 1) != epochs.get(slot, 1)
+    }
+    for tenant in {*new.pins, *(() if old is None else old.pins)}:
+        pin = new.pins.get(tenant)
+        was_pin = None if old is None else old.pins.get(tenant)
+        epoch = 1 if pin is None else pin.epoch
+        was_epoch = 1 if was_pin is None else was_pin.epoch
+        if epoch != was_epoch or before.owner(tenant) != new.owner(tenant):
+            found.add(new.owner(tenant))
+    return frozenset(found)
+
+
 def _slots_moved(old: ShardMap, new: ShardMap) -> Iterator[SlotsMoved]:
     moved: dict[tuple[ShardId, ShardId], list[int]] = {}
     for slot, homes in enumerate(zip(old.slots, new.slots, strict=True)):

@@ -47,9 +47,9 @@ from router.description import Description
 from router.errors import RouterError, RowCountUnexpected, WriteKeyInUse
 from router.live.execution import Rows
 from router.live.failures import NotSent, PlanOutdated
-from router.live.freshness import Floors
 from router.live.live_map import LiveMap
 from router.live.preamble import as_login, as_role
+from router.live.readers import Readers
 from router.live.retries import LONGEST_RETRY_PAUSE_S, stop_after
 from router.live.writes import ATTEMPTS
 from router.observe import AnswerRepeated, Observer, StatementServed
@@ -73,14 +73,14 @@ class WriteKeys:
         plain: Backends,
         live: LiveMap,
         two_phase: TwoPhase,
-        floors: Floors,
+        readers: Readers,
         settings: BackendSettings,
         observe: Observer,
     ) -> None:
         self._plain = plain
         self._live = live
         self._two_phase = two_phase
-        self._floors = floors
+        self._readers = readers
         self._settings = settings
         self._observe = observe
 
@@ -115,7 +115,7 @@ class WriteKeys:
             answer = await self._claimed(seat, key, context)
             if answer is not None:
                 position = await seat.position(context.deadline)
-                self._floors.raise_to(context.session, home, position)
+                await self._readers.wrote(home, context, position)
                 self._observe(AnswerRepeated(home))
                 return answer
             outcome = await work(keyed)
@@ -305,7 +305,7 @@ class KeyedBackends:
         committed = self._two_phase.start_commit(taking_part, self._context)
         self._handed_over = True
         positions = await asyncio.shield(committed)
-        self._two_phase.raise_floors(taking_part, positions, self._context)
+        await self._two_phase.raise_floors(taking_part, positions, self._context)
 
     def leave(self) -> None:
         """Free what it holds; what is not committed is rolled back."""

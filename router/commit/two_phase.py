@@ -35,8 +35,9 @@ from router.errors import (
 from router.live.execution import Rows
 from router.live.failures import EndpointLost, NotSent, PlanOutdated
 from router.live.faults import Faults
-from router.live.freshness import Floors, Position
+from router.live.freshness import Position
 from router.live.live_map import LiveMap
+from router.live.readers import Readers
 from router.live.retries import LONGEST_RETRY_PAUSE_S, stop_after
 from router.live.writes import ATTEMPTS
 from router.observe import CommitLost, Observer, StatementServed, Step, StepReached
@@ -60,7 +61,7 @@ class TwoPhase:
     def __init__(  # noqa: PLR0913, PLR0917 - what a commit on several shards is made of
         self,
         live: LiveMap,
-        floors: Floors,
+        readers: Readers,
         faults: Faults,
         observe: Observer,
         owner: TaskOwner,
@@ -68,7 +69,7 @@ class TwoPhase:
         recovery: Recovery,
     ) -> None:
         self._live = live
-        self._floors = floors
+        self._readers = readers
         self._faults = faults
         self._observe = observe
         self._owner = owner
@@ -123,7 +124,7 @@ class TwoPhase:
             for seat in seats[taking_part:] if handed_over else seats:
                 seat.leave()
         positions = await asyncio.shield(outcome)
-        self.raise_floors(seats[:taking_part], positions, context)
+        await self.raise_floors(seats[:taking_part], positions, context)
         return self._answered(write, seats[:taking_part], ran, began)
 
     async def seated(self, shard: ShardId, context: QueryContext) -> Participant:
@@ -324,7 +325,7 @@ class TwoPhase:
             self._observe(CommitLost(seat.shard, seat.live.name))
             raise
 
-    def raise_floors(
+    async def raise_floors(
         self, seats: Sequence[Participant], positions: Outcome, context: QueryContext
     ) -> None:
         """Let the session see what was committed, before anybody hears of success.
@@ -344,7 +345,7 @@ class TwoPhase:
                 raise CommitUnknown(
                     f"{seat.live.name} committed after another server had been promoted"
                 )
-            self._floors.raise_to(context.session, seat.shard, position)
+            await self._readers.wrote(seat.shard, context, position)
         if late:
             raise CommitUnfinished(
                 f"the write is committed, and shard {', '.join(late)} does not show it yet"

@@ -15,14 +15,16 @@ from asyncpg.cursor import Cursor as Portal
 
 from router.backend_settings import BackendSettings
 from router.backends import ShardQuery
+from router.consistency import Policy
 from router.context import Deadline, QueryContext
 from router.errors import DeadlineExceeded, PoolTimeout, StatementFailed
 from router.live.connection import HeldConnection
 from router.live.failures import DRIVER_ERRORS, PlanOutdated, TryAgain
 from router.live.faults import Faults
-from router.live.freshness import Floors, Position
+from router.live.freshness import Position
 from router.live.live_endpoint import LiveEndpoint
 from router.live.preamble import COMMIT, commit_and_clean
+from router.live.readers import Readers, behind
 from router.live.reads import INSUFFICIENT_PRIVILEGE
 from router.live.replicas import Standing
 from router.live.retries import Retries
@@ -55,10 +57,10 @@ class Cursors:
     """Opens cursors on the endpoints of shards."""
 
     def __init__(
-        self, settings: BackendSettings, floors: Floors, faults: Faults, observe: Observer
+        self, settings: BackendSettings, readers: Readers, faults: Faults, observe: Observer
     ) -> None:
         self._acquire_timeout_s = settings.acquire_timeout_s
-        self._floors = floors
+        self._readers = readers
         self._faults = faults
         self._observe = observe
         self._retries = Retries(settings, observe)
@@ -94,10 +96,10 @@ class Cursors:
     ) -> "Cursor":
         _left_s(context.deadline)
         shard = group.shard
-        floor = self._floors.floor(context.session, shard)
-        live = group.reader_at_once(floor, excluded)
-        if live is None:
-            live = await group.reader(floor, context.deadline, excluded)
+        readers = self._readers
+        live, floor = readers.at_once(group, context, excluded) or await readers.found(
+            group, context, excluded
+        )
         standing = live.standing
         with ExitStack() as freeing:
             standing.in_flight += 1
@@ -114,8 +116,19 @@ class Cursors:
         standing.lsn = max(standing.lsn, lsn)
         if in_recovery is not standing.in_recovery:
             live.monitor.ask()
-        if floor is None or lsn > floor.lsn or standing.timeline > floor.timeline:
-            self._floors.raise_to(context.session, shard, Position(standing.timeline, lsn))
+        strong = context.consistency.policy is Policy.STRONG
+        if (floor is not None and lsn < floor.lsn) or (in_recovery and strong):
+            cursor.abandon()
+            raise behind(shard, live, lsn)
+        position = Position(standing.timeline, lsn)
+        if readers.saw(shard, context, floor, position):
+            told = False
+            try:
+                await readers.told(shard, context, position)
+                told = True
+            finally:
+                if not told:
+                    cursor.abandon()
         return cursor
 
     async def _room(self, shard: ShardId, live: LiveEndpoint, context: QueryContext) -> None:

@@ -6,6 +6,7 @@ from router.backend_settings import BackendSettings
 from router.live.breaker import Trust
 from router.live.ejection import judge
 from router.live.freshness import Position
+from router.live.history import ShardHistory
 from router.live.live_endpoint import LiveEndpoint
 from router.live.replicas import Limits, candidates, has_reached, proven
 from router.observe import Observer, TrustChanged
@@ -19,6 +20,7 @@ class Eligible:
         self,
         shard: ShardId,
         members: Sequence[LiveEndpoint],
+        history: ShardHistory,
         settings: BackendSettings,
         observe: Observer,
     ) -> None:
@@ -26,6 +28,7 @@ class Eligible:
         self.on_trial: list[int] = []
         self._shard = shard
         self._members = members
+        self._history = history
         self._standings = [member.standing for member in members]
         self._rules = settings.ejecting
         self._observe = observe
@@ -65,4 +68,5 @@ class Eligible:
     def _trusted(
         self, now: float, timeline: int, excluded: Collection[int], trust: Trust
     ) -> list[int]:
-        return candidates(self._standings, now, self.limits, timeline, excluded, trust=trust)
+        found = candidates(self._standings, now, self.limits, timeline, excluded, trust=trust)
+        return [index for index in found if self._history.admits(self._standings[index].lsn)]

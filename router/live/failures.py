@@ -1,12 +1,13 @@
 """Driver errors as router errors: the one place where asyncpg's and the network's are translated.
 
-Besides the public errors there are five that the backends use among themselves, to know what may
+Besides the public errors there are six that the backends use among themselves, to know what may
 be tried again and where. Each is a kind of the public error that remains when nothing helps:
 
 ShardDown
 └── TryAgain
     ├── EndpointLost      the connection broke: the endpoint may be down, a read goes elsewhere
     ├── RecoveryConflict  replay on a replica cancelled a read: it goes elsewhere
+    ├── BehindFloor       the server was restarted and shows less than it did: it goes elsewhere
     └── PlanOutdated      a prepared statement is outdated and was not run: prepare it again
 PrimaryAway
 └── NotSent           the write did not leave us: it may be begun again
@@ -70,6 +71,10 @@ class EndpointLost(TryAgain):
 
 class RecoveryConflict(TryAgain):
     """A replica cancelled the read, because replay had to remove what it was reading."""
+
+
+class BehindFloor(TryAgain):
+    """A server answered a read from before what the reader has seen; its answer is dropped."""
 
 
 class PlanOutdated(TryAgain):

@@ -32,7 +32,7 @@ class Position(NamedTuple):
 
 
 class Floors(Protocol):
-    """The floors of sessions. Both calls cost a few microseconds and never wait."""
+    """The floors of sessions and tenants. Both calls cost a few microseconds and never wait."""
 
     def floor(self, session: str, shard: ShardId) -> Position | None:
         """What an endpoint must have reached to answer the session; None: anything will do."""
@@ -41,6 +41,13 @@ class Floors(Protocol):
     def raise_to(self, session: str, shard: ShardId, position: Position) -> None:
         """Make sure that the session never reads what is older than `position`."""
         ...
+
+
+def higher(left: Position | None, right: Position | None) -> Position | None:
+    """The lowest position that is before neither; None is before everything."""
+    if left is None or right is None:
+        return right if left is None else left
+    return Position(max(left.timeline, right.timeline), max(left.lsn, right.lsn))
 
 
 def pack(position: Position) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
@@ -14,8 +14,12 @@ from router.backend_settings import BackendSettings
 from router.errors import IdentityMismatch, ShardUnavailable
 from router.live.discovered import Standby
 from router.live.failures import DRIVER_ERRORS
+from router.live.history import read_history_file
 from router.live.quorum import HIDDEN, Quorum, confirmed, needed
 from router.live.replicas import Standing
+
+HISTORY_FILE: Final = "SELECT pg_catalog.pg_read_file('pg_wal/' || $1 || '.history', true)"
+"""Where the ancestors of a timeline ended; for superusers, and roles that may execute the function."""
 
 PROBE: Final = files("router.live").joinpath("probe.sql").read_text()
 STANDBYS: Final = files("router.live").joinpath("standbys.sql").read_text()
@@ -106,6 +110,9 @@ class Monitor:
         self.impostor = False
         """Another server answers at the address."""
         self.changed: list[Callable[[], None]] = []
+        self.ancestry: Mapping[int, int] | None = None
+        """Where the ancestors of this primary's timeline ended; None: it cannot be read."""
+        self._ancestry_of = 1
         self.heard_at = time.monotonic()
         """When it last gave a sign of life."""
         self.suspected = False
@@ -174,6 +181,7 @@ class Monitor:
         try:
             async with asyncio.timeout(self._settings.probe_timeout_s):
                 row = await self._asked_as_before() or await self._asked_anew()
+                await self._read_ancestry(row)
                 if self._settings.discover and self._connection is not None:
                     recovering = row is None or row["recovering"]
                     rows = () if recovering else await self._connection.fetch(STANDBYS)
@@ -214,6 +222,18 @@ class Monitor:
         self._opened_at = time.monotonic()
         self._connection = await self._opener()
         return await self._connection.fetchrow(PROBE)
+
+    async def _read_ancestry(self, row: asyncpg.Record | None) -> None:
+        """Read a primary's timeline history, once for each timeline."""
+        if row is None or row["recovering"] or (row["timeline"] or 0) <= self._ancestry_of:
+            return
+        timeline: int = row["timeline"]
+        self.ancestry = None
+        if self._connection is not None:
+            with suppress(asyncpg.InsufficientPrivilegeError):
+                text = await self._connection.fetchval(HISTORY_FILE, f"{timeline:08X}")
+                self.ancestry = read_history_file(text or "")
+        self._ancestry_of = timeline
 
     def _rose(self, health: Health, began: float, *, anew: bool) -> None:
         standing = self.standing

@@ -1,11 +1,14 @@
 """The endpoints in use for the shard map in force; a new map keeps what stays the same."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from router.backend_settings import BackendSettings
 from router.live.cap import ConnectionCap
+from router.live.evidence import demand_proof
+from router.live.history import ShardHistory
 from router.live.live_endpoint import LiveEndpoint
 from router.live.opening import LoginSource
 from router.live.shards import ShardEndpoints
@@ -19,6 +22,7 @@ from shardmap import (
     ShardId,
     ShardMap,
     expected_identities,
+    gained,
 )
 
 FIRST_PROBES_S: Final = 2.0
@@ -33,15 +37,20 @@ class LiveMap:
     A database that is both a shard and the catalog is one endpoint, with one set of connections.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what endpoints are made of
         self,
         shard_map: ShardMap,
         settings: BackendSettings,
         login: LoginSource,
         owner: TaskOwner,
         observe: Observer,
+        *,
+        forgetful: bool,
     ) -> None:
         self.shard_map = shard_map
+        self._forgetful = forgetful
+        """Nobody remembers what readers saw before this process began."""
+        self._histories: dict[ShardId, ShardHistory] = {}
         self.groups: Mapping[ShardId, ShardEndpoints] = {}
         self._settings = settings
         self._login = login
@@ -60,8 +69,11 @@ class LiveMap:
 
     def adopt(self, shard_map: ShardMap) -> None:
         """Use another map; endpoints that left it end when their work has."""
+        gaining = gained(self.shard_map, shard_map)
         self.shard_map = shard_map
         self._use(shard_map)
+        for shard in gaining:
+            demand_proof(self.groups[shard])
         self._observe(MapAdopted(shard_map.epoch))
 
     def found(self, shard: ShardId) -> tuple[Endpoint, ...]:
@@ -100,7 +112,13 @@ class LiveMap:
                 old.declared = durability
             else:
                 groups[shard] = ShardEndpoints(
-                    shard, members, self._settings, self._observe, durability, before=old
+                    shard,
+                    members,
+                    self._settings,
+                    self._observe,
+                    self._history(shard),
+                    durability,
+                    before=old,
                 )
         for shard, old in self.groups.items():
             if groups.get(shard) is not old:
@@ -109,6 +127,20 @@ class LiveMap:
         for key, live in before.items():
             if key not in self._endpoints:
                 live.retire()
+
+    def demand_proof(self) -> None:
+        """What readers were promised may be forgotten: see `evidence.demand_proof`."""
+        for group in self.groups.values():
+            demand_proof(group)
+
+    def _history(self, shard: ShardId) -> ShardHistory:
+        """What is known of the shard, also when its endpoints change."""
+        history = self._histories.get(shard)
+        if history is None:
+            history = self._histories[shard] = ShardHistory()
+            if self._forgetful:
+                history.demand_proof(time.monotonic())
+        return history
 
     def _live(
         self, endpoint: Endpoint, identity: Identity, before: Mapping[_Key, LiveEndpoint]

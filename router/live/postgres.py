@@ -16,13 +16,16 @@ from router.commit.two_phase import TwoPhase
 from router.context import Deadline, QueryContext
 from router.description import Description
 from router.errors import ShardDown
+from router.live.confirming import Confirmations
 from router.live.cursors import Cursors
 from router.live.describing import Descriptions
 from router.live.discovery import Discovery
+from router.live.exchange import FloorExchange
 from router.live.faults import Faults
 from router.live.freshness import Floors
 from router.live.live_map import LiveMap
 from router.live.opening import LoginSource
+from router.live.readers import Readers
 from router.live.reads import Reads
 from router.live.shard_status import ShardStatus
 from router.live.shards import ShardEndpoints
@@ -43,32 +46,37 @@ class PostgresBackends:
     does not keep it from opening. The shard id `catalog` addresses the catalog's endpoints.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what backends are made of
         self,
         shard_map: ShardMap,
         settings: BackendSettings,
         login: LoginSource,
         floors: Floors,
         observe: Observer,
+        exchange: FloorExchange | None = None,
     ) -> None:
         self._owner = TaskOwner()
         self._exit = AsyncExitStack()
-        self._live = LiveMap(shard_map, settings, login, self._owner, observe)
+        self._live = LiveMap(
+            shard_map, settings, login, self._owner, observe, forgetful=exchange is None
+        )
         self._discovery = Discovery(self._live, settings, login, observe)
         self._discover = settings.discover
         self._schema = KnownSchema(self._live, settings, self._owner, observe)
         faults = Faults(settings, observe, self._schema.refresh_later)
-        self._reads = Reads(settings, floors, faults, observe)
-        self._cursors = Cursors(settings, floors, faults, observe)
-        self._writes = Writes(floors, faults, observe)
+        confirmations = Confirmations(settings, faults, self._owner)
+        readers = Readers(settings, self._live, floors, exchange, confirmations, observe)
+        self._reads = Reads(settings, readers, faults, observe)
+        self._cursors = Cursors(settings, readers, faults, observe)
+        self._writes = Writes(readers, faults, observe)
         decisions = Decisions(lambda: self._live.groups)
         self._recovery = Recovery(self._live, decisions, settings, observe)
         self._two_phase = TwoPhase(
-            self._live, floors, faults, observe, self._owner, decisions, self._recovery
+            self._live, readers, faults, observe, self._owner, decisions, self._recovery
         )
-        self._write_keys = WriteKeys(self, self._live, self._two_phase, floors, settings, observe)
+        self._write_keys = WriteKeys(self, self._live, self._two_phase, readers, settings, observe)
         self._descriptions = Descriptions(faults)
-        self._transactions = Transactions(floors, faults, observe)
+        self._transactions = Transactions(readers, faults, observe)
         self._snapshots = Snapshots(self._transactions)
 
     async def __aenter__(self) -> Self:

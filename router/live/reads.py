@@ -5,6 +5,7 @@ from typing import Final
 
 from router.backend_settings import BackendSettings
 from router.backends import ShardQuery, ShardReply
+from router.consistency import Policy
 from router.context import QueryContext
 from router.errors import DeadlineExceeded, RowCountUnexpected, StatementFailed
 from router.live.connection import HeldConnection
@@ -18,9 +19,10 @@ from router.live.execution import (
 )
 from router.live.failures import DRIVER_ERRORS, PlanOutdated, TryAgain
 from router.live.faults import Faults
-from router.live.freshness import Floors, Position
+from router.live.freshness import Position
 from router.live.hedging import Hedging
 from router.live.live_endpoint import LiveEndpoint
+from router.live.readers import Readers, behind
 from router.live.retries import Retries
 from router.live.shards import ShardEndpoints
 from router.observe import Observer, StatementServed
@@ -35,10 +37,10 @@ class Reads:
     """Runs reads and raises the floors of their sessions by what they saw."""
 
     def __init__(
-        self, settings: BackendSettings, floors: Floors, faults: Faults, observe: Observer
+        self, settings: BackendSettings, readers: Readers, faults: Faults, observe: Observer
     ) -> None:
         self._plain_from_s = settings.statement_timeout_s * PLAIN_SHARE
-        self._floors = floors
+        self._readers = readers
         self._faults = faults
         self._observe = observe
         self._retries = Retries(settings, observe)
@@ -83,10 +85,10 @@ class Reads:
         if context.deadline.at <= began:
             raise DeadlineExceeded("the request's time ran out")
         shard = group.shard
-        floor = self._floors.floor(context.session, shard)
-        live = group.reader_at_once(floor, excluded)
-        if live is None:
-            live = await group.reader(floor, context.deadline, excluded)
+        readers = self._readers
+        live, floor = readers.at_once(group, context, excluded) or await readers.found(
+            group, context, excluded
+        )
         if sent is not None:
             sent.append(live)
         standing = live.standing
@@ -107,8 +109,13 @@ class Reads:
         standing.lsn = max(standing.lsn, lsn)
         if in_recovery is not standing.in_recovery:
             live.monitor.ask()
-        if floor is None or lsn > floor.lsn or standing.timeline > floor.timeline:
-            self._floors.raise_to(context.session, shard, Position(standing.timeline, lsn))
+        if floor is not None and lsn < floor.lsn:
+            raise behind(shard, live, lsn)
+        if in_recovery and context.consistency.policy is Policy.STRONG:
+            raise behind(shard, live, lsn)
+        position = Position(standing.timeline, lsn)
+        if readers.saw(shard, context, floor, position):
+            await readers.told(shard, context, position)
         if query.exactly is not None and rows.affected != query.exactly:
             raise RowCountUnexpected(query.exactly, rows.affected)
         self._observe(

@@ -7,7 +7,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from router.backend_settings import BackendSettings
 from router.context import QueryContext
-from router.live.failures import RecoveryConflict, TryAgain
+from router.live.failures import BehindFloor, RecoveryConflict, TryAgain
 from router.live.shards import ShardEndpoints
 from router.observe import Observer, ReadRetried
 
@@ -40,7 +40,7 @@ class Retries:
         def note(failure: TryAgain) -> None:
             self._observe(ReadRetried(group.shard, failure.endpoint, failure.code))
             index = group.index(failure.endpoint)
-            if isinstance(failure, RecoveryConflict) and index is not None:
+            if isinstance(failure, RecoveryConflict | BehindFloor) and index is not None:
                 excluded.append(index)
 
         def before_pause(state: RetryCallState) -> None:

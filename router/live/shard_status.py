@@ -1,5 +1,6 @@
 """A shard and its endpoints as health and metrics show them: values of one moment."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from router.live.live_endpoint import LiveEndpoint
@@ -55,6 +56,9 @@ class ShardStatus:
     durability: Durability | None = None
     """What the primary does, as the last good probe saw it; None: not known."""
 
+    beyond: int = 0
+    """How often readers were found whose floor a promotion may have left behind."""
+
     @property
     def durable(self) -> bool:
         """Whether commits wait for a standby, where the map says that they do."""
@@ -91,4 +95,13 @@ def endpoint_status(member: LiveEndpoint) -> EndpointStatus:
         waits=pool.waits,
         waited_s=pool.waited_s,
         turned_away=pool.turned_away,
+    )
+
+
+def details(members: Iterable[LiveEndpoint]) -> str:
+    """What each endpoint is, and why, for whoever meets an error."""
+    return "; ".join(
+        f"{member.name} {member.state}" + (f" ({detail})" if detail else "")
+        for member in members
+        for detail in (member.monitor.detail,)
     )

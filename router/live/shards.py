@@ -16,12 +16,14 @@ from router.errors import (
 )
 from router.live.choice import Chooser
 from router.live.eligible import Eligible
+from router.live.evidence import ask
 from router.live.freshness import Position
+from router.live.history import Reach, ShardHistory
 from router.live.holding import Holding
 from router.live.lag import Trail, lag_s
 from router.live.live_endpoint import LiveEndpoint
 from router.live.replicas import leaders, newest_timeline, proven
-from router.live.shard_status import ShardStatus, durability_of, endpoint_status
+from router.live.shard_status import ShardStatus, details, durability_of, endpoint_status
 from router.observe import DurabilityMissed, FreshnessMissed, Observer, WriteHeld
 from shardmap import Durability, ShardId
 
@@ -42,18 +44,20 @@ class ShardEndpoints:
         members: Sequence[LiveEndpoint],
         settings: BackendSettings,
         observe: Observer,
+        history: ShardHistory,
         declared: Durability | None = None,
         before: "ShardEndpoints | None" = None,
     ) -> None:
         self.shard = shard
+        self.history = history
         self.members = tuple(members)
         self.declared = declared
         self._standings = [member.standing for member in members]
         self._settings = settings
         self._observe = observe
-        self._eligible = Eligible(shard, self.members, settings, observe)
+        self._eligible = Eligible(shard, self.members, history, settings, observe)
         self._limits = self._eligible.limits
-        self._chooser = Chooser(self._standings, settings.choice, settings.zone)
+        self.chooser = Chooser(self._standings, settings.choice, settings.zone)
         self._trail: Trail = Trail() if before is None else before._trail  # noqa: SLF001 - our own past
         """Where the primary was, and when."""
         self.newest_timeline: int = 0 if before is None else before.newest_timeline
@@ -90,6 +94,8 @@ class ShardEndpoints:
     ) -> LiveEndpoint | None:
         """A fresh enough replica; the primary when no replica may answer; else None: ask again."""
         now = time.monotonic()
+        if floor is not None and floor.timeline < self.history.timeline and self.beyond(floor):
+            return self._usable_primary(now, excluded)
         if self._eligible.on_trial and not excluded:
             tried = self._eligible.tried_out(now, floor)
             if tried is not None:
@@ -97,11 +103,11 @@ class ShardEndpoints:
         if excluded or now > self._ready_until:
             if self._successor is not None:
                 return self._successor.reader_at_once(floor)
-            among = self._candidates(now, excluded)
+            among = self.candidates(now, excluded)
         else:
             among = self._ready
         if among:
-            index = self._chooser.choose(among, floor)
+            index = self.chooser.choose(among, floor)
             return self.members[index] if index is not None else None
         return self._usable_primary(now, excluded)
 
@@ -125,8 +131,8 @@ class ShardEndpoints:
                 return await self._successor.reader(floor, deadline)
             now = time.monotonic()
             waited_s = now - began
-            among = self._candidates(now, excluded)
-            index = self._chooser.choose(among, floor)
+            among = self.candidates(now, excluded)
+            index = self._chosen(among, floor)
             if index is not None:
                 return self.members[index]
             if not among or waited_s >= grace_s:
@@ -149,6 +155,21 @@ class ShardEndpoints:
                 timeout=min(limit_s, self._left(deadline)),
                 return_when=asyncio.FIRST_COMPLETED,
             )
+
+    def _chosen(self, among: Sequence[int], floor: Position | None) -> int | None:
+        """One of the replicas that show all that the floor stands for."""
+        if floor is not None and self.history.reach(floor) is not Reach.HELD:
+            return None
+        return self.chooser.choose(among, floor)
+
+    def beyond(self, floor: Position) -> bool:
+        """Whether a promotion may have left behind what the floor stands for; said aloud if so."""
+        primary = self.members[self._primary] if self._primary is not None else None
+        quorum = durability_of(primary) is Durability.QUORUM
+        beyond = self.history.beyond(self.shard, floor, quorum=quorum)
+        if beyond is not None:
+            self._observe(beyond)
+        return beyond is not None
 
     def writer_at_once(self) -> LiveEndpoint | None:
         """The primary, when it is known to be one and its commits are being confirmed.
@@ -226,7 +247,7 @@ class ShardEndpoints:
     def all_but_other_replicas(self, late: LiveEndpoint) -> tuple[int, ...] | None:
         """Whom to exclude so that another replica than this answers; None: there is no other."""
         index = self.index(late.name)
-        others = set() if index is None else set(self._candidates(time.monotonic(), (index,)))
+        others = set() if index is None else set(self.candidates(time.monotonic(), (index,)))
         if not others:
             return None
         return tuple(index for index in range(len(self.members)) if index not in others)
@@ -250,7 +271,7 @@ class ShardEndpoints:
             primary is not None
             and primary.monitor.quorum.waiting_s(now) > self._settings.quorum_grace_s
         )
-        replicas = self._candidates(now, ())
+        replicas = self.candidates(now, ())
         return ShardStatus(
             shard=self.shard,
             primary=primary.name if primary is not None else None,
@@ -262,9 +283,11 @@ class ShardEndpoints:
             held=len(self._holding),
             declared=self.declared,
             durability=durability_of(primary),
+            beyond=self.history.found_beyond,
         )
 
-    def _candidates(self, now: float, excluded: Collection[int]) -> list[int]:
+    def candidates(self, now: float, excluded: Collection[int]) -> list[int]:
+        """The replicas that may answer, but for freshness."""
         primary = self._usable_primary(now, excluded) is not None
         return self._eligible.candidates(now, self.newest_timeline, excluded, primary=primary)
 
@@ -285,6 +308,8 @@ class ShardEndpoints:
         leading = leaders(self._standings, now, self._limits, self.newest_timeline)
         self._primary = leading[0] if len(leading) == 1 else None
         self._conflict = len(leading) > 1
+        if self.history.note(self.members, leading):
+            ask(self)  # what they have reached since may be enough
         primary = self._standings[self._primary] if self._primary is not None else None
         if primary is not None:
             self._trail.note(primary.probed_at, primary.timeline, primary.probed_lsn)
@@ -310,8 +335,8 @@ class ShardEndpoints:
                 member.monitor.doubt()
         usable = self._usable_primary(now, ()) is not None
         self._eligible.judge(now, self.newest_timeline, primary=usable)
-        self._ready = self._candidates(now, ())
-        self._chooser.weigh(self._ready, now, self._settings.slow_start_s)
+        self._ready = self.candidates(now, ())
+        self.chooser.weigh(self._ready, now, self._settings.slow_start_s)
         proved_at = min((self._standings[index].proved_at for index in self._ready), default=now)
         self._ready_until = proved_at + self._limits.proof_age_s
         self._check_durability()
@@ -351,14 +376,7 @@ class ShardEndpoints:
     def _why_down(self, *, behind: bool) -> str:
         if behind:
             return f"no endpoint of shard {self.shard} has reached what this session has seen"
-        return f"no endpoint of shard {self.shard} can answer: {self._details()}"
+        return f"no endpoint of shard {self.shard} can answer: {details(self.members)}"
 
     def _why_no_primary(self) -> str:
-        return f"shard {self.shard} has no primary at the moment: {self._details()}"
-
-    def _details(self) -> str:
-        return "; ".join(
-            f"{member.name} {member.state}" + (f" ({detail})" if detail else "")
-            for member in self.members
-            for detail in (member.monitor.detail,)
-        )
+        return f"shard {self.shard} has no primary at the moment: {details(self.members)}"

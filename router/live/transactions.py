@@ -26,10 +26,10 @@ from router.live.failures import (
     says_read_only,
 )
 from router.live.faults import Faults
-from router.live.freshness import Floors
 from router.live.live_endpoint import LiveEndpoint
 from router.live.pools import EndpointPool
 from router.live.preamble import OPEN_GATE, SHUT_GATE, commit_and_clean
+from router.live.readers import Readers
 from router.live.retries import LONGEST_RETRY_PAUSE_S, stop_after
 from router.live.shards import ShardEndpoints
 from router.observe import CommitLost, Observer, StatementServed
@@ -59,8 +59,8 @@ class State(Enum):
 class Transactions:
     """Begins transactions. Whoever gets one has to leave it, whatever happens."""
 
-    def __init__(self, floors: Floors, faults: Faults, observe: Observer) -> None:
-        self._floors = floors
+    def __init__(self, readers: Readers, faults: Faults, observe: Observer) -> None:
+        self._readers = readers
         self._faults = faults
         self._observe = observe
 
@@ -119,7 +119,7 @@ class Transactions:
         except EndpointLost as error:
             raise NotSent(group.shard, error.message) from error
         return OpenTransaction(
-            group, live, pool, held, context, self._floors, self._faults, self._observe
+            group, live, pool, held, context, self._readers, self._faults, self._observe
         )
 
 
@@ -129,13 +129,13 @@ class OpenTransaction:
     __slots__ = (
         "_context",
         "_faults",
-        "_floors",
         "_group",
         "_held",
         "_left",
         "_live",
         "_observe",
         "_pool",
+        "_readers",
         "_shard",
         "_state",
     )
@@ -147,7 +147,7 @@ class OpenTransaction:
         pool: EndpointPool,
         held: HeldConnection,
         context: QueryContext,
-        floors: Floors,
+        readers: Readers,
         faults: Faults,
         observe: Observer,
     ) -> None:
@@ -157,7 +157,7 @@ class OpenTransaction:
         self._live = live
         self._held = held
         self._context = context
-        self._floors = floors
+        self._readers = readers
         self._faults = faults
         self._observe = observe
         self._state = State.SEATED
@@ -276,7 +276,7 @@ class OpenTransaction:
                 f"{self._live.name} committed after another server had been promoted"
             )
         standing = self._live.standing
-        self._floors.raise_to(self._context.session, self._shard, position)
+        await self._readers.wrote(self._shard, self._context, position)
         standing.lsn = max(standing.lsn, position.lsn)
         if position.timeline != standing.timeline:
             self._live.monitor.look_again()

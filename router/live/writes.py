@@ -26,8 +26,9 @@ from router.live.failures import (
     says_read_only,
 )
 from router.live.faults import Faults
-from router.live.freshness import Floors, Position
+from router.live.freshness import Position
 from router.live.live_endpoint import LiveEndpoint
+from router.live.readers import Readers
 from router.live.retries import LONGEST_RETRY_PAUSE_S, stop_after
 from router.live.shards import ShardEndpoints
 from router.observe import CommitLost, Observer, StatementServed
@@ -41,8 +42,8 @@ ATTEMPTS: Final = 3
 class Writes:
     """Runs writes, and raises the floors of their sessions before anybody hears of success."""
 
-    def __init__(self, floors: Floors, faults: Faults, observe: Observer) -> None:
-        self._floors = floors
+    def __init__(self, readers: Readers, faults: Faults, observe: Observer) -> None:
+        self._readers = readers
         self._faults = faults
         self._observe = observe
 
@@ -78,7 +79,7 @@ class Writes:
         if group.left_behind(position):
             self._observe(CommitLost(shard, live.name))
             raise CommitUnknown(f"{live.name} committed after another server had been promoted")
-        self._floors.raise_to(context.session, shard, position)
+        await self._readers.wrote(shard, context, position)
         standing.lsn = max(standing.lsn, position.lsn)
         if position.timeline != standing.timeline:
             live.monitor.look_again()

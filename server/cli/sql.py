@@ -10,7 +10,15 @@ from typing import IO, Any, Final
 
 import click
 
-from router import RouterError, ShardUnavailable, TenantKeyInvalid
+from router import (
+    SESSION,
+    WORDS,
+    Consistency,
+    RouterError,
+    ShardUnavailable,
+    TenantKeyInvalid,
+    read_consistency,
+)
 from server.cli.map import UNREACHABLE, Catalog, catalog_options
 from server.cli.map import run as with_catalog
 from server.cli.statement import param_option, role_option
@@ -20,7 +28,7 @@ from server.explaining.live import open_live
 from server.rest import exact_json
 from server.sql.answering import Answering
 from server.sql.print import csv_text, table_text
-from server.sql.question import Layout, Question
+from server.sql.question import SNAPSHOT, Layout, Question
 from shardmap import ShardMap
 
 FAILED: Final = 1
@@ -34,6 +42,7 @@ TIMEOUT_S: Final = 300.0
 @param_option
 @role_option
 @click.option("--read-only", is_flag=True, help="Refuse what is not known to only read.")
+@click.option("--consistency", metavar="POLICY", help=f"How fresh a read is: snapshot, {WORDS}.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as the SQL API gives it.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @catalog_options
@@ -46,6 +55,7 @@ def command(  # noqa: PLR0913 - its options
     params: tuple[str, ...],
     role: str | None,
     read_only: bool,
+    consistency: str | None,
     as_json: bool,
     as_csv: bool,
 ) -> None:
@@ -57,6 +67,7 @@ def command(  # noqa: PLR0913 - its options
     except UnicodeDecodeError as error:
         raise click.UsageError("the text is not UTF-8") from error
     question = Question(text, tuple(map(_value, params)))
+    snapshot, policy = _policy(consistency)
     shard_map = with_catalog(catalog.stored())
     if shard_map is None:
         raise click.UsageError("no map has been applied")
@@ -69,7 +80,9 @@ def command(  # noqa: PLR0913 - its options
         async with open_live(known, catalog.environ) as live:
             answering = Answering(live.router, live.schema, served_by=False)
             return await answering.alone(
-                question, context._replace(read_only=read_only), Layout.ROWS
+                question,
+                context._replace(read_only=read_only, snapshot=snapshot, consistency=policy),
+                Layout.ROWS,
             )
 
     try:
@@ -84,6 +97,16 @@ def command(  # noqa: PLR0913 - its options
     else:
         found: dict[str, Any] = exact_json.loads(answer)
         click.echo(csv_text(found) if as_csv else table_text(found), nl=False)
+
+
+def _policy(given: str | None) -> tuple[bool, Consistency]:
+    """Whether one snapshot is asked for, and the policy."""
+    if given is None or given == SNAPSHOT:
+        return given == SNAPSHOT, SESSION
+    policy = read_consistency(given)
+    if policy is None:
+        raise click.UsageError(f"--consistency must be one of snapshot, {WORDS}")
+    return False, policy
 
 
 def _code(error: RouterError | ServerError) -> str:

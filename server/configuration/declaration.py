@@ -37,8 +37,13 @@ def setting(  # noqa: PLR0913 - the columns of the table of settings
 ) -> Any:
     """A field of a section of `Settings`, with its declaration."""
     declaration = Declaration(name, form, default, meaning, required, aliases)
-    value = None if default is None else form.parse(default)
-    return field(default=value, metadata={_KEY: declaration}, repr=not form.confidential)
+    metadata, shown = {_KEY: declaration}, not form.confidential
+    if default is None:
+        return field(default=None, metadata=metadata, repr=shown)
+    value = form.parse(default)
+    if value.__hash__ is None:  # a dataclass wants a new one each time
+        return field(default_factory=lambda: form.parse(default), metadata=metadata, repr=shown)
+    return field(default=value, metadata=metadata, repr=shown)
 
 
 def declaration_of(member: Field[Any]) -> Declaration | None:

@@ -1,11 +1,12 @@
 """How a setting is written: text to value and back, one form per kind of value."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
+from router import WORDS, Consistency, read_consistency
 from shardmap import InvalidUrl, parse_url, read_listed
 
 T = TypeVar("T")
@@ -131,6 +132,25 @@ def _endpoints(text: str) -> tuple[str, ...]:
     return items
 
 
+def _consistency(text: str) -> Consistency:
+    found = read_consistency(unquoted(text))
+    if found is None:
+        raise ValueError(f"{text.strip()!r} is none of {WORDS}")
+    return found
+
+
+def _consistencies(text: str) -> Mapping[str, Consistency]:
+    found: dict[str, Consistency] = {}
+    for item in _list(text):
+        name, equals, policy = item.partition("=")
+        if not equals or not name.strip():
+            raise ValueError(f"{item!r} is not written like products=any")
+        if name.strip() in found:
+            raise ValueError(f"{name.strip()} is there twice")
+        found[name.strip()] = _consistency(policy)
+    return found
+
+
 def _checked(parse: Callable[[str], object], text: str) -> None:
     try:
         parse(text)
@@ -157,6 +177,14 @@ ENDPOINTS: Final = Form(
     _endpoints,
     lambda items: ",".join(map(masked_url, items)),
     confidential=True,
+)
+
+
+CONSISTENCY: Final = Form("policy", _consistency, Consistency.text)
+CONSISTENCIES: Final[Form[Mapping[str, Consistency]]] = Form(
+    "list of name=policy",
+    _consistencies,
+    lambda items: ",".join(f"{name}={policy.text()}" for name, policy in items.items()),
 )
 
 

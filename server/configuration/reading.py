@@ -13,6 +13,7 @@ from server.configuration.forms import ENDPOINTS, URL
 from server.configuration.later import OF_COMMANDS, WITHOUT_EFFECT, without_effect
 from server.configuration.sources import Given, Sources, sources
 from server.errors import SettingsInvalid
+from server.freshness_settings import FreshnessSettings
 from server.settings import (
     ApiSettings,
     AuthSettings,
@@ -32,6 +33,7 @@ from shardmap import Problem
 SECTIONS: Final[Mapping[str, type[Any]]] = {
     "database": DatabaseSettings,
     "replicas": ReplicaSettings,
+    "freshness": FreshnessSettings,
     "http": HttpSettings,
     "api": ApiSettings,
     "sql": SqlSettings,

@@ -2,6 +2,7 @@
 
 ServerError
 ├── RequestMalformed         400  not HTTP, or a path that is not UTF-8      the client must change it
+├── PositionInvalid          400  Fluxshard-Position is no token of ours     the client must drop it
 ├── Unauthenticated          401  who asks is not known
 │   ├── CredentialMissing         there is no credential
 │   ├── CredentialUnsupported     the kind of credential is not accepted yet
@@ -61,6 +62,20 @@ class RequestMalformed(ServerError):
     status = 400
     code = "REQUEST_MALFORMED"
     postgrest_code = "REQUEST_MALFORMED"
+
+
+class PositionInvalid(ServerError):
+    """The header Fluxshard-Position holds no token that this cluster gave out."""
+
+    status = 400
+    code = "POSITION_INVALID"
+    postgrest_code = "POSITION_INVALID"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Fluxshard-Position is not a token of this cluster",
+            hint="Send back the newest that a response gave you, unchanged, or none.",
+        )
 
 
 class Unauthenticated(ServerError):

@@ -1,11 +1,12 @@
 """One HTTP exchange from end to end; `Front.respond` is the order of everything in it."""
 
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp.http import RawRequestMessage
 
-from router import Deadline
+from router import NOTHING_SEEN, Deadline, Position, Reached
 from server.errors import (
     Dialect,
     Failure,
@@ -25,8 +26,11 @@ from server.middleware.cors import Cors
 from server.middleware.entry import Doorkeeper
 from server.middleware.request_id import RequestIds
 from server.observe.facts import AnswerBroken, FactObserver, RequestAnswered, RequestCrashed
+from server.positions import HEADER as POSITION
+from server.positions import Positions
 from server.routes import Routes
 from server.settings import HttpSettings
+from shardmap import ShardId
 
 CLIENT_LEFT: Final = 499
 """The status of a request whose client did not wait for it, as nginx writes it."""
@@ -45,9 +49,11 @@ class _Exchange:
     role = ""
     received_bytes = 0
     code: str | None = None
+    seen: Mapping[ShardId, Position] = NOTHING_SEEN
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
+        self.reached: Reached = []
 
 
 class Front:
@@ -65,7 +71,9 @@ class Front:
         settings: HttpSettings,
         lifecycle: Lifecycle,
         observe: FactObserver,
+        positions: Positions | None = None,
     ) -> None:
+        self._positions = positions
         self._routes = routes
         self._door = door
         self._cors = cors
@@ -165,6 +173,9 @@ class Front:
         exchange.operation = route.operation
 
         deadline = Deadline.after(self._settings.request_timeout_s)
+        token = headers.get(POSITION)
+        if token is not None and self._positions is not None:
+            exchange.seen = await self._positions.heeded(token, deadline)
         caller = self._door.admit(route.entry, headers, query)
         exchange.role = caller.role
         body = b""
@@ -184,6 +195,8 @@ class Front:
                 deadline,
                 caller,
                 match.params,
+                exchange.seen,
+                exchange.reached,
             )
         )
 
@@ -233,6 +246,10 @@ class Front:
             or not incoming.payload.is_eof()
             or closes
         )
+        more_headers = self._cors.header_lines(message.headers.get("Origin"))
+        if exchange.reached and self._positions is not None:
+            token = self._positions.write(exchange.seen, exchange.reached)
+            more_headers = f"{more_headers}{POSITION}: {token}\r\n"
         head, body = encode(
             reply,
             minor=1 if message.version >= (1, 1) else 0,
@@ -240,7 +257,7 @@ class Front:
             keep_alive=keep_alive,
             date=self._now(),
             request_id=exchange.request_id,
-            more_headers=self._cors.header_lines(message.headers.get("Origin")),
+            more_headers=more_headers,
         )
         if reply.upgrade is not None:
             return Upgraded(head, reply.upgrade, self._lifecycle)

@@ -9,6 +9,7 @@ from router import (
     CommitLost,
     DurabilityMissed,
     EndpointChanged,
+    FloorBeyondTimeline,
     FreshnessMissed,
     MapAdopted,
     QueueOverflowed,
@@ -71,6 +72,7 @@ RareFact = (
     | ReadRetried
     | FreshnessMissed
     | FailoverFact
+    | FloorBeyondTimeline
     | EndpointChanged
     | QueueOverflowed
     | CommitLost

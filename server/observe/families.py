@@ -40,6 +40,11 @@ COUNTERS: Final = (
         ("shard",),
     ),
     Family("fluxshard_answers_repeated", "Requests answered as the first of their key", ("shard",)),
+    Family(
+        "fluxshard_floors_beyond_timeline",
+        "Reads and writes of sessions whose floor lies behind the end of its timeline",
+        ("shard", "durability"),
+    ),
     Family("fluxshard_endpoint_changes", "Changes of an endpoint's state", (*_ENDPOINT, "state")),
     Family(
         "fluxshard_replicas_discovered",

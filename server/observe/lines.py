@@ -11,6 +11,7 @@ from router import (
     Discovered,
     DurabilityMissed,
     EndpointChanged,
+    FloorBeyondTimeline,
     FreshnessMissed,
     MapAdopted,
     Observation,
@@ -93,7 +94,7 @@ def line_of(fact: Fact, slow_request_s: float) -> Line:
             return _of_the_router(fact)
 
 
-def _of_the_router(fact: Observation) -> Line:  # noqa: C901 - one case for each fact
+def _of_the_router(fact: Observation) -> Line:  # noqa: C901, PLR0912 - one case for each fact
     match fact:
         case StatementServed(shard, endpoint, replica, write, seconds):
             how = {"replica": replica, "write": write, "ms": _ms(seconds)}
@@ -105,6 +106,8 @@ def _of_the_router(fact: Observation) -> Line:  # noqa: C901 - one case for each
             return Line(Level.WARN, "read_retried", {**_at(shard, endpoint), "code": code})
         case FreshnessMissed(shard, waited_s):
             return Line(Level.DEBUG, "freshness_missed", {"shard": shard, "ms": _ms(waited_s)})
+        case FloorBeyondTimeline():
+            return _beyond(fact)
         case EndpointChanged(shard, endpoint, state, detail):
             level = _LEVELS.get(state, Level.WARN)
             what = {"state": state, "detail": detail}
@@ -159,6 +162,22 @@ def _of_failover(fact: FailoverFact) -> Line:
             return Line(Level.DEBUG, "answer_repeated", {"shard": shard})
         case _:
             assert_never(fact)
+
+
+def _beyond(fact: FloorBeyondTimeline) -> Line:
+    level = Level.DEBUG if not fact.first else Level.WARN if fact.quorum else Level.ERROR
+    where = {"shard": fact.shard, "timeline": fact.timeline, "floor_timeline": fact.floor.timeline}
+    what = {
+        "floor": _lsn(fact.floor.lsn),
+        "ended": "unknown" if fact.ended is None else "..".join(map(_lsn, sorted({*fact.ended}))),
+        "durability": "quorum" if fact.quorum else "async",
+    }
+    event = "acknowledged_writes_lost" if fact.lost and not fact.quorum else "floor_beyond_timeline"
+    return Line(level, event, {**where, **what})
+
+
+def _lsn(position: int) -> str:
+    return f"{position >> 32:X}/{position & 0xFFFFFFFF:X}"
 
 
 def _of_two_phase(fact: TwoPhaseFact) -> Line:

@@ -7,6 +7,7 @@ from router import (
     CommitLost,
     DurabilityMissed,
     EndpointChanged,
+    FloorBeyondTimeline,
     FreshnessMissed,
     MapAdopted,
     QueueOverflowed,
@@ -76,6 +77,9 @@ class Meter:
                 tally.count("fluxshard_freshness_missed", shard)
             case WriteHeld() | DurabilityMissed() | AnswerRepeated():
                 self._failover(fact)
+            case FloorBeyondTimeline():
+                durability = "quorum" if fact.quorum else "async"
+                tally.count("fluxshard_floors_beyond_timeline", fact.shard, durability)
             case EndpointChanged(shard, endpoint, state, _):
                 tally.count("fluxshard_endpoint_changes", shard, endpoint, state)
             case CommitLost(shard, endpoint):

@@ -1,9 +1,11 @@
 """Names of a request resolved to tables, and the templates made for them, per schema version."""
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Final, Generic, TypeVar
 
 from router import Schema, Table
+from server.policies import Policies
 from server.rest.build import build
 from server.rest.errors import TableUnknown
 from server.rest.relations import Relations, TenantColumn
@@ -45,9 +47,15 @@ class Memo(Generic[Value]):
 class Catalogue:
     """The tables that clients may name, and the SQL of requests on them."""
 
-    def __init__(self, schema: Callable[[], Schema], tenant_column: TenantColumn) -> None:
+    def __init__(
+        self,
+        schema: Callable[[], Schema],
+        tenant_column: TenantColumn,
+        policies: Policies | None = None,
+    ) -> None:
         self._schema = schema
         self._tenant_column = tenant_column
+        self._policies = policies or Policies()
         self._relations: tuple[Schema, Relations] | None = None
         self._templates: Memo[Template] = Memo()
 
@@ -66,7 +74,10 @@ class Catalogue:
         """
         template = self._templates.of(schema).get(request)
         if template is None:
-            template = build(request, table, self._related(schema))
+            template = replace(
+                build(request, table, self._related(schema)),
+                consistency=self._policies.of_table(table.name),
+            )
             if len(template.sql) <= MAX_SQL_CHARS:
                 self._templates.keep(request, template)
         return template

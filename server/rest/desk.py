@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from router import QueryContext, Result, Schema, Statement, Stream, Table
+from router import Consistency, QueryContext, Result, Schema, Statement, Stream, Table
 from server.exchange import Request
 from server.rest.catalogue import Catalogue
 from server.rest.page import Limits, may_be_large
@@ -52,6 +52,8 @@ class Filled(NamedTuple):
     counted: bool = False
     exactly: int | None = None
     snapshot: bool = False
+    consistency: Consistency | None = None
+    """What the caller prefers; None: what holds for the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Desk:
             RouterError: There is none.
             ParameterMalformed: A value has not the form that its operator needs.
         """
-        template, values, page, counted, exactly, snapshot = filled
+        template, values, page, counted, exactly, snapshot, consistency = filled
         who = request.principal
         statement = template.statement(values, page, counted=counted, exactly=exactly)
         context = QueryContext(
@@ -85,6 +87,9 @@ class Desk:
             request.deadline,
             False,
             snapshot,
+            consistency or template.consistency,
+            request.seen,
+            request.reached,
         )
         return await self.router.answer(statement, context)
 
@@ -97,7 +102,18 @@ class Desk:
         """
         if filled.snapshot or not may_be_large(filled.page):
             return await self.ask(request, filled)
-        who = request.principal
-        statement = filled.template.statement(filled.values, filled.page, counted=filled.counted)
-        context = QueryContext(who.role, who.tenant, who.session, who.claims, request.deadline)
+        who, template = request.principal, filled.template
+        statement = template.statement(filled.values, filled.page, counted=filled.counted)
+        context = QueryContext(
+            who.role,
+            who.tenant,
+            who.session,
+            who.claims,
+            request.deadline,
+            False,
+            False,
+            filled.consistency or template.consistency,
+            request.seen,
+            request.reached,
+        )
         return await self.router.stream(statement, context, self.limits.stream_s)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from router import Consistency, read_consistency
+
 _VALUES: Final = {
     "resolution": frozenset({"merge-duplicates", "ignore-duplicates"}),
     "missing": frozenset({"default", "null"}),
@@ -13,7 +15,6 @@ _VALUES: Final = {
     "count": frozenset({"exact", "planned", "estimated"}),
     "tx": frozenset({"commit", "rollback"}),
     "handling": frozenset({"strict", "lenient"}),
-    "consistency": frozenset({"snapshot"}),
 }
 _MAX_AFFECTED: Final = re.compile(r"[0-9]{1,18}")
 
@@ -29,6 +30,9 @@ ORDER: Final = (
     "consistency",
 )
 """In which order applied preferences are reported."""
+
+
+SNAPSHOT: Final = "snapshot"
 
 
 class Return(StrEnum):
@@ -53,6 +57,8 @@ class Preferences:
     max_affected: int | None = None
     snapshot: bool = False
     """Reads of several shards see writes on several shards wholly, or not at all."""
+    consistency: Consistency | None = None
+    """How fresh reads are."""
     invalid: tuple[str, ...] = ()
     """What we do not know, as sent."""
 
@@ -60,6 +66,13 @@ class Preferences:
     def strict(self) -> bool:
         """Whether unknown preferences are errors."""
         return self.handling == "strict"
+
+    @property
+    def consistent(self) -> str | None:
+        """What a read was asked to be, as it is reported when it was."""
+        if self.snapshot:
+            return SNAPSHOT
+        return None if self.consistency is None else self.consistency.text()
 
     @property
     def merge(self) -> bool:
@@ -93,6 +106,7 @@ def preferences(header: str | None) -> Preferences:
             found.setdefault(name, value)
     returns = found.get("return")
     max_affected = found.get("max-affected")
+    consistency = found.get("consistency")
     return Preferences(
         resolution=found.get("resolution"),
         missing=found.get("missing"),
@@ -102,7 +116,8 @@ def preferences(header: str | None) -> Preferences:
         handling=found.get("handling"),
         timezone=found.get("timezone"),
         max_affected=None if max_affected is None else int(max_affected),
-        snapshot="consistency" in found,
+        snapshot=consistency == SNAPSHOT,
+        consistency=None if consistency is None else read_consistency(consistency),
         invalid=tuple(invalid),
     )
 
@@ -129,4 +144,6 @@ def _known(name: str, value: str) -> bool:
         return bool(value)
     if name == "max-affected":
         return _MAX_AFFECTED.fullmatch(value) is not None
+    if name == "consistency":
+        return value == SNAPSHOT or read_consistency(value) is not None
     return value in _VALUES.get(name, ())

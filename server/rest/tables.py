@@ -5,6 +5,7 @@ from typing import Final
 
 from router import Schema
 from server.errors import Dialect
+from server.policies import Policies
 from server.rest import native, postgrest
 from server.rest.catalogue import Catalogue
 from server.rest.desk import Answers, Desk
@@ -37,8 +38,9 @@ class Tables:
         schema: Callable[[], Schema],
         tenant_column: TenantColumn,
         limits: Limits,
+        policies: Policies | None = None,
     ) -> None:
-        desk = Desk(router, Catalogue(schema, tenant_column), tenant_column, limits)
+        desk = Desk(router, Catalogue(schema, tenant_column, policies), tenant_column, limits)
         self.native: Final[Handler] = native.Native(desk).handle
         """Replies to requests under /api/v1/tables."""
         self.postgrest: Final[Handler] = postgrest.Postgrest(desk).handle

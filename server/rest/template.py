@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from router import Form, Statement
+from router import SESSION, Consistency, Form, Statement
 from server.rest.operands import Convert
 from server.rest.request import WHOLE, Page
 
@@ -46,6 +46,8 @@ class Template:
     form: Form
     names: tuple[str, ...] = ()
     """The columns of rows of text."""
+    consistency: Consistency = SESSION
+    """How fresh its rows are, unless the caller says otherwise."""
 
     def statement(
         self,

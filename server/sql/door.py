@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from router import QueryContext, Schema, TransactionOptions
+from router import SESSION, Consistency, QueryContext, Reached, Schema, TransactionOptions
 from server.exchange import Reply, Request
 from server.routes import BodyKind, Entry, Route
 from server.settings import SqlSettings
@@ -21,7 +21,7 @@ _JSON: Final = "application/json"
 class SqlDoor:
     """Answers statements for the service role, and for tenants where the settings let them in."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what answers, and what is allowed
         self,
         router: Statements,
         schema: Callable[[], Schema],
@@ -29,11 +29,16 @@ class SqlDoor:
         limits: SqlLimits,
         *,
         served_by: bool,
+        consistency: Consistency = SESSION,
+        position: Callable[[Reached], str] | None = None,
     ) -> None:
         self._settings = settings
         self._limits = limits
+        self._consistency = consistency
         self._answering = Answering(router, schema, served_by=served_by)
-        self._sockets = TransactionSockets(self._answering, router.interactive, settings, limits)
+        self._sockets = TransactionSockets(
+            self._answering, router.interactive, settings, limits, position
+        )
 
     def routes(self) -> tuple[Route, ...]:
         """Its paths."""
@@ -51,10 +56,11 @@ class SqlDoor:
         """
         context = self.context(request)
         asked = asked_of(request.body, most=self._settings.max_statements)
-        if asked.read_only or asked.snapshot:
-            context = context._replace(
-                read_only=context.read_only or asked.read_only, snapshot=asked.snapshot
-            )
+        context = context._replace(
+            read_only=context.read_only or asked.read_only,
+            snapshot=asked.snapshot,
+            consistency=asked.consistency or self._consistency,
+        )
         answer: str | AnswerPieces
         if asked.together:
             options = TransactionOptions(asked.isolation, read_only=context.read_only)
@@ -91,4 +97,6 @@ class SqlDoor:
             who.claims,
             request.deadline,
             read_only=self._settings.read_only,
+            seen=request.seen,
+            reached=request.reached,
         )

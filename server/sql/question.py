@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from router import Isolation
+from router import WORDS, Consistency, Isolation, read_consistency
 from server.rest import exact_json
 from server.sql.errors import SqlMalformed
 
@@ -29,13 +29,9 @@ class Layout(StrEnum):
     """An object, by the names of the columns."""
 
 
-class Consistency(StrEnum):
-    """What a read of several shards sees."""
-
-    DEFAULT = "default"
-    """Each shard's own snapshot."""
-    SNAPSHOT = "snapshot"
-    """One of all shards."""
+DEFAULT: Final = "default"
+SNAPSHOT: Final = "snapshot"
+"""What `consistency` may be besides the policies: what holds anyway, or one snapshot of all shards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +53,8 @@ class Asked:
     isolation: Isolation
     snapshot: bool
     """Several shards are read at one moment, see docs/isolation.md."""
+    consistency: Consistency | None
+    """How fresh the read is, see docs/freshness.md; None: as the settings have it."""
 
 
 def asked_of(body: bytes, *, most: int) -> Asked:
@@ -79,14 +77,15 @@ def asked_of(body: bytes, *, most: int) -> Asked:
         questions: tuple[Question, ...] = (question_of(form),)
     else:
         questions = _listed(form, listed, most)
+    snapshot, consistency = _consistency(form)
     return Asked(
         questions=questions,
         together=listed is not None,
         read_only=truth(form, "read_only"),
         layout=layout_of(form),
         isolation=isolation_of(form),
-        snapshot=_member(form, "consistency", Consistency, Consistency.DEFAULT)
-        is Consistency.SNAPSHOT,
+        snapshot=snapshot,
+        consistency=consistency,
     )
 
 
@@ -155,6 +154,20 @@ def check_keys(form: dict[str, Any], known: frozenset[str]) -> None:
     unknown = form.keys() - known
     if unknown:
         raise SqlMalformed(f"Unknown key in the body: {min(unknown)[:80]}")
+
+
+def _consistency(form: dict[str, Any]) -> tuple[bool, Consistency | None]:
+    """Whether one snapshot is asked for, else the policy, if there is one."""
+    value = form.get("consistency")
+    if value is None:
+        return False, None
+    word = value.strip().lower() if isinstance(value, str) else ""
+    if word in {DEFAULT, SNAPSHOT}:
+        return word == SNAPSHOT, None
+    found = read_consistency(word)
+    if found is None:
+        raise SqlMalformed(f"consistency must be one of {DEFAULT}, {SNAPSHOT}, {WORDS}")
+    return False, found
 
 
 def _listed(form: dict[str, Any], listed: Any, most: int) -> tuple[Question, ...]:

@@ -16,6 +16,7 @@ from router import (
     Deadline,
     InteractiveTransaction,
     QueryContext,
+    Reached,
     RouterError,
     TransactionOptions,
 )
@@ -80,7 +81,9 @@ class TransactionSockets:
         begin: Begin,
         settings: SqlSettings,
         limits: SqlLimits,
+        position: Callable[[Reached], str] | None,
     ) -> None:
+        self._position = position
         self._answering = answering
         self._begin = begin
         self._settings = settings
@@ -118,7 +121,7 @@ class TransactionSockets:
         read_only = context.read_only or truth(form, "read_only")
         lifetime = Deadline.after(self._settings.lifetime_s)
         return _Way(
-            context=context._replace(deadline=lifetime, read_only=read_only),
+            context=context._replace(deadline=lifetime, read_only=read_only, reached=[]),
             options=TransactionOptions(isolation_of(form), read_only=read_only),
             layout=layout_of(form),
         )
@@ -170,7 +173,12 @@ class TransactionSockets:
                 return _text(identity, "open", body[1:-1]), False
         except (RouterError, ServerError) as error:
             return _failed(identity, error, way.context.role, transaction), ending is not None
-        return _text(identity, "committed" if ending == "commit" else "rolled back"), True
+        if ending == "rollback":
+            return _text(identity, "rolled back"), True
+        reached, position = way.context.reached, ""
+        if reached and self._position is not None:
+            position = f'"position":"{self._position(reached)}"'
+        return _text(identity, "committed", position), True
 
     async def _ran(
         self, form: dict[str, Any], way: _Way, transaction: InteractiveTransaction

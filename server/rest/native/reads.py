@@ -19,6 +19,7 @@ from server.rest.native import render
 from server.rest.native.form import query_form
 from server.rest.native.query import CUTTABLE, SINGLE, NativeQuery, native_query
 from server.rest.page import native_page
+from server.rest.prefer import preferences
 from server.rest.query_text import pairs
 from server.rest.relations import TenantColumn
 from server.rest.request import Page, ReadRows
@@ -62,10 +63,11 @@ class NativeReads:
 
     async def rows(self, request: Request, reading: Filled) -> Reply:
         """The rows of a read."""
+        reading, consistent = _preferred(request, reading)
         result = await self._desk.ask_for_rows(request, reading)
         if isinstance(result, Stream):
-            return render.streamed(result, reading.page)
-        headers = render.count_headers(reading.page.offset, result)
+            return render.streamed(result, reading.page, consistent)
+        headers = render.count_headers(reading.page.offset, result, consistent)
         return _conditional(request, render.array(result.body, headers=headers))
 
     def parsed(self, request: Request, target: Target) -> Filled:
@@ -81,11 +83,14 @@ class NativeReads:
     async def asked(self, request: Request, target: Target) -> Reply:
         """The rows that the body asks for: the same planner, limits and errors as GET."""
         parsed_query(request, single=frozenset(), filters=False)
-        reading = self._built(query_form(request.body), request, target)
+        reading, consistent = _preferred(
+            request, self._built(query_form(request.body), request, target)
+        )
         result = await self._desk.ask_for_rows(request, reading)
         if isinstance(result, Stream):
-            return render.streamed(result, reading.page)
-        return render.array(result.body, headers=render.count_headers(reading.page.offset, result))
+            return render.streamed(result, reading.page, consistent)
+        headers = render.count_headers(reading.page.offset, result, consistent)
+        return render.array(result.body, headers=headers)
 
     async def row(self, request: Request, target: Target, identity: str) -> Reply:
         """The row of that id.
@@ -98,10 +103,12 @@ class NativeReads:
         query = parsed_query(request, single=ROWS, filters=False)
         where = identified(target.table, self._desk.tenant_column, 0)
         template = self._desk.template(ReadRows(target.table.name, query.shown, (where,)), target)
-        result = await self._desk.ask(request, Filled(template, (identity,)))
+        reading, consistent = _preferred(request, Filled(template, (identity,)))
+        result = await self._desk.ask(request, reading)
         if result.row_count != 1:
             raise miscounted(result.row_count)
-        return _conditional(request, render.first(result.body))
+        headers = render.count_headers(0, result, consistent)
+        return _conditional(request, render.first(result.body, headers=headers))
 
     def tables(self, request: Request, schema: Schema) -> Reply:
         """The list of tables, for administrators.
@@ -172,6 +179,19 @@ def identified(table: Table, tenant_column: TenantColumn, value: int) -> Compare
 def miscounted(found: int) -> RecordNotFound | RecordAmbiguous:
     """Why an id did not name one row."""
     return RecordNotFound() if found == 0 else RecordAmbiguous(found)
+
+
+def _preferred(request: Request, reading: Filled) -> tuple[Filled, str | None]:
+    """The read as fresh as the caller prefers, and what to say of that."""
+    header = request.headers.get("Prefer")
+    if header is None:
+        return reading, None
+    prefer = preferences(header)
+    consistent = prefer.consistent
+    if consistent is None:
+        return reading, None
+    preferred = reading._replace(snapshot=prefer.snapshot, consistency=prefer.consistency)
+    return preferred, consistent
 
 
 def _key(request: Request, parts: Cut) -> tuple[object, ...]:

@@ -11,6 +11,7 @@ from server.exchange import Reply
 from server.rest.native.paths import PREFIX
 from server.rest.page import content_range, rows_of_page
 from server.rest.pieces import ARRAY, RowPieces
+from server.rest.prefer import applied
 from server.rest.request import Page
 
 JSON: Final = "application/json"
@@ -23,11 +24,11 @@ def array(body: str, status: int = 200, headers: Headers = ()) -> Reply:
     return Reply(status, body.encode(), JSON, headers)
 
 
-def streamed(stream: Stream, page: Page) -> Reply:
+def streamed(stream: Stream, page: Page, consistent: str | None = None) -> Reply:
     """A JSON array in pieces. It has no ETag: that would have to be sent before it."""
     total = stream.total
     rows = 0 if total is None else rows_of_page(page, total)
-    headers = _counts(page.offset, rows, total)
+    headers = _counts(page.offset, rows, total, consistent)
     return Reply(200, content_type=JSON, headers=headers, pieces=RowPieces(stream, ARRAY))
 
 
@@ -52,17 +53,20 @@ def batch_headers(rows: int) -> Headers:
     return (("Content-Range", f"*/{rows}"), ("X-Affected-Count", str(rows)))
 
 
-def count_headers(offset: int, result: Result) -> Headers:
-    """The page and the total, where a total was counted. It is exact, whatever was asked for."""
-    return _counts(offset, result.row_count, result.total)
+def count_headers(offset: int, result: Result, consistent: str | None = None) -> Headers:
+    """The page and the total, where a total was counted. It is exact, whatever was asked for.
+
+    `consistent` is the preference for consistency that was followed.
+    """
+    return _counts(offset, result.row_count, result.total, consistent)
 
 
-def _counts(offset: int, rows: int, total: int | None) -> Headers:
+def _counts(offset: int, rows: int, total: int | None, consistent: str | None) -> Headers:
     if total is None:
-        return ()
+        return () if consistent is None else applied((("consistency", consistent),))
     return (
         ("Content-Range", content_range(offset, rows, total)),
-        ("Preference-Applied", "count=exact"),
+        *applied((("count", "exact"), ("consistency", consistent))),
     )
 
 

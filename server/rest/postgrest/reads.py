@@ -37,16 +37,17 @@ class PostgrestReads:
         counted = prefer.count is not None
         if counted:
             reading = reading._replace(counted=True)
-        if prefer.snapshot:
-            reading = reading._replace(snapshot=True)
+        consistent = prefer.consistent
+        if consistent is not None:
+            reading = reading._replace(snapshot=prefer.snapshot, consistency=prefer.consistency)
         result = await self._desk.ask_for_rows(request, reading)
         extra = profiled(profile)
-        if counted or prefer.handling is not None or prefer.snapshot:
+        if counted or prefer.handling is not None or consistent is not None:
             # a count is exact, whichever was asked for
             told = (
                 ("count", "exact" if counted else None),
                 ("handling", prefer.handling),
-                ("consistency", "snapshot" if prefer.snapshot else None),
+                ("consistency", consistent),
             )
             extra = (*extra, *applied(told))
         if isinstance(result, Stream):
