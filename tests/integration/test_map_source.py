@@ -13,6 +13,7 @@ from server.mapstart import Origin, starting_map
 from shardmap import (
     CATALOG,
     CatalogSource,
+    Durability,
     GivenCluster,
     GivenServers,
     Global,
@@ -257,6 +258,8 @@ async def test_the_first_start_makes_the_map_and_claims_every_server(
     assert started.origin is Origin.SEEDED
     assert started.shard_map.epoch == 1
     assert not started.warnings
+    declared = {shard.durability for shard in started.shard_map.shards.values()}
+    assert declared == {Durability.QUORUM}  # as the servers do
     for shard, server in [(CATALOG, "catalog"), (A, "shard_0"), (B, "shard_1")]:
         connection = await asyncpg.connect(databases.url(f"{server}-a"))
         assert await read_identity(connection) == Identity(started.shard_map.cluster_id, shard)

@@ -21,6 +21,10 @@ from shardmap import TenantId
 LIMITS = SqlLimits(most=2, request_timeout_s=30, stream_s=60)
 ORDERS = "/api/v1/tables/orders"
 REPLAYED = ("Idempotency-Replayed", "true")
+FUNCTION = """
+CREATE FUNCTION put(id bigint) RETURNS bigint LANGUAGE sql SET fluxshard.tenant_safe = on
+AS 'INSERT INTO orders (tenant_id, id) VALUES (auth.tenant()::int, $1) RETURNING id'
+"""
 INSERT = "INSERT INTO orders (tenant_id, id) VALUES ($1, $2)"
 
 
@@ -141,6 +145,20 @@ async def test_a_repeated_statement_and_a_repeated_transaction_are_done_once(api
     assert ones[0].body == ones[1].body
     assert both[0].body == both[1].body
     assert await api.ids() == [1, 2, 3]
+
+
+async def test_a_repeated_call_of_a_function_is_done_once(api):
+    for server in ("catalog-a", "shard_0-a", "shard_1-a"):
+        await api.fetch(server, FUNCTION)
+    await api.door.backends.refresh_schema(now=True)
+    tenant, url = api.door.A, "/rest/v1/rpc/put"
+
+    replies = [await api("POST", url, {"id": 5}, key="call", tenant=tenant) for _ in range(2)]
+
+    assert [reply.status for reply in replies] == [200, 200]
+    assert replies[0].body == replies[1].body == b"5"
+    assert REPLAYED in replies[1].headers
+    assert await api.ids() == [5]
 
 
 async def test_a_key_is_good_for_one_request(api):
