@@ -8,8 +8,9 @@ nobody knew gives the first one's answer, or does it now.
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Final
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random
@@ -44,8 +45,8 @@ from router.commit.write_keys import (
 )
 from router.context import SERVICE_ROLE, Deadline, QueryContext
 from router.description import Description
-from router.errors import RouterError, RowCountUnexpected, WriteKeyInUse
-from router.live.execution import Rows
+from router.errors import PoolTimeout, RouterError, RowCountUnexpected, WriteKeyInUse
+from router.live.execution import Rows, left_s
 from router.live.failures import NotSent, PlanOutdated
 from router.live.live_map import LiveMap
 from router.live.preamble import as_login, as_role
@@ -83,6 +84,9 @@ class WriteKeys:
         self._readers = readers
         self._settings = settings
         self._observe = observe
+        self._places: defaultdict[ShardId, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(max(1, settings.max_connections // 2))
+        )
 
     async def once(self, key: WriteKey, context: QueryContext, work: Work) -> bytes | None:
         """Do the work, unless it was done: then the answer that it had.
@@ -106,6 +110,32 @@ class WriteKeys:
 
     async def _once(self, key: WriteKey, context: QueryContext, work: Work) -> bytes | None:
         home = home_of(key.key, context.tenant, self._live.shard_map)
+        async with self._place(home, context):
+            return await self._at_home(home, key, context, work)
+
+    @asynccontextmanager
+    async def _place(self, home: ShardId, context: QueryContext) -> AsyncIterator[None]:
+        """A place among those who hold a connection of the shard while they need others.
+
+        They never hold more than half, so that there is always one to be had for what they do.
+        """
+        places = self._places[home]
+        timeout_s = min(self._settings.acquire_timeout_s, left_s(context.deadline))
+        try:
+            async with asyncio.timeout(timeout_s):
+                await places.acquire()
+        except TimeoutError as error:
+            raise PoolTimeout(
+                home, f"no connection of {home} for a request with a key within {timeout_s:.3g} s"
+            ) from error
+        try:
+            yield
+        finally:
+            places.release()
+
+    async def _at_home(
+        self, home: ShardId, key: WriteKey, context: QueryContext, work: Work
+    ) -> bytes | None:
         seat = await self._two_phase.seated(home, context)
         keyed = KeyedBackends(
             self._plain, self._live, self._two_phase, self._observe, context, seat,

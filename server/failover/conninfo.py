@@ -43,7 +43,7 @@ def rejoining_by_hand(name: str, directory: str | None, host: str, port: int) ->
     follow = f"host={host} port={port} user=<replication user> application_name={name}"
     return [
         f"# on the machine of {name}, as the account that PostgreSQL runs as:",
-        f'pg_ctl stop -D "{data}" -m fast',
+        f'pg_ctl stop -D "{data}" -m fast    # if it runs',
         f'pg_rewind --target-pgdata "{data}" --source-server "{source}"',
         f'touch "{data}/standby.signal"',
         f'echo "primary_conninfo = \'{follow}\'" >> "{data}/postgresql.auto.conf"',

@@ -156,17 +156,20 @@ async def test_replicas_receive_again_when_a_failover_is_given_up(operator, even
         assert await deeds.follows(operator.servers, name, 1, 30)
 
 
-async def command(cluster, *arguments):
-    """Exit status, standard output and standard error of the command."""
+async def command(cluster, *arguments, environment=None):
+    """Exit status, standard output and standard error of the command.
+
+    With an environment that leads to the servers it knows nothing of the embedded cluster.
+    """
+    place = ("--dir", str(cluster.directory)) if environment is None else ()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "server",
         "failover",
         *arguments,
-        "--dir",
-        str(cluster.directory),
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd())},
+        *place,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), **(environment or {})},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -192,3 +195,26 @@ async def test_the_command_shows_its_plan_promotes_and_rewinds_in_the_embedded_c
     assert status.healthy
     assert roles["shard_0-c"][0] == "primary"
     assert roles["shard_0-a"] == ("replica", True)
+
+
+async def test_the_command_goes_by_the_map_and_leaves_the_old_primary_to_the_operator(cluster):
+    environment = {"FLUXSHARD_STATE_DIR": str(cluster.directory / "state"), **cluster.environment()}
+    await cluster.kill("shard_0-a")
+
+    refused, _, why = await command(cluster, "shard_0", "--plan", environment=environment)
+    unknown, _, named = await command(cluster, "shard_9", environment=environment)
+    done, document, told = await command(
+        cluster, "shard_0", "--accept-loss", "--json", environment=environment
+    )
+
+    assert (refused, "F101 shard_0 is async" in why) == (3, True)
+    assert (unknown, "there are catalog, shard_0" in named) == (3, True)
+    assert done == 5, told
+    found = json.loads(document)
+    assert found["done"]
+    assert len(found["following"]) == 1
+    assert any("pg_rewind" in line for line in found["by_hand"])
+    assert "Left to be done by hand" in told
+    (heir,) = (one for one in await Operator(cluster).servers.facts() if one.away is None
+               and not one.recovering)  # fmt: skip
+    assert heir.timeline == 2

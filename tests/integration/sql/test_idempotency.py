@@ -312,6 +312,22 @@ async def test_an_answer_that_has_expired_is_forgotten(api):
     assert await api.kept() == 1
 
 
+async def test_more_requests_with_keys_than_there_are_connections_are_all_answered(api):
+    """Each holds a connection while it needs a second one, to have its statement described."""
+    tenant = api.door.A
+
+    replies = await asyncio.gather(
+        *(
+            api.sql(f"INSERT INTO orders (tenant_id, id) VALUES ($1, {number})", [tenant],
+                    key=f"k{number}", tenant=tenant)
+            for number in range(24)
+        )
+    )  # fmt: skip
+
+    assert [reply.status for reply in replies] == [200] * 24
+    assert await api.ids() == list(range(24))
+
+
 async def test_reads_with_a_key_are_answered(api):
     tenant = api.door.A
     await api("POST", ORDERS, {"id": 1}, tenant=tenant)
