@@ -8,11 +8,13 @@ import pytest
 from router import (
     CommitLost,
     CommitUnknown,
+    Deadline,
     DeadlineExceeded,
     PrimaryAway,
     QuorumLost,
     RowCountUnexpected,
     StatementFailed,
+    TransactionOptions,
 )
 
 INSERT = "INSERT INTO notes (id) VALUES ($1)"
@@ -224,3 +226,21 @@ async def test_a_deadline_during_the_statement_rolls_back(world):
         await world.write("INSERT INTO notes (id) SELECT 1 FROM pg_sleep(60)", seconds=0.2)
 
     assert (await world.read(COUNT)).rows == [(0,)]
+
+
+async def test_a_commit_on_a_timeline_that_was_left_behind_is_not_acknowledged(make_world):
+    """A promotion became known while the write was on its way to the old primary."""
+    world = await make_world(probe_interval_s=300.0, proof_age_s=600.0)
+    world.backends._live.groups["shard_0"].newest_timeline = 99
+
+    with pytest.raises(CommitUnknown, match="after another server had been promoted"):
+        await world.write("INSERT INTO notes (id) VALUES (1)")
+    transaction = await world.backends.begin("shard_0", world.asker(), TransactionOptions())
+    try:
+        await transaction.run(world.writing("INSERT INTO notes (id) VALUES (2)"), Deadline.after(5))
+        with pytest.raises(CommitUnknown, match="after another server had been promoted"):
+            await transaction.commit(Deadline.after(5))
+    finally:
+        transaction.leave()
+
+    assert [one.endpoint for one in world.observed(CommitLost)] == [world.PRIMARY] * 2
