@@ -16,10 +16,11 @@ Item = TypeVar("Item")
 class FairQueue(Generic[Item]):
     """Items of parties, at most `most` in all. Every operation but `remove` is O(1)."""
 
-    __slots__ = ("_by_length", "_count", "_lines", "_longest", "_most")
+    __slots__ = ("_by_length", "_count", "_lines", "_longest", "most")
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
+        """May be changed; those beyond it stay until they leave by themselves or by `drop_newest`."""
         self._count = 0
         self._lines: OrderedDict[Hashable, deque[Item]] = OrderedDict()
         """Parties with something waiting, in the order of their turns."""
@@ -42,7 +43,7 @@ class FairQueue(Generic[Item]):
         would have as many.
         """
         leaving: Item | None = None
-        if self._count >= self._most:
+        if self._count >= self.most:
             if self.waiting(party) + 1 >= self._longest:
                 return item
             leaving = self.drop_newest()

@@ -7,6 +7,7 @@ from router import NOTHING_SEEN
 from server.admin import Health, Metrics
 from server.auth import Authenticator
 from server.front import Front
+from server.front.turnstile import Turnstile
 from server.idempotency import Idempotency, KeyedRouter
 from server.lifecycle import Lifecycle
 from server.middleware.cors import Cors
@@ -22,12 +23,13 @@ from server.settings import Settings
 from server.sql import SqlDoor, SqlLimits, Statements
 
 
-def api(
+def api(  # noqa: PLR0913, PLR0917 - what a front is made of
     settings: Settings,
     services: Services,
     board: Board,
     lifecycle: Lifecycle,
     observe: FactObserver,
+    turnstile: Turnstile,
 ) -> Front:
     """The front of the API port."""
     positions = Positions(settings.auth.jwt_secret, services.current_map, services.catch_up)
@@ -36,6 +38,7 @@ def api(
         services,
         lifecycle,
         observe,
+        turnstile,
         (
             *Health(lifecycle, services.status, services.schema).routes(),
             *((Metrics(board, settings.metrics.path).route(),) if settings.metrics.enabled else ()),
@@ -46,16 +49,17 @@ def api(
     )
 
 
-def metrics_port(
+def metrics_port(  # noqa: PLR0913, PLR0917 - as above
     settings: Settings,
     services: Services,
     board: Board,
     lifecycle: Lifecycle,
     observe: FactObserver,
+    turnstile: Turnstile,
 ) -> Front:
     """The front of the metrics port."""
     routes = Metrics(board, settings.metrics.path).own_port_routes()
-    return _front(settings, services, lifecycle, observe, routes)
+    return _front(settings, services, lifecycle, observe, turnstile, routes)
 
 
 def _tables(settings: Settings, services: Services) -> tuple[Route, ...]:
@@ -110,6 +114,7 @@ def _front(  # noqa: PLR0913, PLR0917 - what a front is made of
     services: Services,
     lifecycle: Lifecycle,
     observe: FactObserver,
+    turnstile: Turnstile,
     routes: tuple[Route, ...],
     positions: Positions | None = None,
 ) -> Front:
@@ -122,6 +127,7 @@ def _front(  # noqa: PLR0913, PLR0917 - what a front is made of
         lifecycle=lifecycle,
         observe=observe,
         positions=positions,
+        turnstile=turnstile,
     )
 
 

@@ -100,6 +100,13 @@ class HttpSettings:
         "300s",
         "longest time of an answer that is sent in pieces; FLUXSHARD_REQUEST_TIMEOUT is for each",
     )
+    shed_after_s: float = setting(
+        "FLUXSHARD_SHED_AFTER",
+        DURATION,
+        "500ms",
+        "how long requests may stand in line for the CPU of a worker before the newest of the "
+        "tenant with most of them are told 503 OVERLOADED; 0: none are",
+    )
     drain_delay_s: float = setting(
         "FLUXSHARD_DRAIN_DELAY",
         DURATION,

@@ -15,6 +15,7 @@ ServerError
 ├── BodyTooLarge             413  the body is over the limit of its route
 ├── EncodingRefused          415  a Content-Encoding that is not read
 ├── ExpectationRefused       417  an Expect other than 100-continue
+├── Overloaded               503  the worker has more requests than CPU         repeat it later
 └── ConfigurationError       never reaches a client: the server refuses to start
     ├── SettingsInvalid           settings have problems, all listed
     └── CannotListen              the address is taken, or not ours
@@ -209,6 +210,21 @@ class ExpectationRefused(ServerError):
 
     def __init__(self) -> None:
         super().__init__("Only the expectation 100-continue can be met")
+
+
+class Overloaded(ServerError):
+    """This worker has more requests than it can serve in time. Nothing was done for this one."""
+
+    status = 503
+    code = "OVERLOADED"
+    postgrest_code = "OVERLOADED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server has more requests than it can serve",
+            hint="Repeat it later; many requests of one tenant wait for each other.",
+            headers=(("Retry-After", "1"),),
+        )
 
 
 class ConfigurationError(Exception):

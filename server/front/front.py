@@ -21,6 +21,7 @@ from server.front.connection import HttpServer, Incoming, Outgoing, Upgraded
 from server.front.encode import encode, http_date
 from server.front.pieces import OutgoingPieces
 from server.front.target import dialect_of, target
+from server.front.turnstile import Turnstile
 from server.lifecycle import Lifecycle
 from server.middleware.cors import Cors
 from server.middleware.entry import Doorkeeper
@@ -28,7 +29,7 @@ from server.middleware.request_id import RequestIds
 from server.observe.facts import AnswerBroken, FactObserver, RequestAnswered, RequestCrashed
 from server.positions import HEADER as POSITION
 from server.positions import Positions
-from server.routes import Routes
+from server.routes import Entry, Routes
 from server.settings import HttpSettings
 from shardmap import ShardId
 
@@ -71,8 +72,10 @@ class Front:
         settings: HttpSettings,
         lifecycle: Lifecycle,
         observe: FactObserver,
+        turnstile: Turnstile,
         positions: Positions | None = None,
     ) -> None:
+        self._turnstile = turnstile
         self._positions = positions
         self._routes = routes
         self._door = door
@@ -178,6 +181,8 @@ class Front:
             exchange.seen = await self._positions.heeded(token, deadline)
         caller = self._door.admit(route.entry, headers, query)
         exchange.role = caller.role
+        if self._turnstile.engaged and route.entry is not Entry.OPEN:
+            await self._turnstile.turn(caller.tenant or caller.role)
         body = b""
         if "Content-Length" in headers or message.chunked:
             timeout_s = min(self._settings.read_timeout_s, deadline.remaining_s())

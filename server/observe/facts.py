@@ -67,6 +67,22 @@ class AnswerBroken:
 
 FailoverFact = WriteHeld | DurabilityMissed | AnswerRepeated
 
+
+@dataclass(frozen=True, slots=True)
+class OverloadBegan:
+    """Requests wait for this worker's CPU for so long that some are turned away from now on."""
+
+    waiting: int
+    lag_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class OverloadEnded:
+    """Nobody is turned away any more; `shed` were since the start of the worker."""
+
+    shed: int
+
+
 RareFact = (
     StatementErred
     | ReadRetried
@@ -81,6 +97,8 @@ RareFact = (
     | WatchReport
     | RequestCrashed
     | AnswerBroken
+    | OverloadBegan
+    | OverloadEnded
 )
 
 ReplicaFact = TrustChanged | ReadHedged | ReplicaDiscovered

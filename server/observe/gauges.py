@@ -34,6 +34,17 @@ class Cluster(Protocol):
         ...
 
 
+class WayIn(Protocol):
+    """Whoever lets requests in."""
+
+    shed: int
+    lag_s: float
+
+    def __len__(self) -> int:
+        """How many wait."""
+        ...
+
+
 class Gauges:
     """Reads this process and its connections. Calling it gives a value for each gauge.
 
@@ -46,11 +57,13 @@ class Gauges:
         lifecycle: Lifecycle,
         connections: Callable[[], int],
         cluster: Cluster,
+        way_in: WayIn,
     ) -> None:
         self._tally = tally
         self._lifecycle = lifecycle
         self._connections = connections
         self._cluster = cluster
+        self._way_in = way_in
         self._began = time.monotonic()
 
     def __call__(self) -> dict[tuple[str, Labels], float]:
@@ -74,6 +87,9 @@ class Gauges:
         yield one("fluxbase_active_connections", self._connections())
         yield one("fluxbase_http_requests_in_flight", self._lifecycle.in_flight)
         yield one("fluxshard_map_epoch", self._cluster.current_map().epoch)
+        yield one("fluxshard_requests_waiting", len(self._way_in))
+        yield one("fluxshard_event_loop_lag_seconds", self._way_in.lag_s)
+        counts["fluxshard_requests_shed", ()] = self._way_in.shed
         waiting = 0
         seen: set[str] = set()
         for shard in self._cluster.status():

@@ -40,6 +40,8 @@ from server.observe.facts import (
     AnswerBroken,
     Fact,
     FailoverFact,
+    OverloadBegan,
+    OverloadEnded,
     ReplicaFact,
     RequestAnswered,
     RequestCrashed,
@@ -88,6 +90,10 @@ def line_of(fact: Fact, slow_request_s: float) -> Line:
         case AnswerBroken(route, request_id, code, sent_bytes):
             what = {"route": route, "request_id": request_id, "code": code, "sent": sent_bytes}
             return Line(Level.WARN, "answer_broken", what)
+        case OverloadBegan(waiting, lag_s):
+            return Line(Level.WARN, "overloaded", {"waiting": waiting, "lag_ms": _ms(lag_s)})
+        case OverloadEnded(shed):
+            return Line(Level.INFO, "overload_ended", {"shed": shed})
         case CatalogLost() | CatalogFound() | MapUnusable() | CopyFailed() | WatchFailed():
             return _of_the_watch(fact)
         case _:

@@ -28,6 +28,8 @@ from server.observe.facts import (
     AnswerBroken,
     Fact,
     FailoverFact,
+    OverloadBegan,
+    OverloadEnded,
     RareFact,
     ReplicaFact,
     RequestAnswered,
@@ -94,7 +96,7 @@ class Meter:
                 tally.count("fluxshard_catalog_lost")
             case CatalogFound() | CopyFailed() | MapUnusable() | WatchFailed() | SchemaAdopted():
                 pass
-            case QueueOverflowed():
+            case QueueOverflowed() | OverloadBegan() | OverloadEnded():
                 pass  # the gauges know how many were turned away
             case _:
                 assert_never(fact)

@@ -1,6 +1,7 @@
 """The one observer of a server: hands each fact to the meter and, where wanted, to the log."""
 
 import random
+from typing import Final
 
 from router import StatementServed
 from server.observe.console import Console
@@ -8,6 +9,9 @@ from server.observe.facts import Fact, RequestAnswered
 from server.observe.lines import Level, line_of
 from server.observe.meter import Meter
 from server.settings import LoggingSettings
+
+_TOLD_ONCE: Final = frozenset({"OVERLOADED", "P211"})
+"""Codes of requests that are turned away by the thousand: that it begins has a line."""
 
 
 class Observatory:
@@ -35,7 +39,7 @@ class Observatory:
             return False
         if isinstance(fact, RequestAnswered):
             return (
-                (fact.status >= 500 and fact.code is not None)
+                (fact.status >= 500 and fact.code is not None and fact.code not in _TOLD_ONCE)
                 or fact.seconds >= self._slow_s
                 or (self._sample > 0 and random.random() < self._sample)  # noqa: S311 - a sample
             )

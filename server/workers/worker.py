@@ -8,6 +8,7 @@ from typing import Final
 
 from server.app import api, metrics_port
 from server.front.connection import HttpServer
+from server.front.turnstile import Turnstile
 from server.lifecycle import Lifecycle
 from server.observe.board import Board
 from server.observe.console import Console, bridge_logging
@@ -45,18 +46,20 @@ async def work(settings: Settings, shard_map: ShardMap, place: Place) -> None:
         services = await opened.enter_async_context(
             open_services(settings, shard_map, observe, Share(place.index, place.count, shared))
         )
+        turnstile = opened.enter_context(Turnstile(settings.http.shed_after_s, observe))
         gauges = Gauges(
             tally,
             lifecycle,
             lambda: sum(len(server.connections) for server in connections),
             services,
+            turnstile,
         )
         board = await opened.enter_async_context(Board(tally, gauges, shared, place.number))
 
         listeners = []
-        fronts = [(api(settings, services, board, lifecycle, observe), place.api)]
+        fronts = [(api(settings, services, board, lifecycle, observe, turnstile), place.api)]
         if place.metrics is not None:
-            own_port = metrics_port(settings, services, board, lifecycle, observe)
+            own_port = metrics_port(settings, services, board, lifecycle, observe, turnstile)
             fronts.append((own_port, place.metrics))
         loop = asyncio.get_running_loop()
         for front, listening in fronts:

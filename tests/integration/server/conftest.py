@@ -22,6 +22,7 @@ import pytest_asyncio
 
 from server.auth import Authenticator, mint
 from server.front import Front
+from server.front.turnstile import Turnstile
 from server.lifecycle import Lifecycle
 from server.middleware.cors import Cors
 from server.middleware.entry import Doorkeeper
@@ -49,6 +50,7 @@ class Site:
     lifecycle: Lifecycle
     facts: list = field(default_factory=list)
     connections: object = None
+    turnstile: Turnstile | None = None
 
     async def deserted(self):
         """Wait until the server has no connection left."""
@@ -129,6 +131,7 @@ def serving(tmp_path):
     @asynccontextmanager
     async def serve(routes, *, http=None, auth=None, cors=None):
         site = Site(str(tmp_path / "http.sock"), Lifecycle())
+        site.turnstile = Turnstile(0.5, site.facts.append)
         auth = replace(auth or AuthSettings(), jwt_secret=SECRET)
         front = Front(
             Routes(routes),
@@ -137,6 +140,7 @@ def serving(tmp_path):
             settings=http or HttpSettings(),
             lifecycle=site.lifecycle,
             observe=site.facts.append,
+            turnstile=site.turnstile,
         )
         site.connections = connections = front.http_server()
         server = await asyncio.get_running_loop().create_unix_server(connections, site.path)

@@ -30,6 +30,7 @@ from server.auth import Authenticator, mint
 from server.errors import Dialect, ServerError, failure_of, failure_reply
 from server.exchange import Principal, Request
 from server.front import Front
+from server.front.turnstile import Turnstile
 from server.lifecycle import Lifecycle
 from server.middleware.cors import Cors
 from server.middleware.entry import Doorkeeper
@@ -248,6 +249,7 @@ class Site:
             settings=HttpSettings(),
             lifecycle=self.lifecycle,
             observe=lambda _: None,
+            turnstile=Turnstile(0, lambda _: None),
         )
         self.connections = front.http_server()
         loop = asyncio.get_running_loop()

@@ -161,8 +161,15 @@ async def test_everybody_may_ask_and_no_answer_is_kept():
         assert ("Cache-Control", "no-store") in (await route.handler(None)).headers
 
 
+class WayIn:
+    shed, lag_s = 3, 0.5
+
+    def __len__(self):
+        return 2
+
+
 def gauges(cluster, lifecycle=None):
-    return Gauges(Tally(), lifecycle or Lifecycle(), lambda: 7, cluster)()
+    return Gauges(Tally(), lifecycle or Lifecycle(), lambda: 7, cluster, WayIn())()
 
 
 def test_gauges_tell_of_connections_shards_and_endpoints():
@@ -188,7 +195,7 @@ def test_gauges_tell_of_connections_shards_and_endpoints():
 def test_how_analyses_were_found_is_counted():
     tally = Tally()
 
-    Gauges(tally, Lifecycle(), lambda: 0, Cluster((shard("s0"),)))()
+    Gauges(tally, Lifecycle(), lambda: 0, Cluster((shard("s0"),)), WayIn())()
 
     assert tally.counts["fluxshard_analyses", ("text",)] == 3
     assert tally.counts["fluxshard_analyses", ("shape",)] == 2
