@@ -36,12 +36,22 @@ NOTES: Final = (
     show_default=True,
     help="Milliseconds by which replicas show commits later; may be given several times.",
 )
-@click.option("--instances", default=3, show_default=True, help="Servers of Fluxshard.")
-@click.option("--workers", default=1, show_default=True, help="Processes of each.")
+@click.option(
+    "--instances",
+    default=1,
+    show_default=True,
+    help="Servers of Fluxshard. Several have to share what sessions saw, by --set or --keeping.",
+)
+@click.option("--workers", default=3, show_default=True, help="Processes of each.")
 @click.option("--replicas", default=2, show_default=True)
 @click.option("--users", default=24, show_default=True, help="Sessions, all at work at once.")
 @click.option(
     "--rounds", default=4, show_default=True, help="Of writing and catching up, by delay."
+)
+@click.option(
+    "--keeping",
+    is_flag=True,
+    help="Users send back the Fluxshard-Position of the last answer; instances share nothing.",
 )
 @click.option("--unchecked", is_flag=True, help="Only the control, with all reads.")
 @settings_option
@@ -61,6 +71,7 @@ def command(  # noqa: PLR0913 - its options
     replicas: int,
     users: int,
     rounds: int,
+    keeping: bool,
     unchecked: bool,
     settings: dict[str, str],
     as_json: bool,
@@ -89,6 +100,7 @@ def command(  # noqa: PLR0913 - its options
         users=users,
         rounds=rounds,
         seed=seed,
+        keeping=keeping,
     )
     found, spent = run(_checked(spec, plan))
     wrong = broken_promises(found)

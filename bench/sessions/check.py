@@ -155,7 +155,9 @@ class Generator:
 
 
 @asynccontextmanager
-async def users_of(world: World, count: int, seed: int) -> AsyncIterator[Generator]:
+async def users_of(
+    world: World, count: int, seed: int, *, keeping: bool = False
+) -> AsyncIterator[Generator]:
     """So many new users, who hop between all instances of the world."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.sessions.generator"),
@@ -168,6 +170,7 @@ async def users_of(world: World, count: int, seed: int) -> AsyncIterator[Generat
         "users": [asdict(who) for who in new_users(world.shard_map, SHARD, world.secret, count)],
         "ports": world.ports,
         "seed": seed,
+        "keeping": keeping,
     }
     try:
         process.stdin.write(json.dumps(job).encode() + b"\n")
@@ -218,6 +221,8 @@ class Plan:
     users: int = 24
     rounds: int = 4
     seed: int = 1
+    keeping: bool = False
+    """Users keep what they have seen themselves (`Fluxshard-Position`), instances need not."""
 
 
 async def check_all(
@@ -230,7 +235,7 @@ async def check_all(
     found = []
     count = len(plan.delays_s)
     async with (
-        users_of(world, plan.users, plan.seed) as users,
+        users_of(world, plan.users, plan.seed, keeping=plan.keeping) as users,
         users_of(world, plan.users, plan.seed + 1) as careless,
     ):
         for delay_s in plan.delays_s:

@@ -3,7 +3,8 @@
 It reads a job as one JSON line from standard input, then a line for each phase, which it answers
 with one: what became of so many reads. In a `writing` phase each user writes a row and, as soon as
 that is acknowledged, reads through one instance after the other, two reads at a time; in a `quiet`
-phase users only read.
+phase users only read. Users who keep themselves what they have seen send the `Fluxshard-Position` of
+the last answer along; they read one at a time, because nobody could say which of two answers is last.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 import uvloop
 
-from bench.http import Connection, look_after
+from bench.http import Connection, Reply, look_after
 from bench.sessions.guarantees import Tally, Verdict
 from bench.sessions.users import User, Who, error_code, role_of, shown
 
@@ -33,8 +34,10 @@ UNCHECKED: Final = "Prefer: consistency=any\r\n"
 class Users:
     """All users, and their connections to all instances."""
 
-    def __init__(self, users: list[User], ports: list[int], seed: int) -> None:
+    def __init__(self, users: list[User], ports: list[int], seed: int, *, keeping: bool) -> None:
         self._users = users
+        self._keeping = keeping
+        self._at_once = 1 if keeping else AT_ONCE
         self._ports = ports
         self._reads = {
             checked: [user.read_with("" if checked else UNCHECKED) for user in users]
@@ -68,9 +71,9 @@ class Users:
         while self._left > 0:
             if writing:
                 await self._write(self._users[index])
-            for _ in range(READS_PER_WRITE // AT_ONCE):
+            for _ in range(READS_PER_WRITE // self._at_once):
                 async with asyncio.TaskGroup() as tasks:
-                    for _ in range(AT_ONCE):
+                    for _ in range(self._at_once):
                         if self._left > 0:
                             self._left -= 1
                             tasks.create_task(self._read(index))
@@ -78,7 +81,8 @@ class Users:
     async def _write(self, user: User) -> None:
         number = user.register.next_number()
         key = str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
-        reply = await self._ask(user.write(number, key))
+        reply = await self._ask(user.write(number, key, user.position))
+        self._note(user, reply)
         self._writes += 1
         if 200 <= reply.status < 300:
             user.register.acknowledged(number, time.perf_counter())
@@ -86,9 +90,15 @@ class Users:
             self._failed_writes.append(f"{reply.status} {error_code(reply)}")
 
     async def _read(self, index: int) -> None:
-        register = self._users[index].register
+        user = self._users[index]
+        register = user.register
         expected, began_s = register.expected(), time.perf_counter()
-        reply = await self._ask(self._reads[self._checked][index])
+        if self._keeping and self._checked:
+            request = user.read_with(user.position)
+        else:
+            request = self._reads[self._checked][index]
+        reply = await self._ask(request)
+        self._note(user, reply)
         if reply.status != 200:
             self._tally.errors[f"{reply.status} {error_code(reply)}"] += 1
             return
@@ -99,7 +109,12 @@ class Users:
             self._tally.ages_ms.append(1000 * register.age_s(number, began_s))
         self._tally.by_role[role_of(reply.header(b"x-served-by"))] += 1
 
-    async def _ask(self, request: bytes) -> Any:
+    def _note(self, user: User, reply: Reply) -> None:
+        token = reply.header(b"fluxshard-position") if self._keeping else ""
+        if token:
+            user.position = f"Fluxshard-Position: {token}\r\n"
+
+    async def _ask(self, request: bytes) -> Reply:
         """Send it to any instance, each time another."""
         port = self._chance.choice(self._ports)
         idle = self._idle[port]
@@ -122,7 +137,7 @@ async def main() -> None:
     )
     job = json.loads(await reader.readline())
     users = [User(Who(**who)) for who in job["users"]]
-    working = Users(users, job["ports"], job["seed"])
+    working = Users(users, job["ports"], job["seed"], keeping=job["keeping"])
     caring = asyncio.ensure_future(look_after(working.connections))
     gc.freeze()
     while line := await reader.readline():

@@ -48,6 +48,8 @@ class User:
 
     who: Who
     register: Register = field(default_factory=Register)
+    position: str = ""
+    """A header with what the user has seen, for those who keep it themselves."""
     _head: str = ""
     _read: bytes = b""
 
