@@ -84,7 +84,8 @@ def command(  # noqa: PLR0913 - its options
     \b
     NAME is one of:
       replica-killed    replica-frozen    replica-cut-off    primary-killed-and-promoted
-      two-primaries     all-replicas-gone network-slow       all
+      two-primaries     all-replicas-gone network-slow       primary-cut-off
+      answers-lost      all
     """  # noqa: D301 - a backspace, which click reads
     phases = Phases(
         rate=rate,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.drills.scene import Scene
-from bench.network import Conditions
+from bench.network import Conditions, Way
 
 NOTICED_S: Final = 1.0
 """After so long a failover manager promotes a replica in the place of a dead primary."""
@@ -59,6 +59,18 @@ async def _cut_off_replica(scene: Scene) -> Victim:
 
 async def _heal(scene: Scene, victim: Victim) -> None:
     await scene.network.heal(victim)
+
+
+async def _cut_off_primary(scene: Scene) -> Victim:
+    victim = scene.primary
+    await scene.network.lose(victim)
+    return victim
+
+
+async def _lose_answers(scene: Scene) -> Victim:
+    victim = scene.primary
+    await scene.network.lose(victim, (Way.ANSWERS,))
+    return victim
 
 
 async def _kill_primary(scene: Scene) -> Victim:
@@ -120,6 +132,18 @@ DRILLS: Final[Mapping[str, Drill]] = {
     ),
     "all-replicas-gone": Drill(
         "all replicas are killed", _kill_all_replicas, _start_all, writes_go_on=False
+    ),
+    "primary-cut-off": Drill(
+        "every packet to and from the primary is dropped",
+        _cut_off_primary,
+        _heal,
+        writes_go_on=False,
+    ),
+    "answers-lost": Drill(
+        "what the primary answers is dropped, what it is told arrives",
+        _lose_answers,
+        _heal,
+        writes_go_on=False,
     ),
     "network-slow": Drill(
         "the link to a replica takes 200 ms for each round trip, at 8 Mbit/s",

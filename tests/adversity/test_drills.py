@@ -27,6 +27,8 @@ REFUSALS = {
     "primary-killed-and-promoted": {"503 P203", "500 COMMIT_UNKNOWN"},
     "two-primaries": {"503 P203", "503 P204", "500 COMMIT_UNKNOWN", "504 P301"},
     "all-replicas-gone": {"503 P204", "500 COMMIT_UNKNOWN"},
+    "primary-cut-off": {"503 P203", "503 P201", "500 COMMIT_UNKNOWN", "504 P301"},
+    "answers-lost": {"503 P203", "503 P201", "500 COMMIT_UNKNOWN", "504 P301"},
     "network-slow": set(),
 }
 """What writes may be told besides success."""
