@@ -70,6 +70,7 @@ def _tables(settings: Settings, services: Services) -> tuple[Route, ...]:
         max_total_results=api_settings.max_total_results,
         max_batch_size=api_settings.max_batch_size,
         max_rows=api_settings.max_rows or None,
+        aggregates=api_settings.aggregates,
         stream_s=settings.http.stream_timeout_s,
     )
 

@@ -140,6 +140,13 @@ class ApiSettings:
     max_rows: int = setting(
         "FLUXSHARD_MAX_ROWS", integer(0), "0", "most rows of one answer under /rest/v1; 0: no limit"
     )
+    aggregates: bool = setting(
+        "FLUXSHARD_AGGREGATES",
+        BOOLEAN,
+        "false",
+        "whether `select` under /rest/v1 may hold count(), sum() and so on, of as many rows as there are",
+        aliases=("PGRST_DB_AGGREGATES_ENABLED",),
+    )
     served_by: bool = setting(
         "FLUXSHARD_SERVED_BY",
         BOOLEAN,

@@ -102,11 +102,12 @@ class _Build:
         items = request.shown.outputs
         outputs = self._selecting.list_of(request.shown, source)
         where = self._selecting.where(request.where, items, source)
+        groups = self._selecting.groups(items, source)
         # ORDER BY "x" means the output column of that name, if there is one
         renamed = " AS " in outputs and not source.alias
         keyed = Source(self._table, self._table.relation) if renamed else source
         order = self._selecting.order(request.order, items, keyed)
-        sql = f"SELECT {outputs} FROM {rows}{where}{order}"
+        sql = f"SELECT {outputs} FROM {rows}{where}{groups}{order}"
         if request.limited:
             sql = f"{sql} LIMIT {draft.param(Limit())}::bigint"
         if request.skipped:

@@ -5,6 +5,7 @@ ServerError
     ├── ParameterMalformed       400  a query parameter does not parse; says where
     ├── ParameterMisplaced       400  a parameter that says nothing about this method
     ├── FeatureMissing           400  valid, but nothing that this release answers
+    ├── AggregatesOff            400  the operator does not allow them
     ├── SchemaUnknown            406  the profile names a schema that is not exposed
     ├── TableUnknown             404
     ├── ColumnUnknown            400  in select, order, filters and conflict targets
@@ -91,6 +92,15 @@ class FeatureMissing(RestError):
 
     def __init__(self, feature: str, *, hint: str | None = None) -> None:
         super().__init__(f"{feature}: not supported", details=feature, hint=hint)
+
+
+class AggregatesOff(RestError):
+    """The operator does not allow aggregates."""
+
+    postgrest_code = "PGRST123"
+
+    def __init__(self) -> None:
+        super().__init__("Use of aggregate functions is not allowed")
 
 
 class SchemaUnknown(RestError):

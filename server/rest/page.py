@@ -31,6 +31,8 @@ class Limits:
     """Rows of one insert."""
     max_rows: int | None = None
     """Rows of one answer under /rest/v1."""
+    aggregates: bool = False
+    """Whether `select` may hold aggregates under /rest/v1."""
     stream_s: float = 300.0
     """How long an answer in pieces may take."""
 

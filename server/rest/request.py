@@ -10,11 +10,18 @@ from shardmap import TableName
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One column of the answer: a field, perhaps cast, perhaps renamed. No field means `*`."""
+    """One column of the answer: a field, perhaps cast, perhaps renamed. No field means `*`.
+
+    With an aggregate it is that of the field's values, or the number of rows; then the others that
+    are shown beside it are what rows are grouped by.
+    """
 
     field: Field | None
     alias: str | None = None
     cast: str | None = None
+    aggregate: str | None = None
+    result: str | None = None
+    """What the aggregate is cast to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from router import Table
 from server.rest.embed_errors import EmbedUnknown, RelatedOrderImpossible
+from server.rest.errors import FeatureMissing
 from server.rest.expressions import (
     Source,
     cast_name,
@@ -67,9 +68,9 @@ class Selecting:
         parts: list[str] = []
         for item in shown.outputs or (Output(None),):
             match item:
-                case Output(None):
+                case Output(None, None, None, None):
                     parts.append(f"{quoted(source.alias)}.*" if source.alias else "*")
-                case Output(Field(column, ()), None, None):
+                case Output(Field(column, ()), None, None, None):
                     parts.append(field_sql(Field(column), source, self._draft))
                 case _:
                     parts += [each.column for each in self._outputs(item, source)]
@@ -79,6 +80,34 @@ class Selecting:
         """` WHERE …` of conditions that must all hold, and of relations that must not be empty."""
         parts = self._conditions(conditions, items, source)
         return f" WHERE {' AND '.join(parts)}" if parts else ""
+
+    def groups(self, items: Sequence[Item], source: Source) -> str:
+        """` GROUP BY …` of what is shown beside aggregates; nothing without any.
+
+        Raises:
+            FeatureMissing: It is more than columns.
+        """
+        if not aggregated(items):
+            return ""
+        keys: list[str] = []
+        for item in expanded(items, source.table):
+            match item:
+                case Output(Field(_, ()) as field, _, None, None):
+                    keys.append(field_sql(field, source, self._draft))
+                case Embed(outputs=()):
+                    pass
+                case Embed():
+                    keys += self._near(item, source)
+                case Output(_, _, _, None):
+                    raise FeatureMissing("Groups by paths or casts beside aggregates")
+        return f" GROUP BY {', '.join(dict.fromkeys(keys))}" if keys else ""
+
+    def _near(self, embed: Embed, source: Source) -> list[str]:
+        """The columns of this table by which the rows of the relation are found."""
+        if embed.spread and aggregated(embed.outputs):
+            raise FeatureMissing("Aggregates in relations that are spread")
+        way = self._relations.find(source.table, embed.relation, embed.hint)
+        return [source.named(source.table.columns[near]) for near, _ in way.pairs]
 
     def order(self, keys: Sequence[Sort], items: Sequence[Item], source: Source) -> str:
         """` ORDER BY …`; nothing if there are no keys."""
@@ -94,10 +123,13 @@ class Selecting:
             elif item.outputs:
                 yield self._embedded(item, source)
             return
-        assert item.field is not None  # noqa: S101 - expanded by the callers
-        sql = field_sql(item.field, source, self._draft)
+        sql = "*" if item.field is None else field_sql(item.field, source, self._draft)
         if item.cast is not None:
             sql = f"CAST({sql} AS {cast_name(item.cast, source.table)})"
+        if item.aggregate is not None:
+            sql = f"{item.aggregate}({sql})"
+        if item.result is not None:
+            sql = f"CAST({sql} AS {cast_name(item.result, source.table)})"
         yield Named(sql, output_name(item))
 
     def _styled(self, named: Named, item: Item, shown: Shown, source: Source) -> Named:
@@ -105,7 +137,7 @@ class Selecting:
         sql = named.sql
         plain = isinstance(item, Output) and item.cast is None and not _path(item)
         kind = category = ""
-        if isinstance(item, Output) and item.field is not None:
+        if isinstance(item, Output) and item.field is not None and item.aggregate is None:
             column = source.table.columns[item.field.column]
             kind, category = column.type, column.category
         if shown.truncate is not None and category == "S" and plain:
@@ -191,7 +223,7 @@ class Selecting:
     def _rest(self, embed: Embed, target: Source, joined: Sequence[str]) -> str:
         """Conditions, order and page of the rows of a relation."""
         parts = [*joined, *self._conditions(embed.where, embed.outputs, target)]
-        rest = f" WHERE {' AND '.join(parts)}"
+        rest = f" WHERE {' AND '.join(parts)}{self.groups(embed.outputs, target)}"
         rest += self.order(embed.order, embed.outputs, target)
         for word, position in (("LIMIT", embed.limit), ("OFFSET", embed.offset)):
             if position is not None:
@@ -233,10 +265,15 @@ def source_of(table: Table, shown: Shown | None) -> Source:
     return Source(table, OUTERMOST if embedding else "")
 
 
+def aggregated(items: Iterable[Item]) -> bool:
+    """Whether an aggregate is among them."""
+    return any(isinstance(item, Output) and item.aggregate is not None for item in items)
+
+
 def expanded(items: Iterable[Item], table: Table) -> Iterator[Item]:
     """The items with every `*` replaced by all columns."""
     for item in items:
-        if isinstance(item, Output) and item.field is None:
+        if isinstance(item, Output) and item.field is None and item.aggregate is None:
             yield from (Output(Field(name)) for name in table.columns)
         else:
             yield item
@@ -246,6 +283,8 @@ def output_name(output: Output) -> str:
     """The name of an output column: its alias, else the last key of its path, else the column."""
     if output.alias is not None:
         return output.alias
+    if output.aggregate is not None:
+        return output.aggregate
     if output.field is None:
         return "*"
     keys = [step.key for step in output.field.path if not step.index]

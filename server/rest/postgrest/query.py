@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from server.rest.errors import ParameterMalformed, RangeUnsatisfiable, Spot
+from server.rest.errors import AggregatesOff, ParameterMalformed, RangeUnsatisfiable, Spot
 from server.rest.filter_text import LOGIC, MAX_ITEMS, FilterReader, Grammar
 from server.rest.filters import POSTGREST_OPERATORS, Condition, Operand, Test
-from server.rest.page import count_of
+from server.rest.page import Limits, count_of
 from server.rest.postgrest.attached import Parts, Path, attached, related
 from server.rest.postgrest.select import NAME, plain, selected
 from server.rest.query_text import Pair
@@ -62,9 +62,7 @@ class PostgrestQuery:
     on_conflict: tuple[str, ...] = ()
 
 
-def postgrest_query(
-    found: Iterable[Pair], max_rows: int | None = None, reserved: int = 0
-) -> PostgrestQuery:
+def postgrest_query(found: Iterable[Pair], limits: Limits, reserved: int = 0) -> PostgrestQuery:
     """The meaning of a query string's pairs; no relation gives more than `max_rows` to a row.
 
     The first `reserved` values are left free, for those of a body.
@@ -73,6 +71,7 @@ def postgrest_query(
         ParameterMalformed: A parameter does not parse, or a single one is there twice.
         FeatureMissing: It asks for what this release does not answer.
         EmbedUnknown: A parameter is about a relation that is not embedded.
+        AggregatesOff: It asks for an aggregate, and may not.
     """
     reader = FilterReader(GRAMMAR)
     reader.values += [None] * reserved
@@ -87,10 +86,12 @@ def postgrest_query(
             filters.append((name, value))
     columns = single.get("columns")
     items = selected(single.get("select"), reader)
+    if not limits.aggregates and _aggregated(items):
+        raise AggregatesOff
     parts = _parts(reader, filters)
     where = parts.pop(()).where
     return PostgrestQuery(
-        outputs=_capped(attached(items, parts), reader, max_rows),
+        outputs=_capped(attached(items, parts), reader, limits.max_rows),
         where=related(where, items),
         order=order_of(single.get("order"), reader),
         values=reader.values,
@@ -98,6 +99,13 @@ def postgrest_query(
         offset=single.get("offset"),
         columns=None if columns is None else names_of(columns, "columns parameter"),
         on_conflict=names_of(single.get("on_conflict", ""), "on_conflict parameter"),
+    )
+
+
+def _aggregated(items: Iterable[Item]) -> bool:
+    return any(
+        _aggregated(item.outputs) if isinstance(item, Embed) else item.aggregate is not None
+        for item in items
     )
 
 

@@ -94,7 +94,7 @@ class PostgrestReads:
         return reading
 
     def _parsed(self, request: Request, target: Target, *, as_text: bool) -> Filled:
-        query = postgrest_query(pairs(request.query), self._desk.limits.max_rows)
+        query = postgrest_query(pairs(request.query), self._desk.limits)
         for name in ("columns", "on_conflict"):
             if getattr(query, name):
                 raise ParameterMisplaced(name, request.method)

@@ -115,7 +115,7 @@ class PostgrestCalls:
         media: Media,
     ) -> Filled:
         limits = self._desk.limits
-        query = postgrest_query(others, limits.max_rows, reserved=len(values))
+        query = postgrest_query(others, limits, reserved=len(values))
         page = postgrest_page(
             query.limit, query.offset, request.headers.get("Range"), limits.max_rows
         )

@@ -1,9 +1,9 @@
-"""The `select` parameter: columns, and relations with columns of their own, in each other."""
+"""The `select` parameter: columns, aggregates, and relations with columns of their own."""
 
 import re
 from typing import Final
 
-from server.rest.errors import FeatureMissing, ParameterMalformed, Spot
+from server.rest.errors import ParameterMalformed, Spot
 from server.rest.filter_text import MAX_ITEMS, FilterReader
 from server.rest.operands import unquoted
 from server.rest.request import Embed, Item, Output
@@ -24,8 +24,11 @@ _HINT: Final = re.compile(rf"!({_RELATION})", re.DOTALL)
 _OUTPUT: Final = re.compile(
     rf"(?:(?P<alias>{NAME}):(?!:))?(?P<field>{NAME})(?:::(?P<cast>[^\":,()]+))?", re.DOTALL
 )
-_AGGREGATE: Final = re.compile(rf"(?:{NAME}:(?!:))?(?:{NAME}(?:::[^\":,().]+)?\.)?(?:{NAME})\(\)")
-_AGGREGATES: Final = ("count()", "sum()", "avg()", "min()", "max()")
+_AGGREGATE: Final = re.compile(
+    rf"(?:(?P<alias>{NAME}):(?!:))?(?:(?P<field>{NAME})(?:::(?P<cast>[^\":,().]+))?\.)?"
+    r"(?P<function>sum|avg|count|min|max)\(\)(?:::(?P<result>[^\":,().]+))?",
+    re.DOTALL,
+)
 _TYPE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*(?:\[\])?")
 _JOINS: Final = {"inner": True, "left": False}
 
@@ -35,7 +38,6 @@ def selected(text: str | None, reader: FilterReader) -> tuple[Item, ...]:
 
     Raises:
         ParameterMalformed: An item is neither a column nor a relation.
-        FeatureMissing: An item is an aggregate.
     """
     if text is None or text in {"", "*"}:
         return ()
@@ -84,19 +86,38 @@ class _Select:
             self._position += 1
             return Output(None)
         aggregate = _AGGREGATE.match(text, position)
-        if aggregate is not None and aggregate[0].endswith(_AGGREGATES):
-            raise FeatureMissing("Aggregate functions in select")
+        if aggregate is not None:
+            return self._aggregate(aggregate)
         embed = _EMBED.match(text, position)
         if embed is not None:
             return self._embed(embed, depth)
         found = _OUTPUT.match(text, position)
-        cast = None if found is None or found["cast"] is None else found["cast"].strip()
-        if found is None or (cast is not None and _TYPE.fullmatch(cast) is None):
+        if found is None:
             raise self._malformed("a field name (*, a column, a path, or a relation with columns)")
+        cast = self._type(found["cast"])
         self._position = found.end()
         alias = found["alias"]
         field = self._reader.field(found["field"].strip(), PARAMETER)
         return Output(field, None if alias is None else plain(alias), cast)
+
+    def _aggregate(self, found: re.Match[str]) -> Output:
+        field, function = found["field"], found["function"]
+        cast, result = (self._type(found[name]) for name in ("cast", "result"))
+        if field is None and function != "count":
+            raise self._malformed(f"a column before {function}()")
+        self._position = found.end()
+        return Output(
+            None if field is None else self._reader.field(field.strip(), PARAMETER),
+            None if found["alias"] is None else plain(found["alias"]),
+            cast,
+            function,
+            result,
+        )
+
+    def _type(self, name: str | None) -> str | None:
+        if name is not None and _TYPE.fullmatch(name.strip()) is None:
+            raise self._malformed("a type")
+        return None if name is None else name.strip()
 
     def _embed(self, found: re.Match[str], depth: int) -> Embed:
         if depth >= MAX_DEPTH:

@@ -52,7 +52,7 @@ class PostgrestWrites:
         Raises:
             BodyInvalid: The body is not of a known type, or its rows have different keys.
         """
-        query = _parsed(request, filters=False, rows=True)
+        query = self._parsed(request, filters=False, rows=True)
         media = media_of(request.headers.get("Accept"))
         rows = _rows(request)
         shown = _returned(query, prefer, media)
@@ -102,7 +102,7 @@ class PostgrestWrites:
         Raises:
             BodyInvalid: The body is not one row.
         """
-        query = _parsed(request, filters=True)
+        query = self._parsed(request, filters=True)
         media = media_of(request.headers.get("Accept"))
         shown = _returned(query, prefer, media)
         members = _members(request)
@@ -123,7 +123,7 @@ class PostgrestWrites:
 
     async def delete(self, request: Request, target: Target, prefer: Preferences) -> Reply:
         """Deletes the rows that fit, all of them if there is no filter."""
-        query = _parsed(request, filters=True)
+        query = self._parsed(request, filters=True)
         media = media_of(request.headers.get("Accept"))
         shown = _returned(query, prefer, media)
         delete = DeleteRows(target.table.name, query.where, shown)
@@ -144,7 +144,7 @@ class PostgrestWrites:
             PutFiltersInvalid: The filters are not the key.
             PutKeyMismatch: The body is not one row with that key.
         """
-        query = _parsed(request, filters=True, rows=True)
+        query = self._parsed(request, filters=True, rows=True)
         if query.limit is not None or query.offset is not None:
             raise PutPaged
         key = _put_key(query, target.table, self._desk.tenant_column(target.table.name))
@@ -162,6 +162,15 @@ class PostgrestWrites:
         headers = [*_applied(prefer, "return", "handling"), *profiled(profile_of(request))]
         status = 204 if shown is None else 200
         return render.written(status, _body(shown, result, names, media), media, headers)
+
+    def _parsed(self, request: Request, *, filters: bool, rows: bool = False) -> PostgrestQuery:
+        """The query; where the body is `rows`, they are value 0."""
+        found = pairs(request.query)
+        query = postgrest_query(found, self._desk.limits, reserved=int(rows))
+        if query.where and not filters:
+            name = next(name for name, _ in found if name not in SINGLE)
+            raise ParameterMisplaced(name, request.method)
+        return query
 
     async def _ask(
         self,
@@ -184,16 +193,6 @@ class PostgrestWrites:
         exactly = 1 if media.single else None
         result = await self._desk.ask(request, Filled(template, values, exactly=exactly))
         return result, template.names
-
-
-def _parsed(request: Request, *, filters: bool, rows: bool = False) -> PostgrestQuery:
-    """The query; where the body is `rows`, they are value 0."""
-    found = pairs(request.query)
-    query = postgrest_query(found, reserved=int(rows))
-    if query.where and not filters:
-        name = next(name for name, _ in found if name not in SINGLE)
-        raise ParameterMisplaced(name, request.method)
-    return query
 
 
 def _rows(request: Request) -> Rows:

@@ -368,3 +368,63 @@ async def test_nothing_of_another_tenant_is_embedded(library, tenants):
     assert reply.status in {200, 403}
     if reply.status == 200:
         assert all(row["books"] == [] for row in rows)
+
+
+AGGREGATES = {
+    "of all rows": ("/books?select=price.sum(),count()", [{"sum": 100, "count": 4}]),
+    "by groups": (
+        "/books?select=author_id,number:id.count(),price.max()&order=author_id",
+        [
+            {"author_id": 1, "number": 2, "max": 20},
+            {"author_id": 2, "number": 1, "max": 30},
+            {"author_id": None, "number": 1, "max": 40},
+        ],
+    ),
+    "cast before and after": (
+        "/books?select=total:price::int.sum()::text&price=lt.40",
+        [{"total": "60"}],
+    ),
+    "within a relation": (
+        "/books?select=id,chapters(pages.sum(),count())&order=id&limit=2",
+        [
+            {"id": 1, "chapters": [{"sum": 60, "count": 3}]},
+            {"id": 2, "chapters": [{"sum": None, "count": 0}]},
+        ],
+    ),
+    "beside a relation": (
+        "/books?select=price.sum(),authors!author_id(name)&author_id=not.is.null",
+        [
+            {"sum": 30, "authors": {"name": "Ada"}},
+            {"sum": 30, "authors": {"name": "Bo"}},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("url", "expected"), AGGREGATES.values(), ids=AGGREGATES)
+async def test_a_tenant_sees_aggregates_of_own_rows(library, tenants, url, expected):
+    open_to_all = library.over(Limits(aggregates=True))
+    for tenant in tenants:
+        rows = await answer(open_to_all, url, tenant)
+
+        assert sorted(rows, key=json.dumps) == sorted(expected, key=json.dumps)
+
+
+async def test_aggregates_of_every_shard_are_one(library, tenants):
+    open_to_all = library.over(Limits(aggregates=True))
+    of_both = f"tenant_id=in.({tenants[0]},{tenants[1]})"
+
+    rows = await answer(open_to_all, f"/books?select=price.sum(),count()&{of_both}", None)
+
+    assert rows == [{"sum": 200, "count": 8}]
+
+
+async def test_aggregates_are_off_unless_the_operator_allows_them(library, tenants):
+    refused = await answer(library, "/books?select=price.sum()", tenants[0], 400)
+    within = await answer(library, "/books?select=id,chapters(count())", tenants[0], 400)
+
+    assert refused == within
+    assert (refused["code"], refused["message"]) == (
+        "PGRST123",
+        "Use of aggregate functions is not allowed",
+    )
