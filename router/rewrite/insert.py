@@ -81,13 +81,27 @@ def _coalesce(arm: Arm, index: int, value: str) -> Iterator[Edit]:
 
 
 def _fill_values(tokens: tuple[Token, ...], region: Region, value: str) -> Iterator[Edit]:
-    clause = region.clauses[TokenType.VALUES]
-    at = _index_after(tokens, clause.content - 1)
-    while at < len(tokens) and tokens[at].start < clause.end:
+    """The value behind the last of each row; VALUES may stand in parentheses of its own."""
+    clause = region.clauses.get(TokenType.VALUES)
+    at = _values_index(tokens, region) if clause is None else _index_after(tokens, clause.content - 1)
+    end = region.end if clause is None else clause.end
+    while at < len(tokens) and tokens[at].start < end:
         if tokens[at].token_type is TokenType.L_PAREN:
             at = closing_parenthesis(tokens, at)
             yield insertion(tokens[at].start, f", {value}")
+        elif clause is None and tokens[at].token_type is not TokenType.COMMA:
+            return  # behind the rows
         at += 1
+
+
+def _values_index(tokens: tuple[Token, ...], region: Region) -> int:
+    """The index behind VALUES, which is the one word of its kind in an insert without SELECT."""
+    at = _index_after(tokens, region.body - 1)
+    while at < len(tokens) and tokens[at].token_type is not TokenType.VALUES:
+        at += 1
+    if at == len(tokens) or tokens[at].start >= region.end:
+        raise UnsupportedAcrossShards("an insert of rows that are not understood")
+    return at + 1
 
 
 def select_list_end(parsed: Parsed, region: Region) -> int:
@@ -100,7 +114,11 @@ def select_list_end(parsed: Parsed, region: Region) -> int:
 
 
 def _default_values(parsed: Parsed, region: Region) -> tuple[int, int]:
-    clause = region.clauses[TokenType.VALUES]
+    clause = region.clauses.get(TokenType.VALUES)
+    if clause is None:  # in parentheses, say
+        raise UnsupportedAcrossShards(
+            "an insert whose VALUES stand by themselves", hint="Name the tenant column."
+        )
     before = _index_after(parsed.tokens, clause.start - 1) - 1
     return parsed.tokens[before].start, clause.content
 
