@@ -83,7 +83,11 @@ def _coalesce(arm: Arm, index: int, value: str) -> Iterator[Edit]:
 def _fill_values(tokens: tuple[Token, ...], region: Region, value: str) -> Iterator[Edit]:
     """The value behind the last of each row; VALUES may stand in parentheses of its own."""
     clause = region.clauses.get(TokenType.VALUES)
-    at = _values_index(tokens, region) if clause is None else _index_after(tokens, clause.content - 1)
+    at = (
+        _values_index(tokens, region)
+        if clause is None
+        else _index_after(tokens, clause.content - 1)
+    )
     end = region.end if clause is None else clause.end
     while at < len(tokens) and tokens[at].start < end:
         if tokens[at].token_type is TokenType.L_PAREN:

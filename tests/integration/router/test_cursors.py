@@ -216,9 +216,9 @@ async def test_after_an_error_there_are_no_rows_and_no_silent_end(world, open_ro
 
 
 async def test_time_that_runs_out_between_batches_is_told_by_name(world, open_rows):
-    rows = await open_rows(SERIES, until_s=0.05)
-    await world.until(lambda: rows._until.remaining_s() <= 0)
+    rows = await open_rows(SERIES)
     await rows.batch()
+    rows._until = Deadline.after(0)
 
     with pytest.raises(DeadlineExceeded):
         await rows.batch()

@@ -277,4 +277,4 @@ def test_one_that_was_away_catches_up_on_little(missed):
 
     shard.one_by_one(100)
 
-    assert shard.counts[0] - shard.counts[1] <= SLACK + 1
+    assert shard.counts[0] - shard.counts[1] <= SLACK + 2
