@@ -20,6 +20,8 @@ from server.observe.facts import FactObserver, OverloadBegan, OverloadEnded
 
 PER_ROUND: Final = 16
 """Requests let in with one round of the event loop: some two milliseconds of work."""
+CALM_TICKS: Final = 100
+"""Without a limit, in a row, before an overload has ended: in one it comes and goes."""
 MOST_WAITING: Final = 100_000
 """Bound of the queue while it is no standing one; each holds a few kilobytes, its body unread."""
 
@@ -42,6 +44,7 @@ class Turnstile:
         self._served = 0
         self._pumping = False
         self._told = False
+        self._calm = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -127,8 +130,10 @@ class Turnstile:
         return time.monotonic() - oldest if oldest is not None else 0.0
 
     def _tell(self, overloaded: bool, waiting: int) -> None:  # noqa: FBT001 - what is told
+        self._calm = 0 if overloaded else self._calm + 1
         if overloaded and not self._told:
+            self._told = True
             self._observe(OverloadBegan(waiting, self.lag_s))
-        elif self._told and not overloaded:
+        elif self._told and self._calm >= CALM_TICKS:
+            self._told = False
             self._observe(OverloadEnded(self.shed))
-        self._told = overloaded

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from server.errors import Overloaded
-from server.front.turnstile import PER_ROUND, Turnstile
+from server.front.turnstile import CALM_TICKS, PER_ROUND, Turnstile
 from server.observe.facts import OverloadBegan, OverloadEnded
 
 
@@ -97,7 +97,7 @@ async def test_an_overload_is_told_of_once_and_its_end_too(turnstile, facts):
             turnstile._tick(loop.time() - 1)
         standing = len(turnstile)
         gone = await asyncio.gather(*waiting, return_exceptions=True)
-        for _ in range(20):
+        for _ in range(CALM_TICKS):
             turnstile._tick(loop.time())
 
     assert standing == 32  # nothing was served yet: the least that may wait
