@@ -78,7 +78,7 @@ from router.live.breaker import Ejecting
 from router.live.budget import ServerBudget, connection_budget
 from router.live.choice import ReplicaChoice
 from router.live.exchange import FloorExchange
-from router.live.freshness import Floors, Position, SharedFloors
+from router.live.freshness import Floors, Position, SharedFloors, join, pack, unpack
 from router.live.hedge import HedgeAfter
 from router.live.postgres import PostgresBackends
 from router.live.shard_status import EndpointStatus, ShardStatus
@@ -278,7 +278,10 @@ __all__ = [
     "cast_parameters",
     "connection_budget",
     "declared_schema",
+    "join",
+    "pack",
     "prepare_cluster",
     "prepare_database",
     "read_consistency",
+    "unpack",
 ]

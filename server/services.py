@@ -24,6 +24,7 @@ from server.mapuse import MapInUse
 from server.mapwatch import MapWatch
 from server.observe.facts import FactObserver
 from server.settings import Settings
+from server.shared import open_floors
 from server.state import last_good_copy
 from shardmap import CATALOG, Endpoint, Login, Sharded, ShardMap, TableName, resolve
 
@@ -101,6 +102,9 @@ async def open_services(
     environ = settings.environ
     async with AsyncExitStack() as opened:
         floors = opened.enter_context(SharedFloors(share.directory, share.index, share.count))
+        exchange = open_floors(settings, floors, lambda: shard_map, observe)
+        if exchange is not None:
+            await opened.enter_async_context(exchange)
         backends = await opened.enter_async_context(
             PostgresBackends(
                 shard_map,
@@ -108,6 +112,7 @@ async def open_services(
                 login_source(settings),
                 floors,
                 observe,
+                exchange,
             )
         )
         in_use = await opened.enter_async_context(MapInUse(shard_map, backends.adopt))

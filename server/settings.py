@@ -21,7 +21,7 @@ from server.configuration.forms import (
     secret,
 )
 from server.database_settings import DatabaseSettings, ShardSettings
-from server.freshness_settings import FreshnessSettings
+from server.freshness_settings import FreshnessSettings, SharedSettings
 from server.replica_settings import ReplicaSettings
 from shardmap import KeyType
 
@@ -38,6 +38,7 @@ __all__ = [
     "ReplicaSettings",
     "Settings",
     "ShardSettings",
+    "SharedSettings",
     "SqlSettings",
 ]
 
@@ -365,6 +366,7 @@ class Settings:
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     replicas: ReplicaSettings = field(default_factory=ReplicaSettings)
     freshness: FreshnessSettings = field(default_factory=FreshnessSettings)
+    shared: SharedSettings = field(default_factory=SharedSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     sql: SqlSettings = field(default_factory=SqlSettings)

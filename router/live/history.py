@@ -60,6 +60,8 @@ class ShardHistory:
         """The end of each older timeline lies between these two positions."""
         self._replayed: dict[str, int] = {}
         """How far each endpoint had come when it was last seen as a replica."""
+        self.primary_at: float | None = None
+        """When the last probe began that found the one primary."""
         self._demanded_at: float | None = None
         self._said: set[int] = set()
         """Timelines of which it was said aloud that readers were promised more of them."""
@@ -93,6 +95,7 @@ class ShardHistory:
             self.timeline = timeline
         elif timeline < self.timeline:
             return False
+        self.primary_at = began
         if self._demanded_at is None or began < self._demanded_at:
             return False
         self._demanded_at = None

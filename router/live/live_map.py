@@ -138,7 +138,7 @@ class LiveMap:
         history = self._histories.get(shard)
         if history is None:
             history = self._histories[shard] = ShardHistory()
-            if self._forgetful:
+            if self._forgetful or shard in gained(None, self.shard_map):
                 history.demand_proof(time.monotonic())
         return history
 

@@ -143,6 +143,9 @@ class Readers:
         known = True
         if self._exchange is not None:
             known = await self._exchange.learn(owners, shard)
+            seen_at = group.history.primary_at
+            if seen_at is not None:  # what was forgotten since may not be replayed everywhere
+                known &= time.monotonic() - seen_at < self._exchange.retention_s / 2
         floor = context.seen.get(shard)
         for owner in owners:
             floor = higher(floor, self._floors.floor(owner, shard))

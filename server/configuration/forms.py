@@ -132,6 +132,13 @@ def _endpoints(text: str) -> tuple[str, ...]:
     return items
 
 
+def _redis_url(text: str) -> str:
+    text = unquoted(text)
+    if not re.fullmatch(r"(rediss?|unix)://\S+", text):
+        raise ValueError("must be written redis://host:6379/0, rediss://… or unix:///path")
+    return text
+
+
 def _consistency(text: str) -> Consistency:
     found = read_consistency(unquoted(text))
     if found is None:
@@ -180,6 +187,9 @@ ENDPOINTS: Final = Form(
 )
 
 
+REDIS_URL: Final[Form[str | None]] = Form(
+    "url", _redis_url, _optional(masked_url), confidential=True
+)
 CONSISTENCY: Final = Form("policy", _consistency, Consistency.text)
 CONSISTENCIES: Final[Form[Mapping[str, Consistency]]] = Form(
     "list of name=policy",

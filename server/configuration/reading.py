@@ -13,7 +13,7 @@ from server.configuration.forms import ENDPOINTS, URL
 from server.configuration.later import OF_COMMANDS, WITHOUT_EFFECT, without_effect
 from server.configuration.sources import Given, Sources, sources
 from server.errors import SettingsInvalid
-from server.freshness_settings import FreshnessSettings
+from server.freshness_settings import FreshnessSettings, SharedSettings
 from server.settings import (
     ApiSettings,
     AuthSettings,
@@ -34,6 +34,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "database": DatabaseSettings,
     "replicas": ReplicaSettings,
     "freshness": FreshnessSettings,
+    "shared": SharedSettings,
     "http": HttpSettings,
     "api": ApiSettings,
     "sql": SqlSettings,

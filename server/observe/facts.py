@@ -26,6 +26,7 @@ from router import (
     WriteHeld,
 )
 from server.mapwatch import WatchReport
+from server.shared.facts import SharedFact
 
 
 class RequestAnswered(NamedTuple):
@@ -84,7 +85,8 @@ class OverloadEnded:
 
 
 RareFact = (
-    StatementErred
+    SharedFact
+    | StatementErred
     | ReadRetried
     | FreshnessMissed
     | FailoverFact

@@ -72,6 +72,9 @@ COUNTERS: Final = (
         "fluxshard_answers_broken", "Answers in pieces that failed on the way", ("path", "code")
     ),
     Family("fluxshard_maps_adopted", "Shard maps taken into use"),
+    Family("fluxshard_shared_state_lost", "Times that shared state went away"),
+    Family("fluxshard_floors_unpublished", "Answers given before others could learn of them"),
+    Family("fluxshard_floors_not_learned", "Reads sent to primaries as nothing was known"),
     Family("fluxshard_catalog_lost", "Times that the catalog went away"),
 )
 

@@ -47,6 +47,13 @@ from server.observe.facts import (
     RequestCrashed,
     TwoPhaseFact,
 )
+from server.shared.facts import (
+    FloorNotLearned,
+    FloorUnpublished,
+    SharedFact,
+    SharedFound,
+    SharedLost,
+)
 
 
 class Level(IntEnum):
@@ -94,6 +101,8 @@ def line_of(fact: Fact, slow_request_s: float) -> Line:
             return Line(Level.WARN, "overloaded", {"waiting": waiting, "lag_ms": _ms(lag_s)})
         case OverloadEnded(shed):
             return Line(Level.INFO, "overload_ended", {"shed": shed})
+        case SharedLost() | SharedFound() | FloorUnpublished() | FloorNotLearned():
+            return _of_shared_state(fact)
         case CatalogLost() | CatalogFound() | MapUnusable() | CopyFailed() | WatchFailed():
             return _of_the_watch(fact)
         case _:
@@ -198,6 +207,20 @@ def _of_two_phase(fact: TwoPhaseFact) -> Line:
         case RecoveryDelayed(shard, transaction, reason):
             delayed = {"shard": shard, "transaction": transaction, "reason": reason}
             return Line(Level.ERROR, "recovery_delayed", delayed)
+        case _:
+            assert_never(fact)
+
+
+def _of_shared_state(fact: SharedFact) -> Line:
+    match fact:
+        case SharedLost(reason):
+            return Line(Level.WARN, "shared_state_lost", {"reason": reason})
+        case SharedFound(waiting):
+            return Line(Level.INFO, "shared_state_found", {"waiting": waiting})
+        case FloorUnpublished():
+            return Line(Level.DEBUG, "floor_unpublished", {})
+        case FloorNotLearned():
+            return Line(Level.DEBUG, "floor_not_learned", {})
         case _:
             assert_never(fact)
 

@@ -37,6 +37,7 @@ from server.observe.facts import (
     TwoPhaseFact,
 )
 from server.observe.tally import Tally
+from server.shared.facts import FloorNotLearned, FloorUnpublished, SharedFound, SharedLost
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "-"})
 OTHER_METHOD: Final = "OTHER"
@@ -94,7 +95,20 @@ class Meter:
                 tally.count("fluxshard_maps_adopted")
             case CatalogLost():
                 tally.count("fluxshard_catalog_lost")
-            case CatalogFound() | CopyFailed() | MapUnusable() | WatchFailed() | SchemaAdopted():
+            case SharedLost():
+                tally.count("fluxshard_shared_state_lost")
+            case FloorUnpublished():
+                tally.count("fluxshard_floors_unpublished")
+            case FloorNotLearned():
+                tally.count("fluxshard_floors_not_learned")
+            case (
+                SharedFound()
+                | CatalogFound()
+                | CopyFailed()
+                | MapUnusable()
+                | WatchFailed()
+                | SchemaAdopted()
+            ):
                 pass
             case QueueOverflowed() | OverloadBegan() | OverloadEnded():
                 pass  # the gauges know how many were turned away

@@ -50,6 +50,9 @@ def _greet(console: Console, settings: Settings, notices: Notices) -> None:
     console.tell(Level.INFO, "starting", workers=settings.process.workers, **runtime())
     for shortcoming in shortcomings():
         console.tell(Level.WARN, "could_be_faster", message=shortcoming)
+    if settings.process.instances > 1 and settings.shared.chosen == "local":
+        why = "sessions that hop between instances may read older data: see docs/freshness.md"
+        console.tell(Level.WARN, "floors_not_shared", message=why)
     for unknown in notices.unknown:
         meant = {} if unknown.meant is None else {"meant": unknown.meant}
         console.tell(

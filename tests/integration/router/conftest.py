@@ -26,6 +26,7 @@ from router import (
     Access,
     BackendSettings,
     Deadline,
+    FloorExchange,
     Observation,
     PostgresBackends,
     QueryContext,
@@ -310,6 +311,7 @@ async def open_world():
             *,
             shard_map: ShardMap | None = None,
             floors: SharedFloors | None = None,
+            exchange: FloorExchange | None = None,
             all_up: bool = True,
             **settings: Any,
         ) -> World:
@@ -330,6 +332,7 @@ async def open_world():
                 LOGIN,
                 floors or stack.enter_context(SharedFloors(None)),
                 observe,
+                exchange,
             )
             await stack.enter_async_context(backends)
             world = World(cluster, database, shard_map, backends, seen, acts)
