@@ -331,11 +331,47 @@ def test_an_unknown_name_is_told_with_what_may_have_been_meant():
 
 def test_a_name_of_a_feature_that_is_not_here_is_accepted():
     found = notices(
-        FLUXBASE_REDIS_ENABLED="true", FLUXBASE_EMAIL_FROM_NAME="x", FLUXSHARD_CONFIG="f"
+        FLUXBASE_REDIS_POOL_SIZE="9", FLUXBASE_EMAIL_FROM_NAME="x", FLUXSHARD_CONFIG="f"
     )
 
     assert found.unknown == ()
-    assert found.without_effect == ("FLUXBASE_EMAIL_FROM_NAME", "FLUXBASE_REDIS_ENABLED")
+    assert found.without_effect == ("FLUXBASE_EMAIL_FROM_NAME", "FLUXBASE_REDIS_POOL_SIZE")
+
+
+@pytest.mark.parametrize(
+    ("environ", "chosen", "address"),
+    [
+        ({}, "local", "redis://localhost:6379/0"),
+        ({"FLUXBASE_SCALING_BACKEND": "postgres"}, "postgres", "redis://localhost:6379/0"),
+        (
+            {"FLUXBASE_REDIS_ENABLED": "true", "FLUXBASE_REDIS_HOST": "r", "FLUXBASE_REDIS_DB": "3",
+             "FLUXBASE_REDIS_PASSWORD": "p@ss"},
+            "redis",
+            "redis://:p%40ss@r:6379/3",
+        ),
+        (
+            {"FLUXBASE_SCALING_BACKEND": "redis", "FLUXBASE_SCALING_REDIS_URL": "rediss://x:1/2"},
+            "redis",
+            "rediss://x:1/2",
+        ),
+    ],
+)  # fmt: skip
+def test_shared_state_is_where_the_settings_say(environ, chosen, address):
+    shared = settings(**environ).shared
+
+    assert (shared.chosen, shared.address) == (chosen, address)
+
+
+def test_policies_are_by_default_and_by_table():
+    found = settings(
+        FLUXSHARD_CONSISTENCY="bounded=2s", FLUXSHARD_CONSISTENCY_ROUTES="products=any, sql=strong"
+    ).freshness
+
+    assert found.consistency.text() == "bounded=2000ms"
+    assert {name: policy.text() for name, policy in found.routes.items()} == {
+        "products": "any",
+        "sql": "strong",
+    }
 
 
 def test_no_name_is_both_a_setting_and_without_effect():

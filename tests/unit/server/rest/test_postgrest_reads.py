@@ -459,3 +459,29 @@ async def test_the_first_preference_of_a_kind_wins_and_the_order_is_fixed(rest):
     )
 
     assert ("Preference-Applied", "count=exact, handling=lenient") in reply.headers
+
+
+@pytest.mark.parametrize("policy", ["session", "tenant", "strong", "any", "bounded=500ms"])
+@pytest.mark.parametrize("dialect", ["native", "postgrest"])
+async def test_a_read_is_as_fresh_as_preferred_and_says_so(rest, dialect, policy):
+    reply = await getattr(rest, dialect)("GET", "/orders", Prefer=f"consistency={policy}")
+
+    (context,) = rest.answers.contexts
+    assert context.consistency.text() == policy
+    assert ("Preference-Applied", f"consistency={policy}") in reply.headers
+
+
+async def test_a_policy_that_is_not_known_is_ignored_or_refused_as_asked(rest):
+    lenient = await rest.postgrest("GET", "/orders", Prefer="consistency=eventual")
+    strict = await rest.postgrest("GET", "/orders", Prefer="handling=strict, consistency=eventual")
+
+    assert lenient.status == 200
+    assert "Preference-Applied" not in dict(lenient.headers)
+    assert strict.status == 400
+    assert b"consistency=eventual" in strict.body
+
+
+async def test_a_write_does_not_say_that_it_followed_a_policy(rest):
+    reply = await rest.postgrest("DELETE", "/orders?id=eq.1", Prefer="consistency=strong")
+
+    assert "Preference-Applied" not in dict(reply.headers)
