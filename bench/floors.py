@@ -12,10 +12,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from router import Position, SharedFloors
-from server.shared import StoredFloors
-from server.shared.postgres_floors import PostgresFloors
-from server.shared.redis_floors import RedisFloors
-from server.shared.store import FloorStore
+from server.shared import FloorStore, PostgresFloors, RedisFloors, StoredFloors
 from shardmap import ShardId
 
 SHARD = ShardId("shard_0")

@@ -3,10 +3,16 @@
 from server.shared.facts import FloorNotLearned, FloorUnpublished, SharedFound, SharedLost
 from server.shared.floors import StoredFloors
 from server.shared.opening import open_floors
+from server.shared.postgres_floors import PostgresFloors
+from server.shared.redis_floors import RedisFloors
+from server.shared.store import FloorStore
 
 __all__ = [
     "FloorNotLearned",
+    "FloorStore",
     "FloorUnpublished",
+    "PostgresFloors",
+    "RedisFloors",
     "SharedFound",
     "SharedLost",
     "StoredFloors",
