@@ -105,7 +105,8 @@ async def _tried(
             Run(name=name, parameters={}, world=spec.as_json(), rounds=[one])
             for name, one in rounds.items()
         ],
-        figures={one.name: one.as_json() for one in troubles},
+        figures={name: row for one in troubles for name, row in one.figures().items()},
+        details={one.name: one.as_json() for one in troubles},
         notes=NOTES,
     )
     return result, [what for one in troubles for what in one.broken]

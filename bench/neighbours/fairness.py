@@ -1,5 +1,6 @@
 """What the neighbours of trouble may notice of it: bounds on their p99, decided from figures alone."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,11 +34,33 @@ class Trouble:
             now, bound_ms = self.meanwhile[group], bound(before)
             if now.failed:
                 found.append(f"{self.name}: {now.failed} requests of {group} failed: {now.errors}")
-            if p99_ms(now) > bound_ms:
+            if not p99_ms(now) <= bound_ms:  # also when nobody was answered
                 found.append(
                     f"{self.name}: p99 of {group} was {p99_ms(now):.1f} ms, above {bound_ms:.1f}"
                 )
         return found
+
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """What each group had, by trouble and group."""
+        rows = {
+            f"{self.name}: {group}": {
+                "p99_normal_ms": round(p99_ms(before), 2),
+                "p99_meanwhile_ms": _known(p99_ms(self.meanwhile[group])),
+                "bound_ms": round(bound(before), 2),
+                "answered_per_s": round(self.meanwhile[group].rate, 1),
+                "failed": self.meanwhile[group].failed,
+            }
+            for group, before in self.normal.items()
+        }
+        rows |= {
+            f"{self.name}: {group}": {
+                "p99_meanwhile_ms": _known(p99_ms(one)),
+                "answered_per_s": round(one.rate, 1),
+                "failed": one.failed,
+            }
+            for group, one in self.makers.items()
+        }
+        return rows
 
     def as_json(self) -> dict[str, Any]:
         """The same as a JSON object."""
@@ -96,6 +119,11 @@ class Trouble:
         rows.append(f"  CPU, of one core: {self._spent()}")
         rows += [f"  BROKEN  {what}" for what in self.broken]
         return rows
+
+
+def _known(value_ms: float) -> float | None:
+    """A number of JSON, which has none for what nobody was answered in."""
+    return None if math.isnan(value_ms) else round(value_ms, 2)
 
 
 def p99_ms(found: Round) -> float:

@@ -41,6 +41,15 @@ def test_a_neighbour_that_is_refused_is_a_broken_promise():
     assert "2 requests of near failed" in what
 
 
+def test_neighbours_whom_nobody_answered_noticed_something():
+    silent = Round(seed=1, seconds=5.0, latencies={}, spent=measured(0.01).spent)
+
+    found = trouble(measured(0.010), silent)
+
+    assert found.broken
+    assert found.figures()["flood: near"]["p99_meanwhile_ms"] is None
+
+
 def test_the_generators_own_cpu_is_told():
     found = trouble(measured(0.010), measured(0.010))
 
