@@ -119,7 +119,7 @@ async def _drilled(
                 rounds.append(round_of(name, judgement, spent, phases.habits.seed))
                 if timeline:
                     told(course(judgement))
-            told(paragraph(name, drill.about, judgements))
+            told(paragraph(name, drill.about, judgements, rounds))
             wrong |= any(one.broken for one in judgements)
             slow |= any(one.slow for one in judgements)
             figures[name] = summed(judgements)

@@ -16,7 +16,9 @@ SHOWN_BEFORE_S: Final = 1.0
 SHOWN_AFTER_S: Final = 2.0
 
 
-def paragraph(name: str, about: str, found: Sequence[Judgement]) -> str:
+def paragraph(
+    name: str, about: str, found: Sequence[Judgement], rounds: Sequence[Round] = ()
+) -> str:
     """What came of a drill that was done so many times."""
     reads, writes = (_counted(found, kind) for kind in Kind)
     fates = Counter[Fate]()
@@ -43,6 +45,8 @@ def paragraph(name: str, about: str, found: Sequence[Judgement]) -> str:
         f" ({'quorum' if found[0].course.durable else 'async'}),"
         f" {sum(len(one.audit.twice) for one in found)} applied twice",
     ]
+    if rounds:
+        lines.append(f"  CPU     {_spent(rounds)}")
     lines += [f"  BROKEN  {number}: {what}" for number, what in _numbered(found, "broken")]
     lines += [f"  SLOW    {number}: {what}" for number, what in _numbered(found, "slow")]
     return "\n".join(lines)
@@ -127,6 +131,17 @@ def round_of(name: str, judgement: Judgement, spent: Mapping[str, Any], seed: in
         ),
         spent=spent,
     )
+
+
+def _spent(rounds: Sequence[Round]) -> str:
+    """What the lasting parts cost, of one core, and how busy the box was at most."""
+    seconds = sum(one.seconds for one in rounds)
+    parts = Counter[str]()
+    for one in rounds:
+        parts.update(one.spent["seconds"])
+    busy = max(one.spent["box_busy"] for one in rounds)
+    told = ", ".join(f"{part} {spent / seconds:.0%}" for part, spent in parts.items())
+    return f"{told} of one core; the whole box {busy:.0%} busy at most"
 
 
 def _slowest(found: Sequence[Judgement], kind: Kind) -> float:

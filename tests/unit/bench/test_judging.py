@@ -99,8 +99,12 @@ def test_a_drill_is_told_in_words_and_as_the_harness_writes_results():
 
     text = paragraph("replica-killed", "a replica is killed", [found, found])
     told = shown_course(found)
-    result = round_of("replica-killed", found, {}, 1)
+    spent = {"seconds": {"fluxshard": 3.0, "load generator": 1.2}, "box_busy": 0.7}
+    result = round_of("replica-killed", found, spent, 1)
 
+    assert "fluxshard 25%, load generator 10% of one core; the whole box 70% busy" in paragraph(
+        "replica-killed", "a replica is killed", [found], [result]
+    )
     assert "2 acknowledged" in text
     assert "2 x 503 P203" in text
     assert "BROKEN" in text
