@@ -47,7 +47,14 @@ NOTES = (
     help="Writes carry an Idempotency-Key, and those of unknown outcome are repeated.",
 )
 @click.option("--normal", "normal_s", default=4.0, show_default=True, help="Seconds before it.")
-@click.option("--broken", "broken_s", default=6.0, show_default=True, help="Seconds that it lasts.")
+@click.option(
+    "--broken",
+    "broken_s",
+    type=click.FloatRange(2.5),
+    default=6.0,
+    show_default=True,
+    help="Seconds that it lasts; reads are judged from the third one on.",
+)
 @click.option("--untimed", is_flag=True, help="Judge what was answered, not how fast.")
 @click.option("--timeline", is_flag=True, help="Print each tenth of a second around the event.")
 @settings_option
