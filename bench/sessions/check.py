@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
@@ -98,8 +97,9 @@ def _figures(phase: Phase) -> dict[str, Any]:
 def broken_promises(found: Sequence[Lagging]) -> list[str]:
     """What was promised and is not so, a sentence each.
 
-    A control is promised nothing, but stale reads have to be found in it: else the harness would
-    not have found them elsewhere, either.
+    Writes that were refused are counted, and break nothing that is promised to reads. A control is
+    promised nothing, but stale reads have to be found in it: else the harness would not have found
+    them elsewhere, either.
     """
     controls = [one.whole.tally for one in found if not one.checked]
     wrong = _wrong([one for one in found if one.checked])
@@ -116,9 +116,6 @@ def _wrong(found: Sequence[Lagging]) -> list[str]:
         if (count := whole.tally.verdicts[verdict])
     ]
     wrong += [f"{count} reads failed with {code}" for code, count in whole.tally.errors.items()]
-    wrong += [
-        f"{count} writes failed with {code}" for code, count in Counter(whole.failed_writes).items()
-    ]
     wrong += [
         f"replicas that lag by {one.delay_s * 1000:g} ms answered {one.quiet_share:.1%} once they"
         f" had caught up, less than {LEAST_REPLICA_SHARE:.0%}"
