@@ -127,7 +127,7 @@ class Flow:
         assert self._sink is not None  # noqa: S101 - asked by who calls
         if data is END:
             self._sink.close()
-        else:
+        elif not self._sink.is_closing():  # else the receiver has gone while it was on its way
             self._sink.write(data)
 
     def _let_read(self) -> None:

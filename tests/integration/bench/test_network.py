@@ -128,3 +128,18 @@ async def test_a_link_to_nobody_refuses_and_the_links_say_their_cpu():
             with pytest.raises(ConnectionError):
                 await asyncio.wait_for(reader.readexactly(1), LIMIT_S)
         assert await network.cpu_s() > 0
+
+
+async def test_what_is_on_its_way_to_a_receiver_that_has_gone_is_dropped(capfd):
+    async with echoing() as (network, port):
+        await network.become("x", Conditions(delay_s=0.2))
+        async with connected(port) as (_, writer):
+            writer.write(b"x" * 100_000)
+            await writer.drain()
+            await asyncio.sleep(SILENT_S)  # the answer is on its way when its receiver goes
+        await asyncio.sleep(SILENT_S)
+        await network.heal()
+        async with connected(port) as (reader, writer):
+            assert await echoed(reader, writer) == b"hello"
+
+    assert "Traceback" not in capfd.readouterr().err
