@@ -196,7 +196,7 @@ async def check(  # noqa: PLR0913 - one check is put together here
     """
     await world.delay(delay_s)
     found = Lagging(delay_s, checked)
-    each = reads // rounds
+    each = -(-reads // rounds)
     for number in range(rounds):
         what = "" if checked else ", control"
         progress(f"replicas {delay_s * 1000:g} ms behind{what}, round {number + 1} of {rounds}")
@@ -237,14 +237,14 @@ async def check_all(
     ):
         for delay_s in plan.delays_s:
             if plan.reads:
-                reads = plan.reads // count
+                reads = -(-plan.reads // count)
                 found.append(
                     await check(
                         world, users, delay_s, reads=reads, rounds=plan.rounds, progress=progress
                     )
                 )
             if plan.control_reads:
-                reads = plan.control_reads // count
+                reads = -(-plan.control_reads // count)
                 found.append(
                     await check(
                         world,
