@@ -15,11 +15,12 @@ Replicas of the router's own zone go before others, unless all of them are clear
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
 from router.live.freshness import Position
-from router.live.replicas import FIRST_SHARE, Standing
+from router.live.replicas import FIRST_SHARE, MIN_LATENCY_S, MOST_PATIENCE, PATIENCE, Standing
 
 CLEARLY: Final = 1.5
 """A replica with so many times the load of another is busier: below it the averages are noise."""
@@ -27,6 +28,10 @@ SPILL: Final = 2.0
 """The same for replicas of the own zone against one of another: reads leave the zone later."""
 SLACK: Final = 32.0
 """How many reads a replica may catch up on that could not have its turn (behind, or away)."""
+
+MOST_OWED: Final = 1024
+"""The same for turns lost to an average that was bad for a while: noise evens out in the long run,
+and a replica that was slow for an hour is not run over."""
 
 
 class ReplicaChoice(StrEnum):
@@ -51,6 +56,7 @@ class Chooser:
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._standings = standings
+        self._policy = policy
         self._zone = zone
         self._draw = draw
         self._turn = max((standing.turn for standing in standings), default=0.0)
@@ -108,9 +114,12 @@ class Chooser:
         standing.turn = turn + standing.step
         return chosen
 
-    def near(self, index: int) -> bool:
-        """Whether the replica is in the router's own zone."""
-        return self._zone is not None and self._standings[index].zone == self._zone
+    def next(self, among: Sequence[int]) -> int | None:
+        """Whom a reader would be given who has seen nothing yet; nobody has had a turn by that."""
+        copies = [replace(standing) for standing in self._standings]
+        other = Chooser(copies, self._policy, self._zone, self._draw)
+        other._turn, other._warming = self._turn, self._warming
+        return other.choose(among, None)
 
     def _power_of_two(self, fresh: Sequence[int]) -> int:
         standings = self._standings
@@ -128,10 +137,22 @@ class Chooser:
             if other == first:
                 other = fresh[-1]
         one = standings[first]
-        if one.load() > CLEARLY * standings[other].load():
-            one.turn += one.step  # it had its turn
-            return other
-        return first
+        if one.load() <= CLEARLY * standings[other].load():
+            if one.passed:
+                one.passed, one.patience = 0, PATIENCE
+            if one.owed:
+                one.owed -= 1
+                one.turn -= one.step  # this one costs no turn
+            return first
+        if not one.in_flight:  # else we shall know soon enough
+            one.passed += 1
+            one.owed = min(one.owed + 1, MOST_OWED)
+            if one.passed > one.patience:
+                one.passed, one.patience = 1, min(2 * one.patience, MOST_PATIENCE)
+                one.good_s = CLEARLY * (standings[other].latency_s + MIN_LATENCY_S) - MIN_LATENCY_S
+                return first
+        one.turn += one.step  # it had its turn
+        return other
 
     def _least_connections(self, fresh: Sequence[int]) -> int:
         standings = self._standings
@@ -160,12 +181,11 @@ class Chooser:
             return self._of(fresh)
         chosen = self._of(near)
         far = [index for index in fresh if standings[index].zone != zone]
-        other = self._of(far)
-        bearable = SPILL * standings[other].load()
-        if standings[chosen].load() <= bearable:
+        drawn = standings[far[int(self._draw() * len(far))]]
+        if not _spills(standings[chosen], drawn):
             return chosen
         chosen = min(near, key=lambda index: standings[index].load())
-        return chosen if standings[chosen].load() <= bearable else other
+        return self._of(far) if _spills(standings[chosen], drawn) else chosen
 
     def _due(self, fresh: Sequence[int]) -> Sequence[int]:
         """Without those in their slow start whose turn it is not: for them it comes more seldom."""
@@ -176,6 +196,15 @@ class Chooser:
             if standings[index].share >= 1 or standings[index].turn <= self._turn
         ]
         return due or fresh
+
+
+def _spills(near: Standing, far: Standing) -> bool:
+    """Whether a replica of another zone is so much less busy that a read should leave the zone.
+
+    Of one that is seldom asked the average is old or none: it counts as no faster than ours.
+    """
+    latency_s = max(near.latency_s, far.latency_s)
+    return near.load() > SPILL * (latency_s + MIN_LATENCY_S) * (1 + far.in_flight / far.capacity)
 
 
 def warmth(since_s: float, slow_start_s: float) -> float:

@@ -75,7 +75,9 @@ class Discovery:
             unknown = [  # who is called as a member is, is that member
                 one for one in primary.monitor.standbys if group.index(one.application_name) is None
             ]
-            for found in endpoints(shard, unknown, primary.endpoint, self._settings.discover_port):
+            for found in endpoints(
+                shard, unknown, primary.endpoint.straight, self._settings.discover_port
+            ):
                 if isinstance(found, Unaddressed):
                     place = (shard, ("", 0, found.application_name))
                     self._refuse(place, found.application_name, found.reason, now)

@@ -46,6 +46,25 @@ class Eligible:
         ejected = self._trusted(now, timeline, excluded, Trust.EJECTED)
         return ejected + self._trusted(now, timeline, excluded, Trust.ON_TRIAL)
 
+    def unfit(self, index: int, now: float, timeline: int) -> str:
+        """Why the replica answers no reads; empty: it may."""
+        standing, limits = self._standings[index], self.limits
+        lag_bytes, lag_s = standing.lag_bytes, standing.lag_s
+        if not standing.alive:
+            return "it is down"
+        if not proven(standing, now, limits):
+            return "its last good probe is too old"
+        if standing.weight == 0:
+            return "its weight is 0"
+        if standing.timeline < timeline:
+            return f"it follows timeline {standing.timeline}, the shard is on {timeline}"
+        if lag_bytes is not None and lag_bytes > limits.max_lag_bytes:
+            return f"it is {lag_bytes} bytes behind, {limits.max_lag_bytes} are allowed"
+        if lag_s is not None and lag_s > limits.max_lag_s:
+            return f"it is {lag_s:.3g} s behind, {limits.max_lag_s:.3g} s are allowed"
+        trust = standing.breaker.trust
+        return "" if trust is Trust.TRUSTED else f"it is {trust.value}: {standing.breaker.detail}"
+
     def judge(self, now: float, timeline: int, *, primary: bool) -> None:
         """Eject who fails, try out whose time is over, trust who has passed."""
         serving = self._trusted(now, timeline, (), Trust.TRUSTED)

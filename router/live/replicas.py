@@ -12,9 +12,19 @@ from router.live.freshness import Position
 
 EWMA_SHARE: Final = 0.1
 """How much one answer counts in the moving average of latencies: about the last twenty matter."""
-FORGETTING: Final = 0.9
+OUTLIER: Final = 3.0
+"""One answer counts as at most so many times the average: a single slow one (a statement that is
+prepared for the first time, a large answer) must not keep an endpoint out of turns for seconds …"""
+SMALL_S: Final = 0.001
+"""… unless the average is below this."""
+FORGETTING: Final = 0.95
 """Per probe, the average of an endpoint that nobody asked shrinks, so that it is tried again."""
-MIN_LATENCY_S: Final = 0.000_2
+PATIENCE: Final = 8
+"""An idle endpoint that is passed over for its average is asked after so many turns of its own, in
+case it is better by now, then after twice as many, …"""
+MOST_PATIENCE: Final = 1024
+"""… up to this."""
+MIN_LATENCY_S: Final = 0.002
 """Added to each average: differences below it are noise, and queue lengths should decide."""
 FIRST_SHARE: Final = 0.1
 """With what share of its weight a replica begins that returns: never none, or it would not warm."""
@@ -62,22 +72,39 @@ class Standing:
     turn: float = 0.0
     """Grows by `step` with each read that it is given; see `choice`."""
     step: float = 1.0
+    passed: int = 0
+    """Turns in a row that it was passed over for its average, while it had nothing to do."""
+    patience: int = PATIENCE
+    good_s: float = 0.0
+    """An answer within this shows that it is as good as others; 0: nobody wants to know."""
+    owed: int = 0
+    """Turns that it lost so, and has not made up for since it was well again."""
     breaker: Breaker = field(default_factory=Breaker)
 
     def waited(self, seconds: float) -> None:
         """Somebody waited for so long and got nothing: it is at least as slow."""
-        self.latency_s = max(
-            self.latency_s, self.latency_s + (seconds - self.latency_s) * EWMA_SHARE
-        )
-        self.answered = True
+        if seconds > self.latency_s:
+            self._average(seconds)
 
     def answered_in(self, seconds: float) -> None:
         """Count one answer that took so long."""
-        self.latency_s += (seconds - self.latency_s) * EWMA_SHARE
-        self.answered = True
+        self._average(seconds)
         breaker = self.breaker
         breaker.answers += 1
         breaker.in_row = breaker.hard_in_row = 0
+
+    def _average(self, seconds: float) -> None:
+        latency_s = self.latency_s
+        if seconds < self.good_s:  # it was asked whether it is better by now, and it is
+            self.latency_s = min(latency_s, (latency_s + seconds) / 2)
+            self.passed, self.patience, self.good_s = 0, PATIENCE, 0.0
+            self.answered = True
+            return
+        most_s = OUTLIER * latency_s
+        most_s = max(most_s, SMALL_S)
+        seconds = min(seconds, most_s)
+        self.latency_s = latency_s + (seconds - latency_s) * EWMA_SHARE
+        self.answered = True
 
     def fade(self) -> None:
         """Once per probe: let the average of an unused endpoint shrink."""

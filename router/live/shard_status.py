@@ -35,6 +35,9 @@ class EndpointStatus:
     """… for how long in all, …"""
     turned_away: int
     """… and how many found no room to wait in."""
+    zone: str | None = None
+    unfit: str = ""
+    """Why it answers no reads as a replica; empty: it may, or is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,10 @@ class ShardStatus:
     """Writes that wait for a primary."""
     declared: Durability | None = None
     """What the map says of commits; None: nothing (the catalog)."""
+    reader: str | None = None
+    """Who would answer a reader that has seen nothing yet; None: the primary, or nobody."""
+    choice: str = ""
+    """How it is chosen: the policy, and the own zone if there is one."""
     durability: Durability | None = None
     """What the primary does, as the last good probe saw it; None: not known."""
 
@@ -73,7 +80,7 @@ def durability_of(primary: LiveEndpoint | None) -> Durability | None:
     return Durability.QUORUM if synchronous else Durability.ASYNC
 
 
-def endpoint_status(member: LiveEndpoint) -> EndpointStatus:
+def endpoint_status(member: LiveEndpoint, unfit: str) -> EndpointStatus:
     """The endpoint at this moment."""
     standing, pool = member.standing, member.pool.standing()
     return EndpointStatus(
@@ -95,6 +102,8 @@ def endpoint_status(member: LiveEndpoint) -> EndpointStatus:
         waits=pool.waits,
         waited_s=pool.waited_s,
         turned_away=pool.turned_away,
+        zone=standing.zone,
+        unfit=unfit if standing.in_recovery else "",
     )
 
 

@@ -272,13 +272,20 @@ class ShardEndpoints:
             and primary.monitor.quorum.waiting_s(now) > self._settings.quorum_grace_s
         )
         replicas = self.candidates(now, ())
+        reader = self.chooser.next(replicas)
+        zone = f" in zone {self._settings.zone}" if self._settings.zone else ""
         return ShardStatus(
             shard=self.shard,
             primary=primary.name if primary is not None else None,
             quorum_lost=quorum_lost,
             readable=primary is not None or bool(replicas),
             writable=primary is not None and not quorum_lost,
-            endpoints=tuple(endpoint_status(member) for member in self.members),
+            endpoints=tuple(
+                endpoint_status(member, self._eligible.unfit(index, now, self.newest_timeline))
+                for index, member in enumerate(self.members)
+            ),
+            reader=None if reader is None else self.members[reader].name,
+            choice=f"{self._settings.choice.value}{zone}",
             conflict=self._conflict,
             held=len(self._holding),
             declared=self.declared,

@@ -149,9 +149,10 @@ def _explain_live(catalog: Catalog, asked: Asked) -> int:
     shard_map = with_catalog(catalog.stored())
     if shard_map is None:
         raise click.UsageError("no map has been applied")
+    replicas = with_catalog(catalog.replicas())
 
     async def work(known: ShardMap) -> int:
-        async with open_live(known, catalog.environ) as live:
+        async with open_live(known, catalog.environ, replicas) as live:
             if asked.batch is not None:
                 return _explain(live.router, known.key_type, asked)
             document = _document(live.router, known.key_type, asked)

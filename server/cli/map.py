@@ -19,11 +19,11 @@ import click
 from server.catalog import catalog_session
 from server.cli.maptext import explanation, explanation_text, history_text, summary_text
 from server.cli.proposal import Proposal, propose_change
-from server.configuration.reading import load_cluster_settings
+from server.configuration.reading import load_cluster_settings, load_replica_settings
 from server.errors import SettingsInvalid
 from server.mapcheck import Findings, check_servers, claim_newcomers, settle_uniques
 from server.mapstart import given_cluster, new_cluster_id
-from server.settings import Settings
+from server.settings import ReplicaSettings, Settings
 from shardmap import (
     CATALOG,
     CatalogSource,
@@ -92,6 +92,10 @@ class Catalog:
             return (endpoint_at_url(self.url, CATALOG, credentials=f"env:{_CATALOG_OPTION}"),)
         seeded = first_from(given_cluster(self.settings), "undecided")
         return (seeded.catalog, *seeded.catalog_replicas)
+
+    async def replicas(self) -> ReplicaSettings:
+        """What the environment says about replicas."""
+        return load_replica_settings(os.environ, self.file)
 
     async def stored(self) -> ShardMap | None:
         """The map in force."""

@@ -76,8 +76,10 @@ def command(  # noqa: PLR0913 - its options
     except (LineMalformed, TenantKeyInvalid) as error:
         raise click.UsageError(f"--tenant: {error}") from error
 
+    replicas = with_catalog(catalog.replicas())
+
     async def work(known: ShardMap) -> str:
-        async with open_live(known, catalog.environ) as live:
+        async with open_live(known, catalog.environ, replicas) as live:
             answering = Answering(live.router, live.schema, served_by=False)
             return await answering.alone(
                 question,

@@ -125,6 +125,20 @@ def load_cluster_settings(environ: Mapping[str, str], file: Path | None) -> Sett
     return Settings(database=database, api=api, auth=auth, environ=values)
 
 
+def load_replica_settings(environ: Mapping[str, str], file: Path | None) -> ReplicaSettings:
+    """The settings about replicas alone, for commands that only say who would answer.
+
+    Raises:
+        SettingsInvalid: With every problem of the file and of those settings.
+    """
+    given = sources(environ, file)
+    problems = list(given.problems)
+    replicas = _section(ReplicaSettings, given.values, problems)
+    if problems:
+        raise SettingsInvalid(problems)
+    return replicas
+
+
 def load_auth_settings(environ: Mapping[str, str], file: Path | None) -> AuthSettings:
     """The settings about tokens alone, for commands that need no database.
 

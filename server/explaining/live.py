@@ -14,6 +14,7 @@ from router import (
     ShardStatus,
     SharedFloors,
 )
+from server.settings import ReplicaSettings
 from shardmap import Endpoint, Login, ShardMap, resolve
 
 _CONNECTIONS: Final = 2
@@ -43,27 +44,38 @@ class Live:
 def choice(status: ShardStatus, *, writes: bool) -> dict[str, Any]:
     """Which endpoint of a shard would be asked now.
 
-    Of several replicas, two are drawn and the one with less to do answers: all that may be drawn
-    are named. A session that has seen more than a replica has is answered elsewhere.
+    Named are all replicas that may answer a read, and those that may not, with the reason. A session
+    that has seen more than a replica has is answered elsewhere.
     """
     if writes:
         why = "the primary: it writes" if status.primary else "there is no primary at the moment"
         return _choice(status, status.primary, why)
-    ready = sorted(_replicas(status), key=lambda each: (each.in_flight, each.latency_s))
-    if ready:
-        names = ", ".join(each.endpoint for each in ready)
-        lag = f"{ready[0].lag_bytes or 0} bytes behind"
-        return _choice(
-            status, ready[0].endpoint, f"a replica {lag}, the least busy of those that may: {names}"
-        )
-    why = "the primary: no replica may answer" if status.primary else "nobody can answer"
-    return _choice(status, status.primary, why)
+    replicas = [each for each in status.endpoints if each.state == "replica"]
+    others = [each for each in replicas if each.endpoint != status.reader]
+    chosen = next((each for each in replicas if each.endpoint == status.reader), None)
+    if chosen is not None:
+        why = f"chosen by {status.choice}, {', '.join(_facts(chosen))}"
+    elif status.primary is not None:
+        why = "the primary: no replica may answer"
+    else:
+        why = "nobody can answer"
+    fit = [each.endpoint for each in others if not each.unfit]
+    unfit = [f"not {each.endpoint}: {each.unfit}" for each in others if each.unfit]
+    also = [f"may as well: {', '.join(fit)}"] if fit else []
+    return _choice(status, status.reader or status.primary, "; ".join([why, *also, *unfit]))
 
 
-def _replicas(status: ShardStatus) -> Iterator[EndpointStatus]:
-    for endpoint in status.endpoints:
-        if endpoint.state == "replica":
-            yield endpoint
+def _facts(chosen: EndpointStatus) -> Iterator[str]:
+    """What speaks for or against the replica that was chosen."""
+    yield f"{chosen.lag_bytes or 0} bytes behind"
+    if chosen.zone:
+        yield f"of zone {chosen.zone}"
+    if chosen.share < 1:
+        yield f"{chosen.share:.0%} of its weight in its slow start"
+    if chosen.in_flight:
+        yield f"{chosen.in_flight} reads in flight"
+    if chosen.unfit:  # there is nobody better
+        yield chosen.unfit
 
 
 def _choice(status: ShardStatus, endpoint: str | None, why: str) -> dict[str, Any]:
@@ -76,8 +88,12 @@ def _choice(status: ShardStatus, endpoint: str | None, why: str) -> dict[str, An
 
 
 @asynccontextmanager
-async def open_live(shard_map: ShardMap, environ: Mapping[str, str]) -> AsyncIterator[Live]:
+async def open_live(
+    shard_map: ShardMap, environ: Mapping[str, str], replicas: ReplicaSettings
+) -> AsyncIterator[Live]:
     """Connect to the shards as a server would, with next to no connections.
+
+    It chooses among the replicas of the map as a server with these settings would.
 
     Raises:
         RouterError: The schema cannot be read.
@@ -86,7 +102,13 @@ async def open_live(shard_map: ShardMap, environ: Mapping[str, str]) -> AsyncIte
     def login(endpoint: Endpoint) -> Login:
         return resolve(endpoint, environ)
 
-    settings = BackendSettings(max_connections=_CONNECTIONS, min_connections=0)
+    settings = BackendSettings(
+        max_connections=_CONNECTIONS,
+        min_connections=0,
+        choice=replicas.choice,
+        zone=replicas.zone or None,
+        max_lag_bytes=replicas.max_lag_bytes,
+    )
     with SharedFloors(None, 0, 1) as floors:
         async with PostgresBackends(shard_map, settings, login, floors, lambda _: None) as backends:
             backends.schema()
