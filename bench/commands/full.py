@@ -21,9 +21,9 @@ from bench.workloads import WORKLOADS
 RUN: Final = "--shards 2 --replicas 1 --clients 16 --seconds 2 --warm 0.5 --rows 1000"
 
 PARTS: Final[dict[str, str]] = {
-    "replicas": "replicas --replicas 0,1,2,4 --seconds 3 --rounds 2",
+    "replicas": "replicas --replicas 0,1,2,4 --seconds 3 --rounds 1 --near 0.06",
     "peers": "peers --rounds 3 --seconds 2",
-    **{name: f"run {name} {RUN}" for name in WORKLOADS},
+    "workloads": f"run {' '.join(WORKLOADS)} {RUN}",
     "tpcc": "tpcc --seconds 5",
     "sessions": "sessions --reads 12000 --rounds 1",
     "drills": "drill all",

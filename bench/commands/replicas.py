@@ -42,12 +42,15 @@ class Numbers(click.ParamType[tuple[int, ...]]):
 )  # fmt: skip
 @limit_option("service:20ms*2")
 @click.option(
-    "--bound", "p99_ms", default=150.0, show_default=True, help="Milliseconds that p99 may have."
+    "--bound", "p99_ms", default=200.0, show_default=True, help="Milliseconds that p99 may have."
 )
 @click.option("--clients", default=64, show_default=True, help="Connections, the same for all.")
 @click.option("--workers", default=1, show_default=True, help="Processes of Fluxshard.")
 @click.option("--delay", "delay_ms", default=0.0, help="Milliseconds that replicas lag behind.")
 @click.option("--rounds", default=3, show_default=True, help="Of each closed loop.")
+@click.option(
+    "--near", default=0.03, show_default=True, help="Share to which the kept rate is found."
+)
 @click.option("--control/--no-control", default=True, help="Measure without limits as well.")
 @common_options
 def command(  # noqa: PLR0913 - its options
@@ -60,6 +63,7 @@ def command(  # noqa: PLR0913 - its options
     workers: int,
     delay_ms: float,
     rounds: int,
+    near: float,
     control: bool,
     seconds: float,
     warm_s: float,
@@ -76,5 +80,6 @@ def command(  # noqa: PLR0913 - its options
         control=control,
         delay_s=delay_ms / 1000,
         workers=workers,
+        near=near,
     )
     click.echo(publish(run(replicas(plan, told)), out))

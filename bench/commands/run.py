@@ -1,6 +1,8 @@
-"""`fluxshard bench run`: one workload on one world."""
+"""`fluxshard bench run`: workloads, each on a world with its tables."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import click
@@ -11,11 +13,13 @@ from bench.load import LoadSpec, measure
 from bench.report import publish
 from bench.result import Result, Run
 from bench.workloads import WORKLOADS, Size, workload
-from bench.world import SERVED_BY, WorldSpec, open_for
+from bench.world import SERVED_BY, World, WorldSpec, open_for
 
 
 @click.command()
-@click.argument("name", metavar="WORKLOAD", type=click.Choice(list(WORKLOADS)))
+@click.argument(
+    "names", metavar="WORKLOAD...", nargs=-1, required=True, type=click.Choice(list(WORKLOADS))
+)
 @click.option("--clients", default=32, show_default=True, help="Connections that ask.")
 @click.option(
     "--open",
@@ -38,7 +42,7 @@ from bench.world import SERVED_BY, WorldSpec, open_for
 @common_options
 def command(  # noqa: PLR0913 - its options
     *,
-    name: str,
+    names: tuple[str, ...],
     clients: int,
     rate: float | None,
     poisson: bool,
@@ -57,7 +61,10 @@ def command(  # noqa: PLR0913 - its options
     seed: int,
     out: Path | None,
 ) -> None:
-    """Run one WORKLOAD and print its figures. Ends with 1 when an operation went wrong."""
+    """Run each WORKLOAD and print its figures. Ends with 1 when an operation went wrong.
+
+    Workloads on the same tables share a world, one after the other.
+    """
     spec = WorldSpec(
         shards=shards,
         replicas=replicas,
@@ -69,7 +76,7 @@ def command(  # noqa: PLR0913 - its options
         seed=seed,
     )
     load = LoadSpec(
-        workload=name,
+        workload=names[0],
         size=Size(tenants, rows),
         clients=clients,
         rate=rate,
@@ -79,28 +86,37 @@ def command(  # noqa: PLR0913 - its options
         seed=seed,
         processes=processes,
     )
-    result = run(_measured(spec, load, rounds))
+    result = run(_measured(spec, load, names, rounds))
     click.echo(publish(result, out))
     if any(each.failed for found in result.runs for each in found.rounds):
         raise SystemExit(1)
 
 
-async def _measured(spec: WorldSpec, load: LoadSpec, rounds: int) -> Result:
-    async with open_for(spec, workload(load.workload, load.size), told) as world:
-        found = []
-        for number in range(rounds):
-            told(f"round {number + 1} of {rounds}")
-            found.append(await measure(world, replace(load, seed=load.seed + number)))
+async def _measured(spec: WorldSpec, load: LoadSpec, names: Sequence[str], rounds: int) -> Result:
+    runs: list[Run] = []
+    for _, sharing in groupby(names, lambda name: workload(name, load.size).data):
+        first, *others = sharing
+        async with open_for(spec, workload(first, load.size), told) as world:
+            for name in (first, *others):
+                runs.append(await _run(world, replace(load, workload=name), rounds, len(runs)))
     loop = f"{load.clients} clients" if load.rate is None else f"{load.rate:g} arrivals/s"
     return Result(
         command="run",
-        title=f"{load.workload}: {loop}, {load.seconds:g} s after {load.warm_s:g} s of warming up",
-        runs=(
-            Run(
-                name=load.workload,
-                parameters=load.as_json(),
-                world=spec.as_json(),
-                rounds=tuple(found),
-            ),
-        ),
+        title=f"{', '.join(names) if len(names) < 4 else f'{len(names)} workloads'}: {loop}, {load.seconds:g} s after {load.warm_s:g} s of warming up",
+        runs=tuple(runs),
+    )
+
+
+async def _run(world: World, load: LoadSpec, rounds: int, before: int) -> Run:
+    """The rounds of one workload; no two of a world have the same seed."""
+    found = []
+    for number in range(rounds):
+        told(f"{load.workload}, round {number + 1} of {rounds}")
+        seed = load.seed + before * rounds + number
+        found.append(await measure(world, replace(load, seed=seed)))
+    return Run(
+        name=load.workload,
+        parameters=load.as_json(),
+        world=world.spec.as_json(),
+        rounds=tuple(found),
     )

@@ -59,6 +59,11 @@ class Points:
     """None: every tenant has the same load."""
 
     @property
+    def data(self) -> str:
+        """Reads of every shard need an index that the others would not have."""
+        return "points by id" if "scatter" in self.mix else "points"
+
+    @property
     def tables(self) -> Mapping[TableName, Placement]:
         """One sharded table."""
         return {TABLE: Sharded("tenant_id")}

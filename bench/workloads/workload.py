@@ -23,6 +23,11 @@ class Workload(Protocol):
     """One workload at one size. Its tables are made once; operations are endless and seeded."""
 
     @property
+    def data(self) -> str:
+        """The name of its tables and rows; workloads of one name can share a world."""
+        ...
+
+    @property
     def tables(self) -> Mapping[TableName, Placement]:
         """Where the map places its tables."""
         ...

@@ -59,6 +59,11 @@ class Ycsb:
         return self.size.tenants * self.size.rows
 
     @property
+    def data(self) -> str:
+        """The same for all six."""
+        return "usertable"
+
+    @property
     def tables(self) -> Mapping[TableName, Placement]:
         """One sharded table."""
         return {TABLE: Sharded("tenant_id")}

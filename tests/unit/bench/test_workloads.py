@@ -73,3 +73,48 @@ def test_a_workload_that_is_not_known_is_refused_with_those_that_are():
         workload("nothing", Size())
 
     assert "point-read" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "shares"),
+    [
+        ("ycsb-a", {"read": 0.5, "update": 0.5}),
+        ("ycsb-b", {"read": 0.95, "update": 0.05}),
+        ("ycsb-c", {"read": 1.0}),
+        ("ycsb-d", {"read": 0.95, "insert": 0.05}),
+        ("ycsb-e", {"scan": 0.95, "insert": 0.05}),
+        ("ycsb-f", {"read": 0.5, "read-modify-write": 0.5}),
+    ],
+)
+def test_ycsb_has_the_mixes_of_its_paper(name, shares):
+    operations = itertools.islice(workload(name, Size(5, 100)).operations(0, 1), 5_000)
+
+    kinds = Counter(each.kind for each in operations)
+
+    assert set(kinds) == set(shares)
+    for kind, share in shares.items():
+        assert kinds[kind] / 5_000 == pytest.approx(share, abs=0.02)
+
+
+def test_no_two_clients_or_rounds_of_ycsb_insert_the_same_record():
+    chosen = workload("ycsb-d", Size(5, 100))
+    bodies = [
+        each.body
+        for client, seed in ((0, 1), (1, 1), (0, 2))
+        for each in itertools.islice(chosen.operations(client, seed), 2_000)
+        if each.kind == "insert"
+    ]
+    keys = [body.split('"ycsb_key": ')[1].split(",")[0] for body in bodies]
+
+    assert len(set(keys)) == len(keys) > 100
+
+
+def test_the_latest_records_of_ycsb_d_are_read_most():
+    chosen = workload("ycsb-d", Size(5, 100))
+    numbers = Counter(
+        int(each.target.rpartition(".")[2])
+        for each in itertools.islice(chosen.operations(0, 1), 5_000)
+        if each.kind == "read"
+    )
+
+    assert sum(times for key, times in numbers.items() if key >= 490) > 5_000 / 3
