@@ -46,16 +46,19 @@ REPLICAS = {
 
 
 @pytest.mark.parametrize(
-    ("figures", "names"),
+    ("more", "names"),
     [
         ({}, {"throughput", "latency", "timeline"}),
-        (REPLICAS, {"replicas", "latency", "timeline"}),
-        ({"staleness": {"any": [0, 5, 9]}}, {"throughput", "latency", "timeline", "staleness"}),
+        ({"figures": REPLICAS}, {"replicas", "latency", "timeline"}),
+        (
+            {"details": {"staleness": {"any": [0, 5, 9]}}},
+            {"throughput", "latency", "timeline", "staleness"},
+        ),
     ],
     ids=["runs", "replicas", "staleness"],
 )
-def test_what_a_result_has_is_drawn_and_nothing_else(figures, names):
-    drawn = plots(a_result(figures=figures))
+def test_what_a_result_has_is_drawn_and_nothing_else(more, names):
+    drawn = plots(a_result(**more))
 
     assert set(drawn) == names
     for image in drawn.values():
