@@ -110,7 +110,11 @@ def command(  # noqa: PLR0913 - its options
         f" {workers} workers, {replicas} replicas",
         runs=(),
         figures={name: row for one in found for name, row in one.figures().items()},
-        details={"staleness": {one.name: one.ages_ms() for one in found}},
+        details={
+            "staleness": {
+                f"{one.name} ({one.whole.tally.reads:,} reads)": one.ages_ms() for one in found
+            }
+        },
         notes=[*NOTES, *(f"BROKEN: {what}" for what in wrong)],
     )
     text = "\n".join([result.title, *lines(found, spent), *(f"BROKEN  {what}" for what in wrong)])

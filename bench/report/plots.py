@@ -155,7 +155,7 @@ def staleness_plot(result: Result) -> Figure | None:
     for (name, ages_ms), colour in zip(cases.items(), _colours(), strict=False):
         shares = [100 * (n + 1) / len(ages_ms) for n in range(len(ages_ms))]
         axes.step([0.0, *ages_ms], [0.0, *shares], where="post", color=colour,
-                  label=f"{name} ({len(ages_ms):,} reads)")  # fmt: skip
+                  label=name)  # fmt: skip
     axes.set_xlabel("milliseconds")
     axes.set_ylabel("share of reads that were not older, %")
     axes.set_ylim(0, 105)
@@ -248,10 +248,8 @@ def _figure(result: Result, *, height_in: float) -> tuple[Figure, Axes]:
 def _source(result: Result) -> str:
     where = result.environment
     worlds = list(dict.fromkeys(str(run.world.get("limit", "none")) for run in result.runs))
-    return (
-        f"{result.title}; limit of each server: {' / '.join(worlds)};"
-        f" {where.get('cores')} cores, {result.made_at[:16]}"
-    )
+    limits = f" limit of each server: {' / '.join(worlds)};" if worlds else ""
+    return f"{result.title};{limits} {where.get('cores')} cores, {result.made_at[:16]}"
 
 
 def _from_zero(axes: Axes) -> None:

@@ -75,8 +75,8 @@ class Lagging:
         }
 
     def ages_ms(self) -> list[float]:
-        """How old reads were, 0 for those that were not stale: at most so many values in order."""
-        tally = Phase.total(self.writing).tally
+        """How old reads were, 0 for those that were not stale; in order, and of many only some."""
+        tally = self.whole.tally
         ages = sorted([*tally.ages_ms, *([0.0] * (tally.reads - len(tally.ages_ms)))])
         step = max(1, -(-len(ages) // MOST_AGES))
         return ages[step - 1 :: step]

@@ -53,7 +53,7 @@ def test_a_control_has_to_find_stale_reads():
 
 
 def test_ages_are_told_in_order_fresh_reads_as_0():
-    found = lagging(phase(fresh=3, stale=2), phase())
+    found = lagging(phase(fresh=3, stale=2), phase(fresh=0))
     found.writing[0].tally.ages_ms += [50.0, 10.0]
 
     assert found.ages_ms() == [0, 0, 0, 10, 50]
