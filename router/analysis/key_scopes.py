@@ -96,12 +96,15 @@ class KeyScopes:
         yield from self._shared(located)
 
     def _meant(self, node: exp.Expr, located: Located) -> Located | None:
-        """The table whose tenant column a qualified column is, in this query or one around it."""
-        if not isinstance(node, exp.Column) or node.args.get("table") is None:
+        """The table whose tenant column this is: in this query or, qualified, in one around it."""
+        if not isinstance(node, exp.Column) or not isinstance(node.this, exp.Identifier):
             return None
-        if not isinstance(node.this, exp.Identifier) or node.args.get("db") is not None:
+        if node.args.get("db") is not None:
             return None
-        alias, owner = quoted(folded(node.args["table"])), _owner(located)
+        owner = _owner(located)
+        if node.args.get("table") is None:
+            return None if owner is None else self._named_alone(node, owner)
+        alias = quoted(folded(node.args["table"]))
         while owner is not None:
             if alias in _aliases(owner):
                 found = [
@@ -115,6 +118,14 @@ class KeyScopes:
                 return found[0] if len(found) == 1 else None
             owner = owner.find_ancestor(*_OWNERS)
         return None
+
+    def _named_alone(self, node: exp.Column, owner: exp.Expr) -> Located | None:
+        """The same of a column without a table's name, which only one table of the query has."""
+        origin = self._lineage.origin(node, owner)
+        if origin is None or not is_tenant(origin) or origin.located.use.use is Use.INSERT:
+            return None
+        meant = origin.located
+        return meant if meant.use.inner and _owner(meant) is owner else None
 
     def _shared(self, located: Located) -> Iterator[Located]:
         """Tables that share their tenant column with this one by USING."""

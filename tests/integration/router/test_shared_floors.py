@@ -152,11 +152,10 @@ async def test_many_at_once_are_few_round_trips_and_each_gets_its_own(make_insta
         assert [position.lsn for position in found] == [8 * n + 8 for n in range(200)]
 
 
+@pytest.mark.parametrize("make_instance", ["redis"], indirect=True)  # the catalog is everybody's
 async def test_a_store_that_was_killed_is_away_and_what_waited_is_published_later(
     valkey, make_instance, until
 ):
-    if make_instance.store != "redis":
-        pytest.skip("the catalog is not for this test to kill")
     async with make_instance() as one, make_instance() as other:
         assert await one.far.publish(["s"], SHARD, Position(1, 800))
         await valkey.kill()

@@ -157,6 +157,14 @@ def serving(tmp_path):
 PORTS = range(21000, 30000)
 
 
+def _target(link):
+    """Where a link of a process's open files leads; nowhere if it was closed meanwhile."""
+    try:
+        return link.readlink()
+    except FileNotFoundError:
+        return Path()
+
+
 def free_port(taken=set()):  # noqa: B006 - remembers what it gave away
     """A port below the ephemeral ones that nobody listens on."""
     for port in PORTS:
@@ -200,7 +208,7 @@ class Served:
     def run_directory(self):
         """What its workers share: the directory whose lock the process holds."""
         links = Path(f"/proc/{self.process.pid}/fd").iterdir()
-        (lock,) = (link.readlink() for link in links if "fluxshard-run-" in str(link.readlink()))
+        (lock,) = (target for target in map(_target, links) if "fluxshard-run-" in str(target))
         return lock.parent
 
     @staticmethod

@@ -367,7 +367,7 @@ class TestStarting:
             {
                 **one_database,
                 "FLUXSHARD_WRITE_HOLDS": "1s",
-                "FLUXBASE_REDIS_ENABLED": "true",
+                "FLUXBASE_RATE_LIMIT_ENABLED": "true",
             }
         )
 
@@ -375,7 +375,7 @@ class TestStarting:
             "WARN  setting_unknown name=FLUXSHARD_WRITE_HOLDS source=environment "
             "meant=FLUXSHARD_WRITE_HOLD" in server.log
         )
-        assert "INFO  settings_without_effect_yet names=FLUXBASE_REDIS_ENABLED" in server.log
+        assert "INFO  settings_without_effect_yet names=FLUXBASE_RATE_LIMIT_ENABLED" in server.log
 
     async def test_it_starts_from_the_last_good_map_while_the_catalog_is_away(
         self, disposable_cluster, served

@@ -306,3 +306,31 @@ def test_whatever_a_line_holds_it_has_one_answer_and_nothing_crashes(asked):
 @given(st.binary())
 def test_whatever_bytes_a_line_is_made_of_it_has_one_answer(line):
     assert len(list(LINES.answers([line]))) == 1
+
+
+BARE = """
+CREATE TABLE lines (w_id int NOT NULL, l_item int, PRIMARY KEY (w_id));
+CREATE TABLE stock (s_w_id int NOT NULL, s_item int, PRIMARY KEY (s_w_id));
+"""
+
+
+@pytest.mark.parametrize(
+    ("sql", "route"),
+    [
+        ("SELECT s_item FROM lines JOIN stock ON s_w_id = w_id WHERE w_id = 7", "one"),
+        ("SELECT s_item FROM lines, stock WHERE w_id = s_w_id AND s_w_id = 7", "one"),
+        ("SELECT s_item FROM lines JOIN stock ON s_item = l_item WHERE w_id = 7", "every"),
+        ("SELECT s_item FROM lines RIGHT JOIN stock ON s_w_id = w_id WHERE w_id = 7", "every"),
+        ("SELECT s_item FROM lines JOIN stock ON s_w_id = w_id OR true WHERE w_id = 7", "every"),
+    ],
+)
+def test_bare_columns_carry_the_key_where_only_one_table_has_them(tmp_path, sql, route):
+    file = tmp_path / "schema.sql"
+    file.write_text(BARE)
+    tables = json.dumps({"lines": {"sharded": "w_id"}, "stock": {"sharded": "s_w_id"}})
+
+    result = run(
+        *("--offline", "--shards", "4", "--tables", tables, "--schema", str(file), "--json", sql)
+    )
+
+    assert json.loads(result.stdout)["route"] == route
