@@ -68,6 +68,8 @@ class Way:
         if self.to is None:
             return
         pieces, now = self._pieces, time.perf_counter() + 0.0003
+        if self.to.is_closing():  # the receiver has gone while it was on its way
+            pieces.clear()
         while pieces and pieces[0][0] <= now:
             self.to.write(pieces.popleft()[1])
         if pieces:
