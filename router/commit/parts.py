@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from router.backends import Together
 from router.commit.copies import copied_rows
 from router.commit.participant import Participant
-from router.errors import RowCountUnexpected, SchemasDiffer
+from router.errors import RowCountUnexpected, SchemasDiffer, StatementFailed
 from router.gather import first_failure
 from router.live.execution import Rows
 
 T = TypeVar("T")
+
+VIOLATED: Final = "23"
+"""The class of SQLSTATEs of violated constraints."""
+FOREIGN_KEY: Final = "23503"
 
 
 async def ran_together(write: Together, seats: Sequence[Participant]) -> list[Rows]:
@@ -29,11 +33,31 @@ async def ran_together(write: Together, seats: Sequence[Participant]) -> list[Ro
 
 
 async def _ran_at_once(write: Together, seats: Sequence[Participant]) -> list[Rows]:
-    """What each part gives, run at the same time; the first failure cancels the others."""
+    """What each part gives, run at the same time; the first failure cancels the others.
+
+    A constraint that is violated cancels nobody: what PostgreSQL would name of several violated
+    ones is known when all have run. It checks foreign keys last.
+    """
     together = zip(write.parts, seats, strict=True)
-    return await at_once(
-        [seat.run(part.query, None, noting=bool(write.unique)) for part, seat in together]
+    ran = await at_once(
+        [
+            _or_violation(seat.run(part.query, None, noting=bool(write.unique)))
+            for part, seat in together
+        ]
     )
+    violations = [one for one in ran if isinstance(one, StatementFailed)]
+    if violations:
+        raise min(violations, key=lambda one: one.sqlstate == FOREIGN_KEY)
+    return [one for one in ran if not isinstance(one, StatementFailed)]
+
+
+async def _or_violation(work: Coroutine[Any, Any, Rows]) -> Rows | StatementFailed:
+    try:
+        return await work
+    except StatementFailed as failure:
+        if failure.sqlstate.startswith(VIOLATED):
+            return failure
+        raise
 
 
 async def _ran_and_copied(write: Together, seats: Sequence[Participant]) -> list[Rows]:
