@@ -109,7 +109,7 @@ class Chooser:
         turn = standing.turn
         if turn > self._turn:
             self._turn = turn
-        elif turn < self._turn - SLACK:
+        elif turn <= self._turn - SLACK:
             turn = self._turn
         standing.turn = turn + standing.step
         return chosen
