@@ -47,8 +47,13 @@ async def _ran_at_once(write: Together, seats: Sequence[Participant]) -> list[Ro
     )
     violations = [one for one in ran if isinstance(one, StatementFailed)]
     if violations:
-        raise min(violations, key=lambda one: one.sqlstate == FOREIGN_KEY)
+        raise named(violations)
     return [one for one in ran if not isinstance(one, StatementFailed)]
+
+
+def named(violations: Sequence[StatementFailed]) -> StatementFailed:
+    """The one that PostgreSQL would name, had one server run all parts in their order."""
+    return min(violations, key=lambda one: one.sqlstate == FOREIGN_KEY)
 
 
 async def _or_violation(work: Coroutine[Any, Any, Rows]) -> Rows | StatementFailed:
