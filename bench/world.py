@@ -47,6 +47,7 @@ from shardmap import (
 )
 
 HOST: Final = "127.0.0.1"
+SHARE: Final = "fluxshard_endpoint_share{"
 READY_WITHIN_S: Final = 60.0
 PORTS: Final = range(18000, 20000)
 SERVED_BY: Final = {"FLUXSHARD_SERVED_BY": "true"}
@@ -202,7 +203,7 @@ class World:
             **catalog,
             "FLUXBASE_AUTH_JWT_SECRET": self.secret,
             "FLUXBASE_SERVER_ADDRESS": f"{HOST}:{port}",
-            "FLUXBASE_METRICS_ENABLED": "false",
+            "FLUXBASE_METRICS_PORT": "0",
             "FLUXSHARD_STATE_DIR": str(self.directory / f"state-{number}"),
             "FLUXSHARD_INSTANCES": str(self.spec.instances),
             **self.spec.settings,
@@ -339,13 +340,22 @@ async def _furnish(world: World, fill: Fill) -> None:
 
 
 async def _ready(instance: Instance) -> None:
+    """Wait until it answers, and gives every replica its whole share.
+
+    A replica that was not up when the server first looked begins with a slow start of its own.
+    """
     async with aiohttp.ClientSession() as session:
         until = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < until and instance.process.returncode is None:
             try:
                 async with session.get(f"{instance.url}/ready") as response:
-                    if response.status == 200:
-                        return
+                    ready = response.status == 200
+                async with session.get(f"{instance.url}/metrics") as response:
+                    response.raise_for_status()
+                    lines = (await response.text()).splitlines()
+                shares = [line.rsplit(" ", 1)[1] for line in lines if line.startswith(SHARE)]
+                if ready and all(float(share) == 1 for share in shares):
+                    return
             except aiohttp.ClientError:
                 pass
             await asyncio.sleep(0.1)
