@@ -77,5 +77,5 @@ def command() -> None:
       fluxshard bench sessions                    no read older than what its session saw
       fluxshard bench neighbours                  one tenant floods, one shard freezes
       fluxshard bench compare A.json B.json       two results, with intervals
-      fluxshard bench full --out DIR              all of it, in less than 15 minutes
+      fluxshard bench full --out DIR              all of it
     """  # noqa: D301 - a backspace, which click reads
