@@ -133,6 +133,7 @@ from router.statement import (
     Statement,
 )
 from router.stream import Stream
+from router.tasks import TaskOwner
 from router.transaction_options import Isolation, TransactionOptions
 from router.write_key import Outcome, WriteKey
 
@@ -255,6 +256,7 @@ __all__ = [
     "Stream",
     "Table",
     "TableNotPlaced",
+    "TaskOwner",
     "TenantKeyChanged",
     "TenantKeyInvalid",
     "TenantKeyMissing",

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
+from router import TaskOwner
 from shardmap import ShardMap
 
 
@@ -22,7 +23,7 @@ class MapInUse:
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
         """Set when a map is taken that was not when waiting for it began."""
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = TaskOwner()
 
     def current(self) -> ShardMap:
         """The map to plan with."""
@@ -44,7 +45,7 @@ class MapInUse:
         return True
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="map in use")
+        self._tasks.start(self._run(), name="map in use")
         return self
 
     async def __aexit__(
@@ -53,9 +54,7 @@ class MapInUse:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self._tasks.__aexit__(kind, error, trace)
 
     async def _run(self) -> None:
         while True:

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 import orjson
 
+from router import TaskOwner
 from server.observe.exposition import Gauges, exposition, gauges_of, gauges_snapshot, joined
 from server.observe.tally import Tally
 
@@ -42,11 +43,11 @@ class Board:
         self._gauges = gauges
         self._directory = directory
         self._number = number
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = TaskOwner()
 
     async def __aenter__(self) -> Self:
         if self._directory is not None:
-            self._task = asyncio.create_task(self._keep(), name="publish metrics")
+            self._tasks.start(self._keep(), name="publish metrics")
         return self
 
     async def __aexit__(
@@ -55,9 +56,8 @@ class Board:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self._tasks.__aexit__(kind, error, trace)
+        if self._directory is not None:
             self.publish()
 
     def publish(self) -> None:

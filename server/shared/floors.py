@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from router import Floors, Position, join, pack, unpack
+from router import Floors, Position, TaskOwner, join, pack, unpack
 from server.shared.facts import (
     FloorNotLearned,
     FloorUnpublished,
@@ -63,7 +63,7 @@ class StoredFloors:
         self._away = False
         self._memory: str | None = None
         self._forgotten: list[Callable[[], None]] = []
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = TaskOwner()
 
     @property
     def reachable(self) -> bool:
@@ -112,7 +112,7 @@ class StoredFloors:
         return told
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._keep(), name="shared floors")
+        self._tasks.start(self._keep(), name="shared floors")
         return self
 
     async def __aexit__(
@@ -121,9 +121,7 @@ class StoredFloors:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self._tasks.__aexit__(kind, error, trace)
         await self._store.close()
 
     def _name(self, owner: str, shard: ShardId) -> bytes:
