@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JS := tests/acceptance/js
+# Each has a cluster of its own. More than two only where there are cores for it: nine servers each.
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo tour test check format bench js clean
@@ -40,7 +42,7 @@ check: setup ## format, lint, types, layers, unit tests and golden plans: second
 	@$(BIN)/python -m pytest -q tests/unit tests/plans tests/architecture
 
 test: check ## all tests: check, then everything that needs servers and clients
-	@$(BIN)/python -m pytest -q tests/oracle tests/integration tests/adversity tests/acceptance
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests/oracle tests/integration tests/adversity tests/acceptance
 
 js: ## the JavaScript client that the acceptance tests drive (needs Node.js)
 	@cd $(JS) && npm install --no-package-lock --no-audit --no-fund --silent
