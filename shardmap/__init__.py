@@ -54,6 +54,7 @@ from shardmap.sequences import sequence_findings
 from shardmap.slots import HASH, SLOTS, slot_of
 from shardmap.source import CHANNEL, CatalogSource, FileSource, MapRecord
 from shardmap.succession import refusals, refuse_moves, succeed
+from shardmap.units import read_unit, unit_text
 from shardmap.writing import content_hash, write_document, write_json, write_yaml
 
 __all__ = [
@@ -143,6 +144,7 @@ __all__ = [
     "read_listed",
     "read_map",
     "read_number",
+    "read_unit",
     "refusals",
     "refuse_moves",
     "resolve",
@@ -157,6 +159,7 @@ __all__ = [
     "unguard",
     "unique_columns",
     "unique_names",
+    "unit_text",
     "write_document",
     "write_json",
     "write_yaml",

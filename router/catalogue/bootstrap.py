@@ -20,6 +20,7 @@ ROLES_SQL: Final = files("router.catalogue").joinpath("roles.sql").read_text()
 TWO_PHASE_SQL: Final = files("router.catalogue").joinpath("two_phase.sql").read_text()
 WRITE_KEYS_SQL: Final = files("router.catalogue").joinpath("write_keys.sql").read_text()
 AUTH_SQL: Final = files("router.catalogue").joinpath("auth.sql").read_text()
+FENCES_SQL: Final = files("router.catalogue").joinpath("fences.sql").read_text()
 IDS_SQL: Final = files("router.catalogue").joinpath("ids.sql").read_text()
 GRANTS_SQL: Final = files("router.catalogue").joinpath("grants.sql").read_text()
 
@@ -27,6 +28,8 @@ EDITION: Final = "Fluxshard helper functions, edition 1"
 """The comment on schema `auth`, set by auth.sql: the helpers are installed, and they are these."""
 IDS_EDITION: Final = "Fluxshard ids, edition 1"
 """How the comment on `fluxshard.next_id()` begins, set by ids.sql."""
+FENCES_EDITION: Final = "Fluxshard fences, edition 1"
+"""How the comment on `fluxshard.enter()` begins, set by fences.sql."""
 LOCK: Final = 0x666C_7578_0002
 """The advisory lock under which one database is prepared by one server at a time."""
 ATTEMPTS: Final = 5
@@ -39,6 +42,10 @@ _WRITE_KEYS: Final = "SELECT pg_catalog.to_regclass('fluxshard.write_key')"
 _IDS_INSTALLED: Final = (
     "SELECT pg_catalog.obj_description("
     "pg_catalog.to_regprocedure('fluxshard.next_id()'), 'pg_proc')"
+)
+_FENCES_INSTALLED: Final = (
+    "SELECT pg_catalog.obj_description("
+    "pg_catalog.to_regprocedure('fluxshard.enter(text, bigint)'), 'pg_proc')"
 )
 _RACES: Final = (
     asyncpg.InternalServerError,  # XX000 "tuple concurrently updated"
@@ -91,6 +98,7 @@ def by_hand(exposed: Sequence[str], login: str) -> str:
             TWO_PHASE_SQL,
             WRITE_KEYS_SQL,
             IDS_SQL,
+            FENCES_SQL,
             GRANTS_SQL,
         )
     )
@@ -197,6 +205,9 @@ async def _prepare(
         installed = await connection.fetchval(_IDS_INSTALLED)
         if installed is None or not installed.startswith(IDS_EDITION):
             await connection.execute(IDS_SQL)
+        installed = await connection.fetchval(_FENCES_INSTALLED)
+        if installed is None or not installed.startswith(FENCES_EDITION):
+            await connection.execute(FENCES_SQL)
         if number is not None:
             await claim_number(connection, number)
         await connection.execute(GRANTS_SQL)
