@@ -1,6 +1,7 @@
 """Where a tenant's data lives, and what changes between two maps."""
 
 from shardmap.address import Address, is_url, parse_url, split_host_port
+from shardmap.audit import AuditEntry, AuditLog, AuditRecord
 from shardmap.changes import (
     Changes,
     Edit,
@@ -46,9 +47,21 @@ from shardmap.inspection import Facts, read_facts, table_findings, tables_of
 from shardmap.lastgood import LastGoodCopy
 from shardmap.listed import read_listed
 from shardmap.map import Pin, PinUnit, ShardMap, SlotUnit, Unit
+from shardmap.markup import Plain
 from shardmap.numbers import CATALOG_NUMBER, NUMBERS, claim_number, read_number
 from shardmap.placement import Global, Placement, Reference, Sharded, TableName, Unsharded
+from shardmap.relocations import (
+    Relocation,
+    SlotsMove,
+    Staged,
+    TenantMove,
+    moved_map,
+    moving_tenants,
+    reverted,
+    staged,
+)
 from shardmap.ring import fair_shares, propose
+from shardmap.schema import document_schema
 from shardmap.seed import GivenCluster, GivenServers, adopted, differences, first_from
 from shardmap.sequences import sequence_findings
 from shardmap.slots import HASH, SLOTS, slot_of
@@ -68,6 +81,9 @@ __all__ = [
     "REFUSING",
     "SLOTS",
     "Address",
+    "AuditEntry",
+    "AuditLog",
+    "AuditRecord",
     "CatalogSource",
     "Changes",
     "Connection",
@@ -99,9 +115,11 @@ __all__ = [
     "PinUnit",
     "Place",
     "Placement",
+    "Plain",
     "Pooling",
     "Problem",
     "Reference",
+    "Relocation",
     "Role",
     "Rule",
     "Severity",
@@ -111,10 +129,13 @@ __all__ = [
     "ShardMapError",
     "Sharded",
     "SlotUnit",
+    "SlotsMove",
     "SlotsMoved",
+    "Staged",
     "TableName",
     "TablesUnsafe",
     "TenantId",
+    "TenantMove",
     "Tls",
     "Unit",
     "Unsharded",
@@ -126,6 +147,7 @@ __all__ = [
     "claim_number",
     "content_hash",
     "differences",
+    "document_schema",
     "endpoint_at_url",
     "endpoint_name",
     "expected_identities",
@@ -136,6 +158,8 @@ __all__ = [
     "is_reference",
     "is_url",
     "merged",
+    "moved_map",
+    "moving_tenants",
     "parse_url",
     "propose",
     "read_document",
@@ -148,10 +172,12 @@ __all__ = [
     "refusals",
     "refuse_moves",
     "resolve",
+    "reverted",
     "sequence_findings",
     "settle_identity",
     "slot_of",
     "split_host_port",
+    "staged",
     "succeed",
     "table_findings",
     "tables_of",

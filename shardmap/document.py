@@ -21,8 +21,8 @@ from shardmap.slots import HASH
 VERSION: Final = 1
 """Of the document's form. A form that this release would misread gets another number."""
 
-_CLUSTER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_SHARD_ID: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+CLUSTER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+SHARD_ID: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _SIMPLE: Final[dict[str, Placement]] = {
     "reference": Reference(),
     "global": Global(),
@@ -56,7 +56,7 @@ def read_document(document: Plain, previous: ShardMap | None = None) -> ShardMap
     if fields.require("version") is not None:
         fields.integer("version", range(VERSION, VERSION + 1))
     cluster_id = fields.required_text(
-        "cluster_id", _CLUSTER_ID, "letters, digits, '.', '_' and '-', at most 63"
+        "cluster_id", CLUSTER_ID, "letters, digits, '.', '_' and '-', at most 63"
     )
     epoch = fields.integer("epoch", EPOCHS)
     key_type = _key_type(fields)
@@ -131,7 +131,7 @@ def _shards(fields: Fields) -> dict[ShardId, Shard | None]:
         if key == CATALOG:
             message = "is the name of the catalog and cannot be a shard's"
             fields.problems.append(Problem(path, message))
-        elif _SHARD_ID.fullmatch(key) is None:
+        elif SHARD_ID.fullmatch(key) is None:
             message = "must be a lower-case letter, then a-z, 0-9 and _, at most 63 in all"
             fields.problems.append(Problem(path, message))
         shard = Fields(value, path, fields.problems)

@@ -24,7 +24,7 @@ MAX_REPLICAS: Final = 25
 """The servers of a shard are named by letters, a to z."""
 MAX_WEIGHT: Final = 100
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _SECRETS: Final = ("password", "passwd", "pass", "secret", "pgpassword")
 _CREDENTIALS_HINT: Final = "name its place instead, as credentials: env:NAME or file:/path"
 
@@ -100,7 +100,7 @@ def read_endpoint(
             fields.value(secret)
             fields.report(secret, f"a map holds no passwords; {_CREDENTIALS_HINT}")
     address = _merged(fields)
-    name = fields.text("name", _NAME, "letters, digits, '.', '_' and '-', at most 63")
+    name = fields.text("name", NAME, "letters, digits, '.', '_' and '-', at most 63")
     zone = fields.text("zone")
     weight = fields.integer("weight", range(MAX_WEIGHT + 1))
     credentials = _credentials(fields, declared)

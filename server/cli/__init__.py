@@ -11,6 +11,7 @@ COMMANDS: Final = (
     "config",
     "token",
     "map",
+    "audit",
     "migrate",
     "explain",
     "sql",

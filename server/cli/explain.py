@@ -14,8 +14,8 @@ from typing import IO, Any, Final
 import click
 
 from router import Deadline, Planning, RouterError, Statement, TenantKeyInvalid
-from server.cli.map import UNREACHABLE, Catalog, catalog_options
-from server.cli.map import run as with_catalog
+from server.cli.mapaccess import UNREACHABLE, Catalog, catalog_options
+from server.cli.mapaccess import run as with_catalog
 from server.cli.statement import param_option, role_option
 from server.explaining.lines import LineMalformed, Lines, context_of
 from server.explaining.live import open_live

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 import click
 
-from server.cli.map import Catalog, catalog_options, json_option
-from server.cli.migratesource import author
+from server.cli.mapaccess import Catalog, author, catalog_options, json_option
 from server.embedded import ClusterSpec, EmbeddedCluster, EmbeddedError
 from server.errors import SettingsInvalid
 from server.failover import (

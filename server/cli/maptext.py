@@ -14,19 +14,6 @@ from shardmap import (
 )
 
 
-def summary_text(shard_map: ShardMap) -> str:
-    """One line: what kind of map this is."""
-    replicas = sum(len(shard.replicas) for shard in shard_map.shards.values())
-    shares = ", ".join(f"{shard} {shard_map.slots.count(shard)}" for shard in shard_map.shards)
-    epoch = f"epoch {shard_map.epoch}" if shard_map.epoch else "no epoch yet"
-    return (
-        f"{epoch} of cluster {shard_map.cluster_id}, {shard_map.key_type} keys, "
-        f"{_count(len(shard_map.shards), 'shard')} with {_count(replicas, 'replica')}, "
-        f"{_count(len(shard_map.tables), 'table')}, {_count(len(shard_map.pins), 'pin')}; "
-        f"slots: {shares}"
-    )
-
-
 def explanation(shard_map: ShardMap, tenant: TenantId) -> dict[str, Any]:
     """Where the tenant lives and what decides it, for programs."""
     unit = shard_map.unit(tenant)
@@ -78,6 +65,11 @@ def history_text(records: Sequence[MapRecord]) -> str:
         )
         for record in records
     ]
+    return columns_text(rows)
+
+
+def columns_text(rows: Sequence[Sequence[str]]) -> str:
+    """A table of texts, its first row the names of the columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = (
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -89,7 +81,3 @@ def history_text(records: Sequence[MapRecord]) -> str:
 def _endpoint(endpoint: Endpoint) -> str:
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
     return f"{endpoint.name} {endpoint.user}@{host}:{endpoint.port}/{endpoint.database}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import click
 
-from server.cli.map import json_option
+from server.cli.mapaccess import json_option
 from server.cli.migratesource import REFUSED, Source, changing_options, run, source_options
 from server.cli.migratetext import (
     checked_document,

@@ -1,9 +1,7 @@
 """What `fluxshard migrate` is given: cluster, directory and options; and how its errors end it."""
 
 import asyncio
-import getpass
 import os
-import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import wraps
@@ -13,7 +11,7 @@ from typing import IO, Any, Final, TypeVar
 import click
 
 from router import DatabaseNotPrepared, RouterError
-from server.cli.map import Catalog, catalog_options
+from server.cli.mapaccess import Catalog, author, catalog_options
 from server.configuration.forms import DURATION
 from server.configuration.reading import load_cluster_settings
 from server.errors import SettingsInvalid
@@ -211,12 +209,3 @@ def changing_options(command: Callable[..., None]) -> Callable[..., None]:
     ):  # fmt: skip
         with_options = option(with_options)
     return with_options
-
-
-def author() -> str:
-    """Who runs the command."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a uid without a name, as in containers
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"

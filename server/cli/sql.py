@@ -19,8 +19,8 @@ from router import (
     TenantKeyInvalid,
     read_consistency,
 )
-from server.cli.map import UNREACHABLE, Catalog, catalog_options
-from server.cli.map import run as with_catalog
+from server.cli.mapaccess import UNREACHABLE, Catalog, catalog_options
+from server.cli.mapaccess import run as with_catalog
 from server.cli.statement import param_option, role_option
 from server.errors import ServerError
 from server.explaining.lines import LineMalformed, context_of

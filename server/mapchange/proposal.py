@@ -3,17 +3,19 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from server.cli.maptext import summary_text
 from shardmap import (
     CATALOG,
     MapConflict,
     Problem,
+    Relocation,
     ShardId,
     ShardMap,
+    Staged,
     changes_between,
     changes_document,
     changes_text,
     refusals,
+    staged,
     succeed,
 )
 
@@ -25,6 +27,20 @@ class Proposal:
     old: ShardMap | None
     new: ShardMap
     refused: tuple[Problem, ...]
+    stages: Staged | None = None
+    """How homes change, step by step; None for the first map."""
+
+    @property
+    def next(self) -> ShardMap:
+        """The map to be applied now: `new`, or as much of it as moves nothing."""
+        if self.old is None or self.stages is None:
+            return self.new
+        return succeed(self.old, self.stages.first)
+
+    @property
+    def moves(self) -> tuple[Relocation, ...]:
+        """What is to be moved then."""
+        return self.stages.moves if self.stages is not None else ()
 
     @property
     def changed(self) -> bool:
@@ -61,8 +77,11 @@ class Proposal:
         }
 
 
-def propose_change(old: ShardMap | None, asked: ShardMap) -> Proposal:
-    """What applying `asked` would do. A document's own epoch says which map it was made from."""
+def propose_change(old: ShardMap | None, asked: ShardMap, *, moves: bool = False) -> Proposal:
+    """What applying `asked` would do. A document's own epoch says which map it was made from.
+
+    With `moves` a change of homes is carried out by moves; without, it is refused.
+    """
     new = succeed(old, asked)
     found = old.epoch if old is not None else 0
     conflict = (
@@ -70,4 +89,25 @@ def propose_change(old: ShardMap | None, asked: ShardMap) -> Proposal:
         if asked.epoch not in {0, found} and not (old is None and asked.epoch == 1)
         else ()
     )
-    return Proposal(old, new, conflict + (refusals(old, new) if old is not None else ()))
+    if old is None:
+        return Proposal(old, new, conflict)
+    stages = staged(old, asked)
+    next_map = succeed(old, stages.first) if moves else new
+    return Proposal(old, new, conflict + refusals(old, next_map), stages)
+
+
+def summary_text(shard_map: ShardMap) -> str:
+    """One line: what kind of map this is."""
+    replicas = sum(len(shard.replicas) for shard in shard_map.shards.values())
+    shares = ", ".join(f"{shard} {shard_map.slots.count(shard)}" for shard in shard_map.shards)
+    epoch = f"epoch {shard_map.epoch}" if shard_map.epoch else "no epoch yet"
+    return (
+        f"{epoch} of cluster {shard_map.cluster_id}, {shard_map.key_type} keys, "
+        f"{_count(len(shard_map.shards), 'shard')} with {_count(replicas, 'replica')}, "
+        f"{_count(len(shard_map.tables), 'table')}, {_count(len(shard_map.pins), 'pin')}; "
+        f"slots: {shares}"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

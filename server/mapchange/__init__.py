@@ -1,0 +1,1 @@
+"""Changes of the shard map: proposed, measured, checked, applied and noted."""
