@@ -15,6 +15,12 @@ from router.backends import (
     Together,
 )
 from router.catalogue.bootstrap import by_hand, prepare_cluster, prepare_database
+from router.catalogue.documented import (
+    ColumnNotes,
+    Documentation,
+    RelationNotes,
+    RoutineNotes,
+)
 from router.consistency import (
     ANY,
     SESSION,
@@ -152,6 +158,7 @@ __all__ = [
     "BackendSettings",
     "Backends",
     "Column",
+    "ColumnNotes",
     "CommitLost",
     "CommitOvertaken",
     "CommitUnfinished",
@@ -165,6 +172,7 @@ __all__ = [
     "DeclarationNotUnderstood",
     "Description",
     "Discovered",
+    "Documentation",
     "DurabilityMissed",
     "Ejecting",
     "EndpointChanged",
@@ -219,12 +227,14 @@ __all__ = [
     "ReadOnlyAsked",
     "ReadRetried",
     "RecoveryDelayed",
+    "RelationNotes",
     "ReplicaChoice",
     "ReplicaDiscovered",
     "Result",
     "Router",
     "RouterError",
     "Routine",
+    "RoutineNotes",
     "RowCountUnexpected",
     "Schema",
     "SchemaAdopted",

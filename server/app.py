@@ -14,6 +14,7 @@ from server.middleware.cors import Cors
 from server.middleware.entry import Doorkeeper
 from server.observe.board import Board
 from server.observe.facts import FactObserver
+from server.openapi import Documents, Mode, RootDocument, RootSpec, place_of
 from server.policies import Policies, policies
 from server.positions import Positions
 from server.rest import Answers, Limits, Noting, Tables, told
@@ -21,6 +22,7 @@ from server.routes import Route, Routes
 from server.services import Services, backend_settings
 from server.settings import Settings
 from server.sql import SqlDoor, SqlLimits, Statements
+from server.startup import version_of
 
 
 def api(  # noqa: PLR0913, PLR0917 - what a front is made of
@@ -74,16 +76,31 @@ def _tables(settings: Settings, services: Services) -> tuple[Route, ...]:
         stream_s=settings.http.stream_timeout_s,
     )
 
+    documents = Documents(services, services.schema)
+
     def routes(router: Answers) -> tuple[Route, ...]:
         asked = Noting(router) if api_settings.served_by else router
-        return Tables(
-            asked, services.schema, services.tenant_column, limits, _policies(settings)
-        ).routes()
+        tables = Tables(asked, services.schema, services.tenant_column, limits, _policies(settings))
+        root = RootDocument(
+            documents, services.tenant_column, _root_spec(settings), tables.postgrest
+        )
+        return tables.routes(root.handle)
 
     found = Idempotency(services.router).routes(routes(services.router), routes(KeyedRouter()))
     if not api_settings.served_by:
         return found
     return tuple(replace(route, handler=told(route.handler)) for route in found)
+
+
+def _root_spec(settings: Settings) -> RootSpec:
+    told, address = settings.openapi, settings.http.address
+    return RootSpec(
+        Mode(told.mode),
+        place_of(told.url, (address.host, address.port), "/rest/v1"),
+        version_of("fluxshard"),
+        security=told.security,
+        function=told.root_function,
+    )
 
 
 def _sql(settings: Settings, services: Services, positions: Positions) -> tuple[Route, ...]:

@@ -10,6 +10,7 @@ from router import (
     BackendSettings,
     Counts,
     Deadline,
+    Documentation,
     Ejecting,
     MapOutdated,
     PostgresBackends,
@@ -54,6 +55,15 @@ class Services:
     def status(self) -> tuple[ShardStatus, ...]:
         """Every shard with its endpoints at this moment, the catalog included."""
         return self._backends.status()
+
+    async def documentation(self, role: str, deadline: Deadline) -> Documentation:
+        """What the role is told of tables and functions; read at each call.
+
+        Raises:
+            ShardUnavailable: Nobody can be asked.
+            DeadlineExceeded: The time ran out.
+        """
+        return await self._backends.documentation(role, deadline)
 
     def analyses(self) -> Counts:
         """How the analyses of statements were found."""

@@ -22,6 +22,7 @@ from server.configuration.forms import (
 )
 from server.database_settings import DatabaseSettings, ShardSettings
 from server.freshness_settings import FreshnessSettings, SharedSettings
+from server.openapi_settings import OpenApiSettings
 from server.replica_settings import ReplicaSettings
 from shardmap import KeyType
 
@@ -34,6 +35,7 @@ __all__ = [
     "HttpSettings",
     "LoggingSettings",
     "MetricsSettings",
+    "OpenApiSettings",
     "ProcessSettings",
     "ReplicaSettings",
     "Settings",
@@ -369,6 +371,7 @@ class Settings:
     shared: SharedSettings = field(default_factory=SharedSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
+    openapi: OpenApiSettings = field(default_factory=OpenApiSettings)
     sql: SqlSettings = field(default_factory=SqlSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     cors: CorsSettings = field(default_factory=CorsSettings)

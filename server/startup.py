@@ -18,9 +18,9 @@ def shortcomings() -> Iterator[str]:
             "sqlglot runs as Python: install the same version of sqlglotc, "
             "which analyses statements about five times faster"
         )
-    elif _version("sqlglot") != _version("sqlglotc"):
+    elif version_of("sqlglot") != version_of("sqlglotc"):
         yield (
-            f"sqlglotc {_version('sqlglotc')} is not the version of sqlglot, {_version('sqlglot')}"
+            f"sqlglotc {version_of('sqlglotc')} is not the version of sqlglot, {version_of('sqlglot')}"
         )
     if importlib.util.find_spec("uvloop") is None:
         yield "uvloop is not installed: asyncio's own event loop takes about half as much time again"
@@ -29,11 +29,11 @@ def shortcomings() -> Iterator[str]:
 def runtime() -> dict[str, str]:
     """Versions of what the server runs on, for its first log line."""
     return {
-        "version": _version("fluxshard"),
+        "version": version_of("fluxshard"),
         "python": ".".join(map(str, sys.version_info[:3])),
-        "sqlglot": _version("sqlglot"),
-        "asyncpg": _version("asyncpg"),
-        "aiohttp": _version("aiohttp"),
+        "sqlglot": version_of("sqlglot"),
+        "asyncpg": version_of("asyncpg"),
+        "aiohttp": version_of("aiohttp"),
     }
 
 
@@ -42,7 +42,8 @@ def _is_compiled(module: str) -> bool:
     return spec is not None and spec.origin is not None and Path(spec.origin).suffix == ".so"
 
 
-def _version(distribution: str) -> str:
+def version_of(distribution: str) -> str:
+    """The installed version of a package, or `none`."""
     try:
         return version(distribution)
     except PackageNotFoundError:

@@ -7,6 +7,8 @@ from typing import Self
 
 from router.backend_settings import BackendSettings
 from router.backends import Access, Backends, ShardQuery, ShardReply, ShardRows, Together
+from router.catalogue.documented import Documentation
+from router.catalogue.documenting import Documenting
 from router.catalogue.known_schema import KnownSchema
 from router.commit.decisions import Decisions
 from router.commit.keyed import WriteKeys
@@ -63,6 +65,7 @@ class PostgresBackends:
         self._discovery = Discovery(self._live, settings, login, observe)
         self._discover = settings.discover
         self._schema = KnownSchema(self._live, settings, self._owner, observe)
+        self._documenting = Documenting(self._live, settings)
         faults = Faults(settings, observe, self._schema.refresh_later)
         confirmations = Confirmations(settings, faults, self._owner)
         readers = Readers(settings, self._live, floors, exchange, confirmations, observe)
@@ -225,3 +228,12 @@ class PostgresBackends:
             ShardDown: Nobody can be asked.
         """
         return await self._schema.refresh(now=now)
+
+    async def documentation(self, role: str, deadline: Deadline) -> Documentation:
+        """What the role is told of the tables and functions that it may use; read at each call.
+
+        Raises:
+            ShardUnavailable: Nobody can be asked.
+            DeadlineExceeded: The time ran out.
+        """
+        return await self._documenting.read(role, deadline)

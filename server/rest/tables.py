@@ -46,9 +46,12 @@ class Tables:
         self.postgrest: Final[Handler] = postgrest.Postgrest(desk).handle
         """Replies to requests under /rest/v1."""
 
-    def routes(self) -> tuple[Route, ...]:
-        """Every method and path of both mounts. HEAD is served by GET."""
-        return (*self._native_routes(), *self._postgrest_routes())
+    def routes(self, root: Handler | None = None) -> tuple[Route, ...]:
+        """Every method and path of both mounts. HEAD is served by GET.
+
+        `root` answers at /rest/v1 itself; without it there is no document.
+        """
+        return (*self._native_routes(), *self._postgrest_routes(root or self.postgrest))
 
     def _native_routes(self) -> Iterator[Route]:
         yield Route("GET", native.PREFIX, self.native)
@@ -63,7 +66,7 @@ class Tables:
                     operation=_OPERATIONS[method],
                 )
 
-    def _postgrest_routes(self) -> Iterator[Route]:
+    def _postgrest_routes(self, root: Handler) -> Iterator[Route]:
         def route(method: str, place: str, handler: Handler) -> Route:
             return Route(
                 method,
@@ -74,7 +77,8 @@ class Tables:
                 _body(method),
             )
 
-        yield route("GET", "", self.postgrest)
+        yield route("GET", "", root)
+        yield route("OPTIONS", "", root)
         for method in ("GET", *_WRITES, "OPTIONS"):
             yield route(method, "/{table}", self.postgrest)
         for method in ("GET", *_WRITES, "OPTIONS"):

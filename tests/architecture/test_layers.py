@@ -15,6 +15,7 @@ MODULES = sorted(path for layer in (*LAYERS, TOP) for path in (ROOT / layer).rgl
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "core", "misc", "manager"}
 PURE_ROUTER = {
     "analysis",
+    "catalogue/documented",
     "catalogue/introspection",
     "commit/copies",
     "commit/prepared",
