@@ -88,4 +88,14 @@ class BackendSettings:
 
     exposed_schemas: tuple[str, ...] = ("public",)
     """The schemas that clients may use, the first is the default; also the `search_path`."""
+    extra_search_path: tuple[str, ...] = ()
+    """Schemas behind them in the `search_path`, for what their objects refer to."""
+    bare: bool = False
+    """One database as it is: nothing of ours is in it, not even who it is. No commit on several
+    shards, no write keys; roles are whatever the login role may become."""
     schema_refresh_s: float = 30.0
+
+    @property
+    def search_path(self) -> tuple[str, ...]:
+        """Where names without a schema are looked up, in order."""
+        return tuple(dict.fromkeys((*self.exposed_schemas, *self.extra_search_path)))

@@ -38,7 +38,7 @@ class QueryContext(NamedTuple):
     """The caller of one statement, as derived once from its credentials."""
 
     role: str
-    """The PostgreSQL role: anon, authenticated or service_role."""
+    """The PostgreSQL role that statements run as; the login role has to be a member of it."""
     tenant: TenantId | None
     session: str
     """Whose freshness floor counts: the session_id claim, else sub, else the tenant."""

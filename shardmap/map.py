@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from shardmap.endpoint import Endpoint, Shard
 from shardmap.ids import CATALOG, KeyType, ShardId, TenantId
 from shardmap.numbers import CATALOG_NUMBER, numbered
-from shardmap.placement import Placement, TableName
+from shardmap.placement import Placement, TableName, Unsharded
 from shardmap.slots import slot_of
 
 
@@ -62,12 +62,17 @@ class ShardMap:
     """A part of all ids that a shard makes: of every shard, and of those that have left."""
     homes: tuple[ShardId, ...] = field(init=False, repr=False, compare=False)
     """The shards that may hold a tenant's rows: owners of a slot or a pin, in order of id."""
+    undivided: bool = field(init=False, repr=False, compare=False)
+    """There is one shard, and every table is wholly there: no tenant has rows of its own."""
 
     def __post_init__(self) -> None:
         # Derived once per map: every read without a tenant asks for it.
         owners = {*self.slots, *(pin.shard for pin in self.pins.values())}
         homes = tuple(shard for shard in self.shards if shard in owners)
         object.__setattr__(self, "homes", homes)
+        places = (*self.tables.values(), self.default_placement)
+        undivided = len(self.shards) == 1 and all(isinstance(one, Unsharded) for one in places)
+        object.__setattr__(self, "undivided", undivided)
         object.__setattr__(self, "numbers", numbered(self.shards, self.numbers))
 
     def owner(self, tenant: TenantId) -> ShardId:

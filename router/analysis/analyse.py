@@ -98,7 +98,7 @@ class _Analysis:
         self._refuse_functions()
         self._check_permission()
         self._check_explain()
-        if self.caller.scoped or not self.caller.service:
+        if not self.setting.undivided and (self.caller.scoped or not self.caller.service):
             check_views(self.tables, self.setting.schema, self.setting.placements)
         check_names(self.tables)
         scoping = Scoping(
@@ -235,7 +235,7 @@ class _Analysis:
 
     def _refuse_functions(self) -> None:
         refused = self.functions.refused
-        if refused is not None and not self.caller.service:
+        if refused is not None and not self.caller.service and not self.setting.undivided:
             raise FunctionRefused(
                 f"the function {refused} is not known to be harmless",
                 hint="Only PostgreSQL's immutable and stable functions can be called here.",

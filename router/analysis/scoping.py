@@ -39,6 +39,8 @@ class Setting:
     placements: Placements
     key_type: KeyType
     version: str
+    undivided: bool = False
+    """One database has everything, and no tenant any rows of its own: PostgreSQL says who may what."""
 
 
 class Scoping:

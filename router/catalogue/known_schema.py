@@ -29,7 +29,7 @@ from router.context import Deadline
 from router.errors import RouterError, ShardDown
 from router.live.failures import DRIVER_ERRORS, Scene, translated
 from router.live.live_map import LiveMap
-from router.live.preamble import ROLES
+from router.live.preamble import LOGIN
 from router.live.shards import ShardEndpoints
 from router.observe import Observer, SchemaAdopted
 from router.routines import Routine
@@ -47,8 +47,6 @@ REPLAY_WAIT_S: Final = 2.0
 REPLAY_PAUSE_S: Final = 0.02
 FIRST_READING_S: Final = 2.0
 """How long opening waits for the first reading, so that the first clients meet the tables."""
-READER: Final = ROLES[-1]
-"""Any role may read the catalogs; this one exists in every pool anyway."""
 
 
 class Holdings(NamedTuple):
@@ -232,7 +230,7 @@ class KnownSchema:
         deadline = Deadline.after(READ_TIMEOUT_S)
         live = group.primary() or await group.reader(None, deadline)
         timeout_s = min(self._settings.acquire_timeout_s, READ_TIMEOUT_S)
-        held = await live.pool.acquire(READER, timeout_s)
+        held = await live.pool.acquire(LOGIN, timeout_s)
         put_back = live.pool.discard
         try:
             exposed = list(self._settings.exposed_schemas)

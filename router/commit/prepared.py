@@ -4,20 +4,23 @@ A name says all that a stranger needs to finish or undo the transaction after a 
 others (another cluster's, another program's) are left alone.
 """
 
+import base64
 import re
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple, Self
 
-from router.live.preamble import ROLES
+from router.errors import StatementFailed
+from router.live.preamble import ROLES, check_role
 from shardmap import ShardId
 
 MAX_BYTES: Final = 199
-"""PostgreSQL's limit. The parts' own limits (63, 32, 63 and 13) stay below it."""
+"""PostgreSQL's limit. The parts' own limits (63, 32, 63 and 13) stay below it; a role of others
+may have 84, beside the ids of clusters and shards that we make (38 and some ten)."""
 
 _NAME: Final = re.compile(
     r"fluxshard:(?P<cluster>[A-Za-z0-9._-]+):(?P<transaction>[0-9a-f]{32})"
-    r":(?P<decider>[a-z0-9_]+):(?P<role>[a-z_]+)"
+    r":(?P<decider>[a-z0-9_]+):(?P<role>[a-z_]+|\.[A-Za-z0-9_-]+)"
 )
 
 
@@ -41,12 +44,33 @@ class GlobalId(NamedTuple):
     def read(cls, text: str) -> Self | None:
         """The parts of a name, or None when it is not one of ours."""
         match = _NAME.fullmatch(text)
-        if match is None or match["role"] not in ROLES:
+        role = _read_role(match["role"]) if match is not None else None
+        if match is None or role is None:
             return None
-        return cls(match["cluster"], match["transaction"], ShardId(match["decider"]), match["role"])
+        return cls(match["cluster"], match["transaction"], ShardId(match["decider"]), role)
 
     def __str__(self) -> str:
-        return f"fluxshard:{self.cluster}:{self.transaction}:{self.decider}:{self.role}"
+        return (
+            f"fluxshard:{self.cluster}:{self.transaction}:{self.decider}:{_written_role(self.role)}"
+        )
+
+
+def _written_role(role: str) -> str:
+    """One of ours as it is; of others, which may have any character, base64 behind a dot."""
+    if role in ROLES:
+        return role
+    return "." + base64.urlsafe_b64encode(role.encode()).rstrip(b"=").decode()
+
+
+def _read_role(text: str) -> str | None:
+    if not text.startswith("."):
+        return text if text in ROLES else None
+    try:
+        role = base64.urlsafe_b64decode(text[1:] + "=" * (-len(text[1:]) % 4)).decode()
+        check_role(role)
+    except (ValueError, StatementFailed):
+        return None
+    return role if _written_role(role) == text else None
 
 
 class InDoubt(NamedTuple):

@@ -11,13 +11,14 @@ import time
 from typing import Final
 
 from router.backend_settings import BackendSettings
-from router.context import SERVICE_ROLE, Deadline, QueryContext
+from router.context import Deadline, QueryContext
 from router.errors import CommitUnknown, PrimaryAway, QuorumLost, RouterError, ShardDown
 from router.live.evidence import ask, primary_as_of
 from router.live.execution import run_to_its_end
 from router.live.failures import DRIVER_ERRORS
 from router.live.faults import Faults
 from router.live.live_endpoint import LiveEndpoint
+from router.live.preamble import LOGIN
 from router.live.shards import ShardEndpoints
 from router.tasks import TaskOwner
 from shardmap import ShardId
@@ -95,8 +96,8 @@ class Confirmations:
         self, group: ShardEndpoints, live: LiveEndpoint, deadline: Deadline
     ) -> None:
         shard = group.shard
-        context = QueryContext(SERVICE_ROLE, None, "", "{}", deadline)
-        held = live.pool.take(SERVICE_ROLE) or await self._faults.acquired(live, context)
+        context = QueryContext(LOGIN, None, "", "{}", deadline)
+        held = live.pool.take(LOGIN) or await self._faults.acquired(live, context)
         put_back = live.pool.drop
         try:
             await run_to_its_end(held, CONFIRM, deadline.remaining_s())

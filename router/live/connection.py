@@ -9,12 +9,12 @@ from typing import Final
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
-from router.context import SERVICE_ROLE, QueryContext
+from router.context import QueryContext
 from router.errors import StatementFailed
 from router.live.failures import DRIVER_ERRORS
 from router.live.freshness import Position
 from router.live.one_sync import OneSync
-from router.live.preamble import ROLLBACK, as_role, begin, set_role
+from router.live.preamble import ROLLBACK, begin, set_role
 
 CLOSE_TIMEOUT_S: Final = 1.0
 """How long closing may wait for the server, which includes that it took note of a cancel."""
@@ -137,7 +137,7 @@ class HeldConnection:
     async def _describe_pooled(
         self, sql: str, timeout_s: float
     ) -> "PreparedStatement[asyncpg.Record]":
-        before = f"BEGIN READ ONLY;{self._opening} {as_role(SERVICE_ROLE)}"
+        before = f"BEGIN READ ONLY;{self._opening}"
         await self.raw.execute(before, timeout=timeout_s)
         try:
             statement = await self.raw.prepare(sql, name="", timeout=timeout_s)
@@ -190,8 +190,8 @@ class HeldConnection:
         self.one_sync.forget()
 
     async def set_role(self, role: str, timeout_s: float) -> None:
-        """Run as another of our roles from now on."""
-        await self.execute(set_role(role), timeout_s)
+        """Run as another role from now on, see `become`."""
+        await become(self.raw, role, timeout_s)
         self.role = role
 
     async def close(self) -> None:
@@ -208,6 +208,20 @@ class HeldConnection:
         """Cut the session off at once, without a cancel: whatever the server does, it finishes."""
         self._statements.clear()
         self.raw.terminate()
+
+
+async def become(
+    raw: "asyncpg.Connection[asyncpg.Record]", role: str, timeout_s: float | None = None
+) -> None:
+    """Run as the role from now on. Refused, the session stays what it was.
+
+    Raises:
+        StatementFailed: There is no such role, or the login role is no member of it.
+    """
+    try:
+        await raw.execute(set_role(role), timeout=timeout_s)
+    except (asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError) as error:
+        raise StatementFailed(error.sqlstate or "22023", str(error)) from error
 
 
 def _check_text(sql: str) -> None:

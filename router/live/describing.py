@@ -5,11 +5,12 @@ from typing import Final
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random
 
 from router.backends import Access
-from router.context import SERVICE_ROLE, QueryContext
+from router.context import QueryContext
 from router.description import Description, description
 from router.errors import DeadlineExceeded, StatementFailed
 from router.live.failures import DRIVER_ERRORS, TryAgain
 from router.live.faults import Faults
+from router.live.preamble import LOGIN
 from router.live.retries import LONGEST_RETRY_PAUSE_S, stop_after
 from router.live.shards import ShardEndpoints
 
@@ -56,8 +57,8 @@ class Descriptions:
         live = group.primary() if access is Access.WRITE else group.reader_at_once(None)
         if live is None:
             live = await group.reader(None, context.deadline)
-        asking = context._replace(role=SERVICE_ROLE)
-        held = live.pool.take(SERVICE_ROLE) or await self._faults.acquired(live, asking)
+        asking = context._replace(role=LOGIN)
+        held = live.pool.take(LOGIN) or await self._faults.acquired(live, asking)
         put_back = live.pool.discard
         try:
             prepared = await held.describe(sql, left_s)

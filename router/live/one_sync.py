@@ -171,7 +171,7 @@ def claims_message(role: str, claims: str, tenant: str) -> bytes:
     return messages.bind(_CLAIMS_NAME, (role, claims, tenant)) + messages.EXECUTE
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=256)
 def _cleaning(role: str) -> bytes:
     return messages.simple_query(clean(role))
 

@@ -10,7 +10,7 @@ import asyncpg
 
 from router.backend_settings import BackendSettings
 from router.errors import IdentityMismatch, PoolTimeout
-from router.live.connection import HeldConnection
+from router.live.connection import HeldConnection, become
 from router.live.failures import (
     DRIVER_ERRORS,
     EndpointLost,
@@ -18,7 +18,7 @@ from router.live.failures import (
     refuses_settings,
     unprepared,
 )
-from router.live.preamble import LOGIN, MARKER, opening, quote_identifier, set_role
+from router.live.preamble import LOGIN, MARKER, opening, quote_identifier
 from router.pooling_errors import PoolerUndeclared
 from shardmap import (
     IDENTITY,
@@ -65,7 +65,7 @@ async def connect(
         if pooled
         else {
             **_KNOWN_TO_POOLERS,
-            "search_path": ", ".join(map(quote_identifier, settings.exposed_schemas)),
+            "search_path": ", ".join(map(quote_identifier, settings.search_path)),
             "statement_timeout": str(timeout_ms),
             "idle_in_transaction_session_timeout": str(2 * timeout_ms),
             "standard_conforming_strings": "on",
@@ -125,15 +125,17 @@ async def open_session(
         PoolTimeout: The server has no room for another connection.
         PoolerUndeclared: Somebody is in between.
         IdentityMismatch: Another server answers there.
+        StatementFailed: The login role cannot become the role.
     """
     raw = None
     proved = False
     try:
         raw = await connect(endpoint, login, settings)
         await _see_through(raw, endpoint, identity.shard_id)
-        await prove(raw, endpoint, identity)
-        if role is not None:
-            await raw.execute(set_role(role))
+        if not settings.bare:
+            await prove(raw, endpoint, identity)
+        if role is not None and role != LOGIN:
+            await become(raw, role)
         proved = True
     except (*DRIVER_ERRORS, CredentialsUnavailable) as error:
         if refuses_connections(error):
@@ -240,5 +242,5 @@ async def open_held(  # noqa: PLR0913 - what a session is made of
         LOGIN if pooled else role,
         expires_at=time.monotonic() + settings.max_lifetime_s * lifetime_share,
         cache_size=0 if endpoint.pooling is Pooling.TRANSACTION else settings.statement_cache,
-        opening=opening(settings.exposed_schemas, marker) if pooled else "",
+        opening=opening(settings.search_path, marker) if pooled else "",
     )

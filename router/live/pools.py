@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Final
 
 from router.backend_settings import BackendSettings
-from router.errors import PoolTimeout, ShardUnavailable
+from router.errors import PoolTimeout, ShardUnavailable, StatementFailed
 from router.live.cap import ConnectionCap
 from router.live.connection import HeldConnection
 from router.live.failures import DRIVER_ERRORS, EndpointLost
@@ -26,8 +26,11 @@ from shardmap import ShardId
 Opener = Callable[[str, float], Awaitable[HeldConnection]]
 """Opens a session that runs as a role; the second argument is its share of the lifetime."""
 
-WARM_ROLE: Final = "authenticated"
-"""What connections run as that are opened ahead of need."""
+WARM_ROLE: Final = "authenticated"  # what connections run as that are opened ahead of need
+_ALWAYS: Final = (
+    *ROLES,
+    LOGIN,
+)  # their stacks stay while they are empty; of others there may be many
 TIDY_TIMEOUT_S: Final = 1.0
 SWITCH_TIMEOUT_S: Final = 2.0
 MAX_TICK_S: Final = 30.0
@@ -65,23 +68,18 @@ class EndpointPool:
         self._observe = observe
         self._limit = limit
         self._pooled = pooled
-        self._idle: dict[str, list[HeldConnection]] = {
-            role: [] for role in ((LOGIN,) if pooled else ROLES)
-        }
+        self._warm_role = LOGIN if pooled or settings.bare else WARM_ROLE
+        self._idle: dict[str, list[HeldConnection]] = {role: [] for role in _ALWAYS}
         self._in_use: set[HeldConnection] = set()
-        self._leaving: set[HeldConnection] = set()
-        """Being closed, by a task each."""
+        self._leaving: set[HeldConnection] = set()  # being closed, by a task each
+        # Places for connections that a slow client may occupy: never all of them.
         self.cursors = asyncio.Semaphore(max(1, self._limit // 2))
-        """Places for connections that a slow client may occupy: never all of them."""
-        self._size = 0
-        """Open, opening and closing ones: what the server may count."""
+        self._size = 0  # open, opening and closing ones: what the server may count
         self._waiting = Waiting(settings.queue_length, self._no_room, self._returned)
-        self._overflowing = False
-        """That the queue is full has been said, and it has not been empty since."""
+        self._overflowing = False  # a full queue has been told of, and it was not empty since
         self._closed = False
         cap.join(self)
-        self._generation = 0
-        """Grows when prepared statements must be made anew."""
+        self._generation = 0  # grows when prepared statements must be made anew
 
     def take(self, role: str) -> HeldConnection | None:
         """An idle connection of the role, at once and without a message, or None."""
@@ -105,6 +103,7 @@ class EndpointPool:
             PoolQueueFull: Too many wait.
             EndpointLost: The endpoint cannot be reached.
             IdentityMismatch: Another server answers there.
+            StatementFailed: The login role cannot become the role.
         """
         role = LOGIN if self._pooled else role
         held = self.take(role)
@@ -176,11 +175,9 @@ class EndpointPool:
 
     def standing(self) -> PoolStanding:
         """The connections at this moment."""
-        line = self._waiting
+        line, in_use = self._waiting, len(self._in_use)
         counts = (line.waits, line.waited_s, line.turned_away)
-        return PoolStanding(
-            self._size, self.idle, len(self._in_use), len(line), self._limit, *counts
-        )
+        return PoolStanding(self._size, self.idle, in_use, len(line), self._limit, *counts)
 
     @property
     def idle(self) -> int:
@@ -297,6 +294,10 @@ class EndpointPool:
         try:
             await held.set_role(role, SWITCH_TIMEOUT_S)
             switched = True
+        except StatementFailed:  # there is no such role
+            switched = True
+            self.give_back(held)
+            raise
         except DRIVER_ERRORS as error:
             raise EndpointLost(
                 self._shard, self._name, f"cannot switch roles on {self._name}"
@@ -327,7 +328,7 @@ class EndpointPool:
             self._close_later(held)
             return
         held.idle_since = time.monotonic()
-        self._idle[held.role].append(held)
+        self._idle.setdefault(held.role, []).append(held)
 
     def _vacate(self) -> None:
         """A place in the budget is free: for whose turn it is, with the place kept for it."""
@@ -372,7 +373,7 @@ class EndpointPool:
     def _age_out(self) -> None:
         now = time.monotonic()
         surplus = self._size - self._settings.min_connections
-        for stack in self._idle.values():
+        for role, stack in tuple(self._idle.items()):
             keep = []
             for held in stack:  # the coldest first
                 unused = surplus > 0 and now - held.idle_since > self._settings.idle_time_s
@@ -385,12 +386,14 @@ class EndpointPool:
                     continue
                 surplus -= 1
             stack[:] = keep
+            if not keep and role not in _ALWAYS:
+                del self._idle[role]
 
     async def _fill(self) -> None:
         minimum = min(self._settings.min_connections, self._limit)
         while self._size < minimum and not self._closed and self._cap.claim():
             self._size += 1
             try:
-                self.give_back(await self._open(LOGIN if self._pooled else WARM_ROLE))
-            except ShardUnavailable:
+                self.give_back(await self._open(self._warm_role))
+            except (ShardUnavailable, StatementFailed):
                 return  # probes say what is wrong; the next round tries again

@@ -64,6 +64,7 @@ class PostgresBackends:
         )
         self._discovery = Discovery(self._live, settings, login, observe)
         self._discover = settings.discover
+        self._bare = settings.bare
         self._schema = KnownSchema(self._live, settings, self._owner, observe)
         self._documenting = Documenting(self._live, settings)
         faults = Faults(settings, observe, self._schema.refresh_later)
@@ -89,8 +90,9 @@ class PostgresBackends:
             self._live.open()
             await self._live.probed()
             await self._schema.open()
-            self._owner.start(self._recovery.keep(), name="recover transactions")
-            self._owner.start(self._write_keys.forget(), name="forget write keys")
+            if not self._bare:
+                self._owner.start(self._recovery.keep(), name="recover transactions")
+                self._owner.start(self._write_keys.forget(), name="forget write keys")
             if self._discover:
                 self._owner.start(self._discovery.keep(), name="discover replicas")
             opening.push_async_callback(self._two_phase.drain)

@@ -13,10 +13,14 @@ from router.context import QueryContext
 from router.errors import StatementFailed
 
 ROLES: Final = ("anon", "authenticated", "service_role")
-"""The PostgreSQL roles that statements run as; never the login role."""
+"""The PostgreSQL roles that Fluxshard makes. Statements run as these or others, never as the login role."""
 
-LOGIN: Final = "(login)"
-"""For the role of a session behind a pooler: the login role's, but in transactions."""
+LOGIN: Final = "\0login"
+"""For the role of a session that runs as the login role: for our own work, and behind a pooler, where
+each transaction says its role. No PostgreSQL name holds NUL, so nobody can ask for it by name."""
+
+MOST_NAME_BYTES: Final = 63
+"""PostgreSQL cuts longer names, which would make them somebody else's."""
 
 MARKER: Final = "fluxshard.session_"
 """How the settings begin by which a session behind a pooler is recognised."""
@@ -66,15 +70,36 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def set_role(role: str) -> str:
-    """The statement that makes the session run as one of our roles.
+def check_role(role: str) -> None:
+    """Refuse what no PostgreSQL role is called; whether there is one of that name, PostgreSQL says.
+
+    `none` is what SET ROLE calls the login role.
 
     Raises:
-        StatementFailed: 22023, when it is none of `ROLES`.
+        StatementFailed: 22023, as PostgreSQL says it of roles that are not there.
     """
-    if role not in ROLES:
-        raise StatementFailed("22023", f"role {role!r} is none of {', '.join(ROLES)}")
-    return f'SET ROLE "{role}"'
+    if role in {"", "none"} or "\0" in role or not _fits(role):
+        shown = role.encode(errors="replace").decode().replace("\0", "?")
+        raise StatementFailed("22023", f'role "{shown}" does not exist')
+
+
+def _fits(role: str) -> bool:
+    try:
+        return len(role.encode()) <= MOST_NAME_BYTES
+    except UnicodeEncodeError:
+        return False
+
+
+def set_role(role: str) -> str:
+    """The statement that makes the session run as a role; `LOGIN` is the login role.
+
+    Raises:
+        StatementFailed: 22023, when no role is called so.
+    """
+    if role == LOGIN:
+        return "SET ROLE NONE"
+    check_role(role)
+    return f"SET ROLE {quote_identifier(role)}"
 
 
 def begin(
@@ -88,10 +113,9 @@ def begin(
     claim is called that it came from. `isolation` is a level's name; the session's is read committed.
 
     Raises:
-        StatementFailed: The role is none of ours, or a value is no PostgreSQL text.
+        StatementFailed: No role is called so, or a value is no PostgreSQL text.
     """
-    if context.role not in ROLES:
-        raise StatementFailed("22023", f"role {context.role!r} is none of {', '.join(ROLES)}")
+    check_role(context.role)
     mode = "READ WRITE" if write else "READ ONLY"
     isolation = isolation or ("read committed" if opening else "")
     level = f"ISOLATION LEVEL {isolation.upper()}, " if isolation else ""
@@ -99,7 +123,7 @@ def begin(
     return (
         f"BEGIN {level}{mode};{opening} SET LOCAL statement_timeout = {max(1, timeout_ms)};"
         " SET LOCAL row_security = on;"
-        f" SELECT pg_catalog.set_config('role', '{context.role}', true),"
+        f" SELECT pg_catalog.set_config('role', {quote_literal(context.role)}, true),"
         f" pg_catalog.set_config('request.jwt.claims', {quote_literal(context.claims)}, true),"
         f" pg_catalog.set_config('fluxshard.tenant', {tenant}, true)"
     )
@@ -132,10 +156,10 @@ def as_login() -> str:
 
 
 def as_role(role: str) -> str:
-    """For the rest of the transaction: run as one of our roles again (deferred triggers do).
+    """For the rest of the transaction: run as the caller's role again (deferred triggers do).
 
     Raises:
-        StatementFailed: 22023, when it is none of `ROLES`.
+        StatementFailed: 22023, when no role is called so.
     """
     return set_role(role).replace("SET", "SET LOCAL", 1)
 
@@ -165,8 +189,7 @@ OPEN_GATE: Final = f"SELECT pg_catalog.pg_advisory_unlock({_GATE})"
 
 def clean(role: str) -> str:
     """The session as it was when it was opened for the role, whatever a statement did to it."""
-    back = "SET ROLE NONE" if role == LOGIN else set_role(role)
-    return f"{_SESSION_DEFAULTS}; {back}"
+    return f"{_SESSION_DEFAULTS}; {set_role(role)}"
 
 
 def commit_and_clean(role: str) -> str:

@@ -64,12 +64,14 @@ class Planning:
         if self._seen is not None and self._seen[0] is shard_map and self._seen[1] is schema:
             return self._seen[2]
         version = f"{schema.version} {_version(shard_map)}"
-        setting = Setting(schema, shard_map.placement, shard_map.key_type, version)
+        setting = Setting(
+            schema, shard_map.placement, shard_map.key_type, version, shard_map.undivided
+        )
         self._seen = (shard_map, schema, setting)
         return setting
 
 
 def _version(shard_map: ShardMap) -> str:
     placements = sorted((name, repr(place)) for name, place in shard_map.tables.items())
-    text = repr((placements, shard_map.default_placement, shard_map.key_type))
+    text = repr((placements, shard_map.default_placement, shard_map.key_type, shard_map.undivided))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

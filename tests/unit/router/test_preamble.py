@@ -55,8 +55,8 @@ def test_an_identifier_is_quoted():
         quote_identifier("")
 
 
-@pytest.mark.parametrize("role", ["", "postgres", "none", "ANON", 'anon"; --', "anon "])
-def test_a_role_that_is_none_of_ours_is_refused(role):
+@pytest.mark.parametrize("role", ["", "none", "a\0", "\0", "\ud800", "x" * 64, "ä" * 32])
+def test_what_no_role_is_called_is_refused(role):
     for use in (set_role, clean):
         with pytest.raises(StatementFailed):
             use(role)

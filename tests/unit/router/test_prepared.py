@@ -17,6 +17,14 @@ def test_a_name_says_all_that_a_stranger_needs():
     assert GlobalId.new("c", A, "anon") != GlobalId.new("c", A, "anon")
 
 
+@pytest.mark.parametrize("role", ["clerk", "Clerk: '1'", "ä" * 31])
+def test_a_name_may_hold_any_role(role):
+    made = GlobalId.new(f"c-{'0' * 36}", A, role)
+
+    assert GlobalId.read(str(made)) == made
+    assert len(str(made)) <= MAX_BYTES
+
+
 def test_the_longest_name_fits():
     longest = GlobalId("c" * 63, "0" * 32, ShardId("s" * 63), "authenticated")
 
@@ -30,6 +38,8 @@ def test_the_longest_name_fits():
         "fluxshard:c:0:shard_0:anon",
         f"fluxshard:c:{'0' * 32}:shard_0:postgres",
         f"fluxshard:c:{'0' * 32}:shard_0:anon; DROP",
+        f"fluxshard:c:{'0' * 32}:shard_0:.bm9uZQ",
+        f"fluxshard:c:{'0' * 32}:shard_0:.!",
         f"fluxshard:c:{'0' * 32}:anon",
     ],
 )
