@@ -25,6 +25,7 @@ from router.analysis.query import (
     Source,
     SpreadForm,
     Target,
+    TotalsForm,
     names_one,
 )
 from router.analysis.scopes import Use, regions, table_uses
@@ -151,7 +152,7 @@ class _Analysis:
 
     def _gather(
         self, forms: Forms, scope: Scope
-    ) -> tuple[GatherForm | None, PullUpForm | None, UnsupportedAcrossShards | None]:
+    ) -> tuple[GatherForm | None, PullUpForm | TotalsForm | None, UnsupportedAcrossShards | None]:
         """How several shards answer: each for itself, or one of them for all."""
         if self.target is not Target.SHARDED or self.access is Access.WRITE or self.caller.scoped:
             return None, None, None
@@ -167,7 +168,7 @@ class _Analysis:
         with suppress(UnsupportedAcrossShards):
             return forms.several(), None, None
         try:
-            return None, forms.pulled_up(self.param), None
+            return None, forms.totals() or forms.pulled_up(self.param), None
         except UnsupportedAcrossShards as refusal:
             return None, None, refusal
 

@@ -4,7 +4,14 @@ from sqlglot import TokenType
 from sqlglot import expressions as exp
 
 from router.analysis.parse import Parsed
-from router.analysis.query import GatherForm, PulledTable, PullUpForm, Reply, StreamForm
+from router.analysis.query import (
+    GatherForm,
+    PulledTable,
+    PullUpForm,
+    Reply,
+    StreamForm,
+    TotalsForm,
+)
 from router.analysis.scopes import Region, quoted
 from router.analysis.tables import Located
 from router.backends import Access
@@ -34,6 +41,7 @@ from router.rewrite.pull_up import (
     whole_rows,
 )
 from router.rewrite.splice import Edit, insertion, splice
+from router.rewrite.totals import totals
 from router.rewrite.whole_groups import groups_are_whole
 from router.statement import FEW_ROWS, WHOLE_ROWS
 
@@ -192,8 +200,17 @@ class Forms:
             tables=tuple(PulledTable(fetch.table, fetch.sql, fetch.arrays) for fetch in fetches),
             sql=self._whole(edits),
             args=args,
-            totals=() if taken is None or self.counted else taken.totals,
         )
+
+    def totals(self) -> TotalsForm | None:
+        """One row of integers from each shard; None: the answer is something else.
+
+        Raises:
+            UnsupportedAcrossShards: It would mean something else on each.
+        """
+        check_pullable(self.parsed.nodes, self.tables)
+        found = () if self.counted else totals(self.parsed, self.tables)
+        return TotalsForm(found) if found else None
 
 
 def _prove_pulled(parsed: Parsed, tables: tuple[Located, ...], edits: tuple[Edit, ...]) -> None:

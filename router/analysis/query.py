@@ -228,9 +228,13 @@ class PullUpForm:
     tables: tuple[PulledTable, ...]
     sql: str
     args: tuple[int, ...]
-    totals: tuple[Total, ...] = ()
-    """The answer of each shard is one row of integers, and these, one for each column, make the
-    answer of all: nothing has to be fetched. Empty: it is something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class TotalsForm:
+    """The answer of each shard is one row of integers, and these make the answer of all."""
+
+    columns: tuple[Total, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +265,7 @@ class Query:
     filtered: bool = True
     """An update or delete has a WHERE clause of its own."""
     gather: GatherForm | None = None
-    pull_up: PullUpForm | None = None
+    pull_up: PullUpForm | TotalsForm | None = None
     """How one server answers where the shards cannot each for itself. Both are None also where the
     scope names one tenant at most, and so one shard."""
     gather_refusal: UnsupportedAcrossShards | None = None

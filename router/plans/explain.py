@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from router.analysis.query import Query, Reply, SortKey, Target
+from router.analysis.query import PullUpForm, Query, Reply, SortKey, Target
 from router.backends import Access, ShardQuery, Together
 from router.context import QueryContext
 from router.errors import RouterError
@@ -129,8 +129,8 @@ def explanation(
     if query.scoped:
         origins.append("the tenant in context")
     last: tuple[str, ...] = ()
-    if query.pull_up is not None and isinstance(plan.combine, PullUp):
-        form = query.pull_up
+    form = query.pull_up
+    if isinstance(form, PullUpForm) and isinstance(plan.combine, PullUp):
         last = tuple(origins[index] for index in form.args)
         limits = ["one row more than may be fetched", "how many bytes may be fetched"]
         origins = [*limits, *(origins[index] for index in form.fetch_args)]

@@ -2,7 +2,7 @@
 
 import zlib
 
-from router.analysis.query import Constant, Param, PullUpForm, Query, Reply, Source
+from router.analysis.query import Constant, Param, PullUpForm, Query, Reply, Source, TotalsForm
 from router.backends import ShardQuery
 from router.context import QueryContext
 from router.errors import QueryRefused, StatementFailed, StatementNotUnderstood
@@ -54,7 +54,7 @@ def gathered(query: Query, statement: Statement, route: Route) -> Plan:
 
 def pulled_up(  # noqa: PLR0913, PLR0917 - what a plan depends on
     query: Query,
-    form: PullUpForm,
+    form: PullUpForm | TotalsForm,
     statement: Statement,
     route: SomeShards | EveryShard,
     context: QueryContext,
@@ -62,7 +62,7 @@ def pulled_up(  # noqa: PLR0913, PLR0917 - what a plan depends on
 ) -> Plan:
     """The statement over rows that the route's shards send, on one of them; or over their answers."""
     args = sent(statement.args)
-    if form.totals:
+    if isinstance(form, TotalsForm):
         asked = ShardQuery(
             query.sql,
             args,
@@ -72,7 +72,7 @@ def pulled_up(  # noqa: PLR0913, PLR0917 - what a plan depends on
             statement.exactly,
             1 if query.reply is Reply.ENVELOPE else None,
         )
-        return Plan(route, asked, Totals(form.totals), query.reply, query.total)
+        return Plan(route, asked, Totals(form.columns), query.reply, query.total)
     fetch_args = (limits.rows + 1, limits.bytes, *(args[index] for index in form.fetch_args))
     final = ShardQuery(
         form.sql,

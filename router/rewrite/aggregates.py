@@ -6,12 +6,14 @@ sum divided by the count with the division that `avg` itself uses.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from sqlglot import Token, TokenType
 from sqlglot import expressions as exp
 
 from router.analysis.parse import Parsed
+from router.rewrite.scalars import AGGREGATES
 from router.rewrite.types import type_of
 from router.schema import Table
 
@@ -78,6 +80,16 @@ _COMPARED: Final = frozenset(
     """.split()
 )
 """Types that `min` and `max` give back as they are."""
+
+
+def all_named(parsed: Parsed, aggregates: Sequence[exp.AggFunc]) -> bool:
+    """Whether the text calls just these aggregates, as its tokens say."""
+    called = {
+        token.start
+        for token, following in pairwise(parsed.tokens)
+        if following.token_type is TokenType.L_PAREN and token.text.lower() in AGGREGATES
+    }
+    return called == {node.meta.get("start") for node in aggregates}
 
 
 def part_of(parsed: Parsed, node: exp.AggFunc, table: Table) -> Whole | None:

@@ -9,17 +9,15 @@ is no error: the whole rows are fetched instead.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Final
 
 from sqlglot import TokenType
 from sqlglot import expressions as exp
 
 from router.analysis.parse import Parsed
-from router.analysis.query import Total
 from router.analysis.scopes import Region, folded, quoted
 from router.analysis.tables import Located
-from router.rewrite.aggregates import Part, Whole, part_of
+from router.rewrite.aggregates import Part, Whole, all_named, part_of
 from router.rewrite.conjuncts import (
     columns_qualified,
     conjuncts,
@@ -30,9 +28,8 @@ from router.rewrite.conjuncts import (
 from router.rewrite.dependent import groupable
 from router.rewrite.outputs import alias_edits
 from router.rewrite.pull_up import ROW, Arguments, Fetch, relation_of
-from router.rewrite.scalars import AGGREGATES, uncertain
+from router.rewrite.simple import simple_select
 from router.rewrite.splice import Edit
-from router.rewrite.totals import totals
 from router.schema import Column, Table
 
 _EXACT: Final = frozenset(
@@ -40,12 +37,8 @@ _EXACT: Final = frozenset(
 )
 """Types of which equal values look the same; 1.5 and 1.50 do not, nor do -0 and 0."""
 
-_BARRED: Final = ("with_", "joins", "laterals", "windows", "locks", "into")
-
 _PART: Final = "part {}"
 """What the columns of parts are called in the final statement."""
-
-_NODES: Final = (exp.Window, exp.WithinGroup, exp.Subquery, exp.Dot, exp.Unnest, exp.Exists)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +49,6 @@ class Partial:
     edits: tuple[Edit, ...]
     args: tuple[int, ...]
     """The statement's arguments that the final text takes, counted from 0."""
-    totals: tuple[Total, ...]
-    """How the shards' own answers make the answer of all; none: they do not."""
 
 
 def partial(
@@ -67,30 +58,12 @@ def partial(
 
     `arguments` are the fetch's; they are used only if the statement is taken apart.
     """
-    tree = parsed.tree
-    if not isinstance(tree, exp.Select) or len(tables) != 1:
+    simple = simple_select(parsed, tables)
+    if simple is None:
         return None
-    (located,) = tables
-    table = located.table
-    if table is None or located.tenant_column is None or not is_simple(parsed, tree, located):
-        return None
+    tree, located, table = simple
     found = _Taken(parsed, tree, region, located, table)
     return found.partial(arguments) if found.known() else None
-
-
-def is_simple(parsed: Parsed, tree: exp.Select, located: Located) -> bool:
-    """One SELECT over the table alone, whose every function is known."""
-    from_ = tree.args.get("from_")
-    node = located.use.node
-    return (
-        isinstance(from_, exp.From)
-        and from_.this is node
-        and not any(node.args.get(part) for part in ("joins", "only", "sample", "ordinality"))
-        and not any(tree.args.get(part) for part in _BARRED)
-        and tree.find(*_NODES) is None
-        and sum(1 for _ in tree.find_all(exp.Select)) == 1
-        and uncertain(parsed, (located,), AGGREGATES) is None
-    )
 
 
 @dataclass(slots=True)
@@ -112,7 +85,7 @@ class _Taken:
         tree = self.tree
         grouped = tree.args.get("group") is not None or tree.args.get("distinct") is not None
         aggregates = list(tree.find_all(exp.AggFunc))
-        if not (grouped or aggregates) or not self._all_named(aggregates):
+        if not (grouped or aggregates) or not all_named(self.parsed, aggregates):
             return False
         for node in aggregates:
             whole = part_of(self.parsed, node, self.table)
@@ -121,16 +94,6 @@ class _Taken:
             if whole.parts:
                 self.wholes.append(whole)
         return self._columns() and self._condition_known() and self._rest_may_be_null()
-
-    def _all_named(self, aggregates: Sequence[exp.AggFunc]) -> bool:
-        """Whether the text calls just these aggregates, as its tokens say."""
-        tokens = self.parsed.tokens
-        called = {
-            token.start
-            for token, following in pairwise(tokens)
-            if following.token_type is TokenType.L_PAREN and token.text.lower() in AGGREGATES
-        }
-        return called == {node.meta.get("start") for node in aggregates}
 
     def _columns(self) -> bool:
         names = {
@@ -223,8 +186,7 @@ class _Taken:
             1 + len(parts),
             tuple(self.table.columns),
         )
-        added = () if self.kept else totals(self.tree, self.table)
-        return Partial(fetch, (*replaced, *aliases, *numbered, source), final.indices, added)
+        return Partial(fetch, (*replaced, *aliases, *numbered, source), final.indices)
 
     def _source(self, first: int, types: Sequence[str]) -> Edit:
         """The fetched arrays in place of the table, columns of one source."""

@@ -12,7 +12,7 @@ from router.analysis.parse import Parsed
 from router.analysis.scopes import folded, quoted
 from router.analysis.system_columns import system_column
 from router.analysis.tables import Located
-from router.rewrite.partial import is_simple
+from router.rewrite.simple import simple_select
 from router.rewrite.together import is_key_exact
 
 _BARRED: Final = ("order", "limit", "offset")
@@ -25,17 +25,17 @@ _SETS: Final = ("grouping_sets", "cube", "rollup", "totals", "all")
 def groups_are_whole(parsed: Parsed, tables: tuple[Located, ...]) -> bool:
     """Whether the rows of the answer are those that the shards give, each for itself."""
     tree = parsed.tree
-    if not isinstance(tree, exp.Select) or len(tables) != 1:
+    if not isinstance(tree, exp.Select) or any(tree.args.get(part) for part in _BARRED):
         return False
-    (located,) = tables
     group, distinct = tree.args.get("group"), tree.args.get("distinct")
     if group is None and (distinct is None or tree.find(exp.AggFunc) or tree.args.get("having")):
         return False
+    simple = simple_select(parsed, tables)
+    if simple is None or system_column(parsed.nodes) is not None:
+        return False
+    _, located, _ = simple
     return (
-        system_column(parsed.nodes) is None
-        and not any(tree.args.get(part) for part in _BARRED)
-        and is_key_exact(located)
-        and is_simple(parsed, tree, located)
+        is_key_exact(located)
         and (group is None or _has_key(group, tree, located))
         and (distinct is None or _shows_key(distinct, tree, located))
     )

@@ -366,3 +366,6 @@ SELECT o.id, i.id FROM orders o JOIN items i ON i.tenant_id = o.tenant_id OR i.i
 SELECT o.id, i.id FROM orders o JOIN items i ON NOT i.tenant_id = o.tenant_id AND i.id = 1 ORDER BY o.tenant_id, o.id, i.tenant_id, i.id LIMIT 9;
 SELECT c.name, o.id FROM countries c JOIN orders o ON o.note = c.code ORDER BY o.tenant_id, o.id;
 SELECT sum(total) OVER () FROM orders WHERE total < 100 ORDER BY german LIMIT 1
+SELECT sum(num), sum(fixed), count(things) FROM things;
+SELECT sum(price) FILTER (WHERE done) AS s, sum(total), sum(qty) FROM orders WHERE total < 1e20;
+SELECT sum(num) FROM things WHERE num <> 'NaN';

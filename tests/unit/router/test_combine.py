@@ -1,3 +1,4 @@
+import json
 import math
 import random
 from decimal import Decimal
@@ -133,6 +134,35 @@ def test_long_sums_keep_all_their_digits():
     ).rows
 
     assert str(total) == str(2 * 10**40 + 3)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "total"),
+    [
+        ("1.50", "2.5", "4.00"),
+        ("0.0000000000", "0", "0.0000000000"),
+        ("123456789012345678901234567890.1", "0.00000000000000000000000000000009", None),
+        ("1.5", "NaN", "NaN"),
+        ("Infinity", "1.5", "Infinity"),
+        ("Infinity", "-Infinity", "NaN"),
+    ],
+)
+def test_sums_of_numerics_have_all_digits_and_the_scale_of_the_longest(here, there, total):
+    expected = total or "123456789012345678901234567890.10000000000000000000000000000009"
+
+    ((found,),) = totalled(
+        [(Decimal(here),), (Decimal(there),)], how=(Total.ADDED,), columns=("sum",)
+    ).rows
+    bodies = [
+        f'[{{"sum":{each if Decimal(each).is_finite() else json.dumps(each)}}}]'
+        for each in (here, there)
+    ]
+    body = totalled([(each, 1) for each in bodies], how=(Total.ADDED,), form=Reply.ENVELOPE).body
+
+    assert format(found, "f") == expected
+    assert (
+        body == f'[{{"sum":{expected if Decimal(expected).is_finite() else json.dumps(expected)}}}]'
+    )
 
 
 def test_totals_in_json_keep_the_names_of_columns_even_of_two_that_have_one():
