@@ -122,6 +122,7 @@ from router.rewrite.casts import cast_parameters
 from router.router import Router
 from router.routines import Parameter, Routine
 from router.schema import Column, ForeignKey, Kind, Schema, Table
+from router.server_plans import PLAN_OPTIONS, PlanOptions, ServerPlan
 from router.setup_errors import (
     ConnectionBudgetExceeded,
     DatabaseNotPrepared,
@@ -146,6 +147,7 @@ from router.write_key import Outcome, WriteKey
 __all__ = [
     "ANY",
     "NOTHING_SEEN",
+    "PLAN_OPTIONS",
     "SERVICE_ROLE",
     "SESSION",
     "STRONG",
@@ -206,6 +208,7 @@ __all__ = [
     "Part",
     "Piece",
     "Plan",
+    "PlanOptions",
     "Planning",
     "Policy",
     "PoolQueueFull",
@@ -241,6 +244,7 @@ __all__ = [
     "SchemasDiffer",
     "Served",
     "ServerBudget",
+    "ServerPlan",
     "ServiceOnly",
     "SessionNeeded",
     "SetupRefused",

@@ -26,7 +26,7 @@ async def gather(plan: Plan, backends: Backends, context: QueryContext) -> Seque
 
 
 async def _read(plan: Plan, backends: ShardReads, context: QueryContext) -> Sequence[ShardReply]:
-    replies = await _asked(plan, backends, context)
+    replies = await ask_all(plan, backends, context)
     if not isinstance(plan.combine, PullUp):
         return replies
     last = plan.combine
@@ -35,7 +35,12 @@ async def _read(plan: Plan, backends: ShardReads, context: QueryContext) -> Sequ
     return (*replies, await backends.run(last.shard, query, context))
 
 
-async def _asked(plan: Plan, backends: ShardReads, context: QueryContext) -> Sequence[ShardReply]:
+async def ask_all(plan: Plan, backends: ShardReads, context: QueryContext) -> Sequence[ShardReply]:
+    """The replies of the plan's shards, in the route's order.
+
+    Raises:
+        RouterError: The first failure; the other shards' statements were cancelled.
+    """
     *others, last = shards_of(plan.route)
     if not others:
         return (await backends.run(last, plan.query, context),)

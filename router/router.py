@@ -19,6 +19,7 @@ from router.plans.plan import PULL_UP_LIMITS, Plan, PullUpLimits, shards_of
 from router.plans.planner import plan
 from router.plans.planning import Planning
 from router.schema import Schema
+from router.server_plans import PlanOptions, ServerPlan, planned_rows, server_plans
 from router.statement import Result, Statement
 from router.stream import Stream, stream
 from router.transaction_options import TransactionOptions
@@ -162,6 +163,28 @@ class Router(Planning):
             return await self._planned(statement, context)
         except RouterError as refusal:
             raise InTransaction(index, refusal) from refusal
+
+    async def server_plans(
+        self, statement: Statement, context: QueryContext, options: PlanOptions
+    ) -> tuple[ServerPlan, ...]:
+        """PostgreSQL's plans of what each shard would be asked; for whoever may see estimates.
+
+        Raises:
+            RouterError: As `answer` would be refused; or the statement is a write that would run.
+        """
+        route = await self._planned(statement, context)
+        return await server_plans(route, options, self._backends, context)
+
+    async def planned_rows(self, statement: Statement, context: QueryContext) -> int:
+        """How many rows the planners of the shards expect the statement to give.
+
+        Raises:
+            RouterError: As `answer` would be refused; or it is computed from several shards' rows.
+        """
+        route = await self._planned(statement, context)
+        return planned_rows(
+            route, await server_plans(route, PlanOptions(), self._backends, context)
+        )
 
     async def describe(self, statement: Statement, context: QueryContext) -> Description:
         """What the statement takes and gives, as the first shard of its route says; it is not run.

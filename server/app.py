@@ -73,6 +73,7 @@ def _tables(settings: Settings, services: Services) -> tuple[Route, ...]:
         max_batch_size=api_settings.max_batch_size,
         max_rows=api_settings.max_rows or None,
         aggregates=api_settings.aggregates,
+        plans=api_settings.plans,
         stream_s=settings.http.stream_timeout_s,
     )
 

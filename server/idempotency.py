@@ -16,10 +16,12 @@ from router import (
     Description,
     InteractiveTransaction,
     Outcome,
+    PlanOptions,
     QueryContext,
     Result,
     Router,
     RouterError,
+    ServerPlan,
     Statement,
     Stream,
     TransactionOptions,
@@ -67,6 +69,16 @@ class KeyedRouter:
     ) -> Result | Stream:
         """The same; in pieces when it is large."""
         return await _router.get().stream(statement, context, longest_s)
+
+    async def planned_rows(self, statement: Statement, context: QueryContext) -> int:
+        """How many rows the planners expect."""
+        return await _router.get().planned_rows(statement, context)
+
+    async def server_plans(
+        self, statement: Statement, context: QueryContext, options: PlanOptions
+    ) -> tuple[ServerPlan, ...]:
+        """PostgreSQL's plans of the statement."""
+        return await _router.get().server_plans(statement, context, options)
 
     async def describe(self, statement: Statement, context: QueryContext) -> Description:
         """What the statement takes and gives; it is not run."""

@@ -150,6 +150,13 @@ class ApiSettings:
         "whether `select` under /rest/v1 may hold count(), sum() and so on, of as many rows as there are",
         aliases=("PGRST_DB_AGGREGATES_ENABLED",),
     )
+    plans: bool = setting(
+        "FLUXSHARD_PLANS",
+        BOOLEAN,
+        "false",
+        "whether clients of /rest/v1 may see PostgreSQL's plans (`application/vnd.pgrst.plan`)",
+        aliases=("PGRST_DB_PLAN_ENABLED",),
+    )
     served_by: bool = setting(
         "FLUXSHARD_SERVED_BY",
         BOOLEAN,

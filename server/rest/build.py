@@ -67,7 +67,24 @@ class _Build:
         self._source = source
 
     def read(self, request: ReadRows) -> Template:
+        if request.counting:
+            return self._counting(request)
         return self._rows(request, aliased(self._source))
+
+    def _counting(self, request: ReadRows) -> Template:
+        """As many rows as the request has, with nothing in them."""
+        items, source = request.shown.outputs, self._source
+        grouped = bool(request.grouped)
+        if grouped or self._selecting.aggregates(items, self._table):
+            outputs = self._selecting.list_of(request.shown, source, grouped=grouped)
+        else:
+            outputs = "1 AS n"
+        where = self._selecting.where(request.where, items, source)
+        groups = self._selecting.group_by(items, source, request.grouped)
+        sql = f"SELECT {outputs} FROM {aliased(source)}{where}{groups}"
+        if request.limited:
+            sql = f"{sql} LIMIT {self._draft.param(Limit())}::bigint"
+        return self._draft.template(sql, Form.ROWS)
 
     def call(self, request: CallRoutine) -> Template:
         """Rows are answered as a table's are, values in a column `v` of one row."""
@@ -100,13 +117,15 @@ class _Build:
     def _rows(self, request: ReadRows | CallRoutine, rows: str) -> Template:
         draft, source = self._draft, self._source
         items = request.shown.outputs
-        outputs = self._selecting.list_of(request.shown, source)
+        fields = request.grouped if isinstance(request, ReadRows) else ()
+        grouped = bool(fields)
+        outputs = self._selecting.list_of(request.shown, source, grouped=grouped)
         where = self._selecting.where(request.where, items, source)
-        groups = self._selecting.groups(items, source)
+        groups = self._selecting.group_by(items, source, fields)
         # ORDER BY "x" means the output column of that name, if there is one
         renamed = " AS " in outputs and not source.alias
         keyed = Source(self._table, self._table.relation) if renamed else source
-        order = self._selecting.order(request.order, items, keyed)
+        order = self._selecting.order(request.order, items, keyed, grouped=grouped)
         sql = f"SELECT {outputs} FROM {rows}{where}{groups}{order}"
         if request.limited:
             sql = f"{sql} LIMIT {draft.param(Limit())}::bigint"

@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from router import Consistency, QueryContext, Result, Schema, Statement, Stream, Table
+from router import (
+    Consistency,
+    PlanOptions,
+    QueryContext,
+    Result,
+    Schema,
+    ServerPlan,
+    Statement,
+    Stream,
+    Table,
+)
 from server.exchange import Request
 from server.rest.catalogue import Catalogue
 from server.rest.page import Limits, may_be_large
@@ -31,6 +41,24 @@ class Answers(Protocol):
 
         Raises:
             RouterError: There is none.
+        """
+        ...
+
+    async def planned_rows(self, statement: Statement, context: QueryContext) -> int:
+        """How many rows the planners of the shards expect.
+
+        Raises:
+            RouterError: The statement has no plan.
+        """
+        ...
+
+    async def server_plans(
+        self, statement: Statement, context: QueryContext, options: PlanOptions
+    ) -> tuple[ServerPlan, ...]:
+        """PostgreSQL's plans of what each shard would be asked.
+
+        Raises:
+            RouterError: The statement has none.
         """
         ...
 
@@ -76,22 +104,10 @@ class Desk:
             RouterError: There is none.
             ParameterMalformed: A value has not the form that its operator needs.
         """
-        template, values, page, counted, exactly, snapshot, consistency = filled
-        who = request.principal
-        statement = template.statement(values, page, counted=counted, exactly=exactly)
-        context = QueryContext(
-            who.role,
-            who.tenant,
-            who.session,
-            who.claims,
-            request.deadline,
-            False,
-            snapshot,
-            consistency or template.consistency,
-            request.seen,
-            request.reached,
+        statement = filled.template.statement(
+            filled.values, filled.page, counted=filled.counted, exactly=filled.exactly
         )
-        return await self.router.answer(statement, context)
+        return await self.router.answer(statement, _context(request, filled))
 
     async def ask_for_rows(self, request: Request, filled: Filled) -> Result | Stream:
         """The result of a read, in pieces when it is large: then it has to be closed.
@@ -102,18 +118,43 @@ class Desk:
         """
         if filled.snapshot or not may_be_large(filled.page):
             return await self.ask(request, filled)
-        who, template = request.principal, filled.template
-        statement = template.statement(filled.values, filled.page, counted=filled.counted)
-        context = QueryContext(
-            who.role,
-            who.tenant,
-            who.session,
-            who.claims,
-            request.deadline,
-            False,
-            False,
-            filled.consistency or template.consistency,
-            request.seen,
-            request.reached,
-        )
+        statement = filled.template.statement(filled.values, filled.page, counted=filled.counted)
+        context = _context(request, filled)
         return await self.router.stream(statement, context, self.limits.stream_s)
+
+    async def planned_rows(self, request: Request, filled: Filled) -> int:
+        """How many rows PostgreSQL expects of a statement, without its page.
+
+        Raises:
+            RouterError: It has no plan.
+        """
+        statement = filled.template.statement(filled.values, filled.page)
+        return await self.router.planned_rows(statement, _context(request, filled))
+
+    async def server_plans(
+        self, request: Request, filled: Filled, options: PlanOptions
+    ) -> tuple[ServerPlan, ...]:
+        """PostgreSQL's plans of what each shard would be asked.
+
+        Raises:
+            RouterError: The statement has none.
+        """
+        statement = filled.template.statement(filled.values, filled.page, counted=filled.counted)
+        return await self.router.server_plans(statement, _context(request, filled), options)
+
+
+def _context(request: Request, filled: Filled) -> QueryContext:
+    """For whom the statement runs, and how fresh its rows have to be."""
+    who = request.principal
+    return QueryContext(
+        who.role,
+        who.tenant,
+        who.session,
+        who.claims,
+        request.deadline,
+        False,
+        filled.snapshot,
+        filled.consistency or filled.template.consistency,
+        request.seen,
+        request.reached,
+    )

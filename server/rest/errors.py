@@ -6,6 +6,7 @@ ServerError
     ├── ParameterMisplaced       400  a parameter that says nothing about this method
     ├── FeatureMissing           400  valid, but nothing that this release answers
     ├── AggregatesOff            400  the operator does not allow them
+    ├── GroupingInvalid          400  a column that is neither grouped nor aggregated
     ├── SchemaUnknown            406  the profile names a schema that is not exposed
     ├── TableUnknown             404
     ├── ColumnUnknown            400  in select, order, filters and conflict targets
@@ -101,6 +102,17 @@ class AggregatesOff(RestError):
 
     def __init__(self) -> None:
         super().__init__("Use of aggregate functions is not allowed")
+
+
+class GroupingInvalid(RestError):
+    """Something is shown beside aggregates that rows are not grouped by."""
+
+    def __init__(self, name: str) -> None:
+        shown = name[:SHOWN_CHARS]
+        super().__init__(
+            f"'{shown}' stands beside aggregates, and is not in group_by",
+            hint="Name it in group_by, or leave it out of select.",
+        )
 
 
 class SchemaUnknown(RestError):

@@ -33,6 +33,8 @@ class Limits:
     """Rows of one answer under /rest/v1."""
     aggregates: bool = False
     """Whether `select` may hold aggregates under /rest/v1."""
+    plans: bool = False
+    """Whether clients under /rest/v1 may see PostgreSQL's plans."""
     stream_s: float = 300.0
     """How long an answer in pieces may take."""
 

@@ -89,6 +89,10 @@ class ReadRows:
     order: tuple[Sort, ...] = ()
     limited: bool = False
     skipped: bool = False
+    grouped: tuple[Field, ...] = ()
+    """What rows are grouped by, besides what is shown beside aggregates."""
+    counting: bool = False
+    """Its rows are only counted: nothing of them is shown, and they have no order."""
 
 
 @dataclass(frozen=True, slots=True)

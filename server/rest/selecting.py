@@ -37,6 +37,8 @@ class Named(NamedTuple):
 
     sql: str
     name: str
+    aggregate: bool = False
+    """It is of all rows of a group, and none of its keys."""
 
     @property
     def column(self) -> str:
@@ -52,21 +54,26 @@ class Selecting:
         self._draft = draft
         self._relations = relations
         self._aliases = 0
+        self._keys: tuple[str, ...] = ()
         self.names: tuple[str, ...] = ()
         """The columns of the select list that was made as text."""
 
-    def list_of(self, shown: Shown, source: Source) -> str:
-        """The select list."""
-        if shown.as_text or shown.truncate is not None:
+    def list_of(self, shown: Shown, source: Source, *, grouped: bool = False) -> str:
+        """The select list. `grouped`: its rows are, even without an aggregate."""
+        items = shown.outputs or (Output(None),)
+        styled = shown.as_text or shown.truncate is not None
+        grouped = grouped or self.aggregates(items, source.table)
+        if styled or grouped:
             named = [
-                self._styled(each, item, shown, source)
-                for item in expanded(shown.outputs or (Output(None),), source.table)
-                for each in self._outputs(item, source)
+                (item, self._styled(each, item, shown, source) if styled else each)
+                for item in expanded(items, source.table)
+                for each in self._outputs(item, source, grouped=grouped)
             ]
-            self.names = tuple(each.name for each in named)
-            return " , ".join(each.column for each in named)
+            self.names = tuple(each.name for _, each in named)
+            self._keys = self._keys_of(named, source) if grouped else ()
+            return " , ".join(each.column for _, each in named)
         parts: list[str] = []
-        for item in shown.outputs or (Output(None),):
+        for item in items:
             match item:
                 case Output(None, None, None, None):
                     parts.append(f"{quoted(source.alias)}.*" if source.alias else "*")
@@ -76,61 +83,110 @@ class Selecting:
                     parts += [each.column for each in self._outputs(item, source)]
         return " , ".join(parts)
 
+    def aggregates(self, items: Iterable[Item], table: Table) -> bool:
+        """Whether an aggregate is among the items, or in what they lift into the row."""
+        return any(self._aggregates(item, table) for item in items)
+
+    def _aggregates(self, item: Item, table: Table) -> bool:
+        if isinstance(item, Output):
+            return item.aggregate is not None
+        if not item.spread:
+            return False
+        way = self._relations.find(table, item.relation, item.hint)
+        return way.single and self.aggregates(item.outputs, self._relations.target(way))
+
     def where(self, conditions: Sequence[Condition], items: Sequence[Item], source: Source) -> str:
         """` WHERE …` of conditions that must all hold, and of relations that must not be empty."""
         parts = self._conditions(conditions, items, source)
         return f" WHERE {' AND '.join(parts)}" if parts else ""
 
-    def groups(self, items: Sequence[Item], source: Source) -> str:
-        """` GROUP BY …` of what is shown beside aggregates; nothing without any.
+    def group_by(self, items: Sequence[Item], source: Source, fields: Sequence[Field] = ()) -> str:
+        """` GROUP BY …` of what stands beside aggregates in the list just made, and of the fields."""
+        if not fields and not self.aggregates(items, source.table):
+            return ""
+        shown = {
+            each.field
+            for each in items
+            if isinstance(each, Output) and each.cast is None and each.aggregate is None
+        }
+        others = (field_sql(field, source, self._draft) for field in fields if field not in shown)
+        keys = dict.fromkeys((*self._keys, *others))
+        return f" GROUP BY {', '.join(keys)}" if keys else ""
+
+    def _keys_of(self, named: Sequence[tuple[Item, "Named"]], source: Source) -> tuple[str, ...]:
+        """What rows are grouped by: columns by name, other outputs by their place."""
+        keys: list[str] = []
+        for place, (item, each) in enumerate(named, 1):
+            match item:
+                case Output(Field(_, ()) as field, _, None, None):
+                    keys.append(field_sql(field, source, self._draft))
+                case Embed():
+                    way = self._relations.find(source.table, item.relation, item.hint)
+                    if way.single:
+                        keys += [] if each.aggregate else [str(place)]
+                    else:
+                        keys += [source.named(source.table.columns[near]) for near, _ in way.pairs]
+                case _:
+                    keys += [] if each.aggregate else [str(place)]
+        return tuple(keys)
+
+    def _columns_grouped(self, items: Sequence[Item], source: Source) -> str:
+        """` GROUP BY …` of the columns beside aggregates, where each output has its own statement.
 
         Raises:
-            FeatureMissing: It is more than columns.
+            FeatureMissing: There is more than columns beside them.
         """
-        if not aggregated(items):
+        if not self.aggregates(items, source.table):
             return ""
         keys: list[str] = []
         for item in expanded(items, source.table):
             match item:
                 case Output(Field(_, ()) as field, _, None, None):
                     keys.append(field_sql(field, source, self._draft))
-                case Embed(outputs=()):
+                case Output(aggregate=None) | Embed():
+                    raise FeatureMissing("Aggregates beside more than columns in a spread")
+                case Output():
                     pass
-                case Embed():
-                    keys += self._near(item, source)
-                case Output(_, _, _, None):
-                    raise FeatureMissing("Groups by paths or casts beside aggregates")
         return f" GROUP BY {', '.join(dict.fromkeys(keys))}" if keys else ""
 
-    def _near(self, embed: Embed, source: Source) -> list[str]:
-        """The columns of this table by which the rows of the relation are found."""
-        if embed.spread and aggregated(embed.outputs):
-            raise FeatureMissing("Aggregates in relations that are spread")
-        way = self._relations.find(source.table, embed.relation, embed.hint)
-        return [source.named(source.table.columns[near]) for near, _ in way.pairs]
-
-    def order(self, keys: Sequence[Sort], items: Sequence[Item], source: Source) -> str:
-        """` ORDER BY …`; nothing if there are no keys."""
+    def order(
+        self, keys: Sequence[Sort], items: Sequence[Item], source: Source, *, grouped: bool = False
+    ) -> str:
+        """` ORDER BY …`; nothing if there are no keys. `grouped`: they may name aggregates."""
         if not keys:
             return ""
-        return " ORDER BY " + ", ".join(self._sort(key, items, source) for key in keys)
+        aggregates = {
+            output_name(item)
+            for item in items
+            if grouped and isinstance(item, Output) and item.aggregate is not None
+        }
+        return " ORDER BY " + ", ".join(
+            _directed(quoted(key.field.column), key)
+            if key.field.column in aggregates and not key.field.path
+            else self._sort(key, items, source)
+            for key in keys
+        )
 
-    def _outputs(self, item: Item, source: Source) -> Iterator[Named]:
+    def _outputs(self, item: Item, source: Source, *, grouped: bool = False) -> Iterator[Named]:
         """The outputs of an item that is not `*`."""
         if isinstance(item, Embed):
             if item.spread:
                 yield from self._spread(item, source)
             elif item.outputs:
-                yield self._embedded(item, source)
+                yield self._embedded(item, source, grouped=grouped)
             return
         sql = "*" if item.field is None else field_sql(item.field, source, self._draft)
         if item.cast is not None:
             sql = f"CAST({sql} AS {cast_name(item.cast, source.table)})"
+        yield self._summed(sql, item, source.table)
+
+    def _summed(self, sql: str, item: Output, table: Table) -> Named:
+        """An output's value, or what its aggregate makes of it."""
         if item.aggregate is not None:
             sql = f"{item.aggregate}({sql})"
         if item.result is not None:
-            sql = f"CAST({sql} AS {cast_name(item.result, source.table)})"
-        yield Named(sql, output_name(item))
+            sql = f"CAST({sql} AS {cast_name(item.result, table)})"
+        return Named(sql, output_name(item), item.aggregate is not None)
 
     def _styled(self, named: Named, item: Item, shown: Shown, source: Source) -> Named:
         """The output as text, or cut, where the request wants that."""
@@ -145,7 +201,7 @@ class Selecting:
         if shown.as_text:
             # the letter that PostgreSQL prints for a boolean within a row
             sql = f"left({sql}::text , 1)" if plain and kind == "bool" else f"{sql}::text"
-        return Named(sql, named.name)
+        return named._replace(sql=sql)
 
     def _conditions(
         self, conditions: Sequence[Condition], items: Sequence[Item], source: Source
@@ -171,11 +227,7 @@ class Selecting:
             sql = comparable_sql(sort.field, source, self._draft)
         else:
             sql = self._related_key(_embed_of(items, sort.relation), sort.field, source)
-        if sort.descending is not None:
-            sql = f"{sql} {'DESC' if sort.descending else 'ASC'}"
-        if sort.nulls_first is not None:
-            sql = f"{sql} NULLS {'FIRST' if sort.nulls_first else 'LAST'}"
-        return sql
+        return _directed(sql, sort)
 
     def _related_key(self, embed: Embed, field: Field, source: Source) -> str:
         way = self._relations.find(source.table, embed.relation, embed.hint)
@@ -186,13 +238,16 @@ class Selecting:
         parts = [*joined, *self._conditions(embed.where, embed.outputs, target)]
         return f"(SELECT {key} FROM {tables} WHERE {' AND '.join(parts)})"
 
-    def _embedded(self, embed: Embed, source: Source) -> Named:
+    def _embedded(self, embed: Embed, source: Source, *, grouped: bool) -> Named:
+        """The related row or rows as JSON; one that rows are grouped by as what can be compared."""
         way = self._relations.find(source.table, embed.relation, embed.hint)
         target, tables, joined = self._joined(way, source)
         columns = self.list_of(Shown(embed.outputs), target)
-        rows = f"SELECT {columns} FROM {tables}{self._rest(embed, target, joined)}"
+        groups = self.group_by(embed.outputs, target)
+        rows = f"SELECT {columns} FROM {tables}{self._rest(embed, target, joined, groups)}"
         row = self._row_name()
-        made = f"row_to_json({row})" if way.single else f"coalesce(json_agg({row}) , '[]'::json)"
+        one = f"to_jsonb({row})" if grouped else f"row_to_json({row})"
+        made = one if way.single else f"coalesce(json_agg({row}) , '[]'::json)"
         return Named(f"(SELECT {made} FROM ({rows}) AS {row})", embed.name)
 
     def _spread(self, embed: Embed, source: Source) -> Iterator[Named]:
@@ -200,11 +255,21 @@ class Selecting:
         way = self._relations.find(source.table, embed.relation, embed.hint)
         for item in self._single_outputs(embed.outputs, self._relations.target(way)):
             target, tables, joined = self._joined(way, source)
-            for each in self._outputs(item, target):
+            if way.single and isinstance(item, Output) and item.aggregate is not None:
+                # of the rows of this table: the related one counts once for each of them
+                value = replace(item, aggregate=None, result=None)
+                [each] = self._outputs(value, target) if item.field else [Named("1", "")]
                 rest = self._rest(embed, target, joined)
+                related = f"(SELECT {each.sql} FROM {tables}{rest})"
+                yield self._summed(related, item, target.table)
+                continue
+            for each in self._outputs(item, target):
                 if way.single:
+                    rest = self._rest(embed, target, joined)
                     yield Named(f"(SELECT {each.sql} FROM {tables}{rest})", each.name)
                     continue
+                groups = self._columns_grouped(embed.outputs, target)
+                rest = self._rest(embed, target, joined, groups)
                 row = self._row_name()
                 rows = f"SELECT {each.sql} AS v FROM {tables}{rest}"
                 made = f"coalesce(json_agg({row}.v) , '[]'::json)"
@@ -220,10 +285,10 @@ class Selecting:
             for inner in self._single_outputs(item.outputs, self._relations.target(way)):
                 yield replace(item, outputs=(inner,))
 
-    def _rest(self, embed: Embed, target: Source, joined: Sequence[str]) -> str:
+    def _rest(self, embed: Embed, target: Source, joined: Sequence[str], groups: str = "") -> str:
         """Conditions, order and page of the rows of a relation."""
         parts = [*joined, *self._conditions(embed.where, embed.outputs, target)]
-        rest = f" WHERE {' AND '.join(parts)}{self.groups(embed.outputs, target)}"
+        rest = f" WHERE {' AND '.join(parts)}{groups}"
         rest += self.order(embed.order, embed.outputs, target)
         for word, position in (("LIMIT", embed.limit), ("OFFSET", embed.offset)):
             if position is not None:
@@ -265,11 +330,6 @@ def source_of(table: Table, shown: Shown | None) -> Source:
     return Source(table, OUTERMOST if embedding else "")
 
 
-def aggregated(items: Iterable[Item]) -> bool:
-    """Whether an aggregate is among them."""
-    return any(isinstance(item, Output) and item.aggregate is not None for item in items)
-
-
 def expanded(items: Iterable[Item], table: Table) -> Iterator[Item]:
     """The items with every `*` replaced by all columns."""
     for item in items:
@@ -289,6 +349,14 @@ def output_name(output: Output) -> str:
         return "*"
     keys = [step.key for step in output.field.path if not step.index]
     return keys[-1] if keys else output.field.column
+
+
+def _directed(sql: str, sort: Sort) -> str:
+    if sort.descending is not None:
+        sql = f"{sql} {'DESC' if sort.descending else 'ASC'}"
+    if sort.nulls_first is not None:
+        sql = f"{sql} NULLS {'FIRST' if sort.nulls_first else 'LAST'}"
+    return sql
 
 
 def _path(output: Output) -> bool:

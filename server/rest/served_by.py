@@ -7,7 +7,15 @@ public API leaves off.
 from contextvars import ContextVar
 from typing import Final
 
-from router import QueryContext, Result, Served, Statement, Stream
+from router import (
+    PlanOptions,
+    QueryContext,
+    Result,
+    Served,
+    ServerPlan,
+    Statement,
+    Stream,
+)
 from server.exchange import Reply, Request
 from server.rest.desk import Answers
 from server.routes import Handler
@@ -44,6 +52,24 @@ class Noting:
         answer = await self._router.stream(statement, context, longest_s)
         _answered.get([]).extend(answer.served)
         return answer
+
+    async def planned_rows(self, statement: Statement, context: QueryContext) -> int:
+        """How many rows the planners expect; nobody answered for it.
+
+        Raises:
+            RouterError: The statement has no plan.
+        """
+        return await self._router.planned_rows(statement, context)
+
+    async def server_plans(
+        self, statement: Statement, context: QueryContext, options: PlanOptions
+    ) -> tuple[ServerPlan, ...]:
+        """PostgreSQL's plans of the statement.
+
+        Raises:
+            RouterError: It has none.
+        """
+        return await self._router.server_plans(statement, context, options)
 
 
 def told(handler: Handler) -> Handler:

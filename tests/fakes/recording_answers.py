@@ -10,6 +10,9 @@ class RecordingAnswers:
         self.statements = []
         self.contexts = []
         self.result = Result(0)
+        self.expected = 0
+        self.plans = ()
+        self.options = None
 
     async def answer(self, statement, context):
         self.statements.append(statement)
@@ -20,3 +23,12 @@ class RecordingAnswers:
 
     async def stream(self, statement, context, longest_s):
         return await self.answer(statement, context)
+
+    async def planned_rows(self, statement, context):
+        await self.answer(statement, context)
+        return self.expected
+
+    async def server_plans(self, statement, context, options):
+        await self.answer(statement, context)
+        self.options = options
+        return self.plans

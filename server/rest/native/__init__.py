@@ -53,7 +53,7 @@ class Native:
             case "DELETE":
                 return await self._writes.delete(request, target)
             case _:
-                return await self._reads.rows(request, self._reads.parsed(request, target))
+                return await self._reads.listed(request, target)
 
     async def _row(self, request: Request, target: Target, identity: str) -> Reply:
         match request.method:

@@ -6,10 +6,11 @@ from typing import Any, Final
 from server.errors import BodyTooLarge
 from server.rest import exact_json
 from server.rest.body import MALFORMED, json_rows
-from server.rest.errors import BodyInvalid, FeatureMissing, ParameterMalformed, Spot
+from server.rest.errors import BodyInvalid, ParameterMalformed, Spot
 from server.rest.filter_text import FilterReader
 from server.rest.filters import Condition, Group, Negation
-from server.rest.native.query import GRAMMAR, NativeQuery, count_of, order_of, outputs_of
+from server.rest.native.query import GRAMMAR, NativeQuery, check_grouped, count_of, order_of
+from server.rest.native.select import native_select
 from server.rest.request import Shown
 
 MAX_BYTES: Final = 1_048_576
@@ -38,23 +39,22 @@ def query_form(body: bytes) -> NativeQuery:
         BodyTooLarge: It is longer than a mebibyte.
         BodyInvalid: It is no object of the known form.
         ParameterMalformed: A part does not parse.
-        FeatureMissing: It asks for what this release does not answer.
     """
     if len(body) > MAX_BYTES:
         raise BodyTooLarge(MAX_BYTES)
     form = _form(body)
     reader = FilterReader(GRAMMAR)
-    if _list(form, "groupBy"):
-        raise FeatureMissing("groupBy")
-    return NativeQuery(
-        shown=Shown(outputs_of(_text(form, "select"), reader)),
+    query = NativeQuery(
+        shown=Shown(native_select(_text(form, "select"), reader)),
         where=tuple(_conditions(form, reader)),
         order=order_of(_order(form), reader),
         values=reader.values,
         limit=_number(form, "limit"),
         offset=_number(form, "offset"),
         count=count_of(_text(form, "count")),
+        group_by=tuple(reader.field(name, "groupBy") for name in _names(form, "groupBy")),
     )
+    return check_grouped(query)
 
 
 def _form(body: bytes) -> Mapping[str, Any]:
@@ -129,6 +129,13 @@ def _list(form: Mapping[str, Any], key: str) -> list[Any]:
     if not isinstance(value, list):
         raise BodyInvalid(f"{key} must be a list")
     return value
+
+
+def _names(form: Mapping[str, Any], key: str) -> list[str]:
+    names = _list(form, key)
+    if not all(isinstance(name, str) and not isinstance(name, exact_json.Number) for name in names):
+        raise BodyInvalid(f"{key} must be a list of names")
+    return names
 
 
 def _object(item: Any, key: str) -> Mapping[str, Any]:

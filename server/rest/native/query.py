@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from server.rest.errors import FeatureMissing, ParameterMalformed, Spot
+from server.rest.errors import FeatureMissing, GroupingInvalid, ParameterMalformed, Spot
 from server.rest.filter_text import LOGIC, MAX_ITEMS, FilterReader, Grammar
-from server.rest.filters import NATIVE_OPERATORS, Condition, Operand, Test
+from server.rest.filters import NATIVE_OPERATORS, Condition, Field, Operand, Test
+from server.rest.native.select import native_select
 from server.rest.query_text import Pair
-from server.rest.request import Output, Shown, Sort
+from server.rest.request import Embed, Output, Shown, Sort
 from server.rest.shapes import Cuttable
 
 GRAMMAR: Final = Grammar(
@@ -23,19 +24,23 @@ GRAMMAR: Final = Grammar(
     numeric_json=True,
 )
 
-MISSING: Final = {
-    "cursor": "Pages by cursor",
-    "cursor_column": "Pages by cursor",
-    "group_by": "group_by",
-}
-"""Parameters of the API that this release refuses by name."""
-
 SINGLE: Final = frozenset(
-    {"select", "order", "limit", "offset", "count", "truncate", "on_conflict"}
+    {
+        "select",
+        "order",
+        "limit",
+        "offset",
+        "cursor",
+        "cursor_column",
+        "count",
+        "truncate",
+        "group_by",
+        "on_conflict",
+    }
 )
 """Reserved parameters that say one thing."""
 
-RESERVED: Final = SINGLE | LOGIC | MISSING.keys()
+RESERVED: Final = SINGLE | LOGIC
 
 CUTTABLE: Final = Cuttable(
     whole=frozenset({"select", "order", "count", "truncate"}),
@@ -47,7 +52,6 @@ CUTTABLE: Final = Cuttable(
 
 MAX_TRUNCATE: Final = 2**31 - 1
 
-_AGGREGATE: Final = re.compile(r"\s*(count|sum|avg|min|max)\s*\(")
 _ORDER: Final = re.compile(r"(.*)\.(asc|desc)(?:\.(nullsfirst|nullslast))?", re.DOTALL)
 
 
@@ -71,6 +75,9 @@ class NativeQuery:
     offset: str | None = None
     count: Count | None = None
     on_conflict: tuple[str, ...] = ()
+    group_by: tuple[Field, ...] = ()
+    cursor: str | None = None
+    cursor_column: Field | None = None
 
 
 def native_query(pairs: Iterable[Pair]) -> NativeQuery:
@@ -90,13 +97,12 @@ def native_query(pairs: Iterable[Pair]) -> NativeQuery:
             single[name] = value
         elif name in LOGIC:
             where.append(reader.group(name, value))
-        elif name in MISSING:
-            raise FeatureMissing(MISSING[name])
         else:
             where.append(_filter(reader, name, value))
-    return NativeQuery(
+    cursor_column = single.get("cursor_column")
+    query = NativeQuery(
         shown=Shown(
-            outputs=outputs_of(single.get("select"), reader),
+            outputs=native_select(single.get("select"), reader),
             truncate=_truncate(single.get("truncate")),
         ),
         where=tuple(where),
@@ -106,7 +112,11 @@ def native_query(pairs: Iterable[Pair]) -> NativeQuery:
         offset=single.get("offset"),
         count=count_of(single.get("count")),
         on_conflict=names_of(single.get("on_conflict"), reader),
+        group_by=group_of(single.get("group_by"), reader),
+        cursor=single.get("cursor"),
+        cursor_column=None if cursor_column is None else reader.field(cursor_column),
     )
+    return check_grouped(query)
 
 
 def _filter(reader: FilterReader, name: str, value: str) -> Condition:
@@ -115,27 +125,31 @@ def _filter(reader: FilterReader, name: str, value: str) -> Condition:
     return reader.filter(reader.field(column), text)
 
 
-def outputs_of(select: str | None, reader: FilterReader) -> tuple[Output, ...]:
-    """The columns of `select`; none means all.
+def check_grouped(query: "NativeQuery") -> "NativeQuery":
+    """The query, if what it shows beside aggregates is what rows are grouped by.
 
     Raises:
-        ParameterMalformed: An item is no column.
-        FeatureMissing: An item is an aggregate or an embedded relation.
+        GroupingInvalid: It is not.
     """
-    if select is None or not select.strip():
+    items = query.shown.outputs
+    if query.group_by or any(isinstance(each, Output) and each.aggregate for each in items):
+        for each in items or (Output(None),):
+            if isinstance(each, Embed):
+                raise GroupingInvalid(each.name)
+            if each.aggregate is None and each.field not in query.group_by:
+                raise GroupingInvalid("*" if each.field is None else each.field.column)
+    return query
+
+
+def group_of(text: str | None, reader: FilterReader) -> tuple[Field, ...]:
+    """The columns of `group_by`.
+
+    Raises:
+        ParameterMalformed: One is no name.
+    """
+    if text is None or not text.strip():
         return ()
-    outputs: list[Output] = []
-    for item in _items(select, "select"):
-        name = item.strip()
-        if _AGGREGATE.match(name):
-            raise FeatureMissing("Aggregates in select")
-        if "(" in name:
-            raise FeatureMissing("Embedded relations in select")
-        if name == "*":
-            outputs.append(Output(None))
-        else:
-            outputs.append(Output(reader.field(name, "select")))
-    return tuple(outputs)
+    return tuple(reader.field(name.strip(), "group_by") for name in _items(text, "group_by"))
 
 
 def order_of(order: str | None, reader: FilterReader) -> tuple[Sort, ...]:

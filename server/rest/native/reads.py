@@ -3,25 +3,25 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from router import Schema, Stream, Table
+from router import Schema, Stream
 from server.exchange import Reply, Request
 from server.rest.catalogue import Memo
+from server.rest.counting import estimate, with_total
 from server.rest.desk import Desk, Filled, Target
 from server.rest.errors import (
     AdministratorsOnly,
-    KeyUnusable,
     ParameterMisplaced,
     RecordAmbiguous,
     RecordNotFound,
 )
-from server.rest.filters import NATIVE_OPERATORS, Compare, Field
 from server.rest.native import render
+from server.rest.native.cursor import paged_by_cursor
 from server.rest.native.form import query_form
-from server.rest.native.query import CUTTABLE, SINGLE, NativeQuery, native_query
+from server.rest.native.identity import identified
+from server.rest.native.query import CUTTABLE, SINGLE, Count, NativeQuery, native_query
 from server.rest.page import native_page
 from server.rest.prefer import preferences
 from server.rest.query_text import pairs
-from server.rest.relations import TenantColumn
 from server.rest.request import Page, ReadRows
 from server.rest.shapes import Cut, cut
 from server.rest.template import Template
@@ -36,6 +36,14 @@ class Known(NamedTuple):
 
     template: Template
     counted: bool
+
+
+class Reading(NamedTuple):
+    """A read that was parsed; with how it is counted if that is not exact."""
+
+    filled: Filled
+    rows: ReadRows
+    estimated: Count | None = None
 
 
 class NativeReads:
@@ -61,35 +69,51 @@ class NativeReads:
         page = self._page(parts.limit, parts.offset, request)
         return Filled(known.template, parts.values, page, known.counted)
 
-    async def rows(self, request: Request, reading: Filled) -> Reply:
-        """The rows of a read."""
-        reading, consistent = _preferred(request, reading)
-        result = await self._desk.ask_for_rows(request, reading)
-        if isinstance(result, Stream):
-            return render.streamed(result, reading.page, consistent)
-        headers = render.count_headers(reading.page.offset, result, consistent)
-        return _conditional(request, render.array(result.body, headers=headers))
+    async def rows(self, request: Request, filled: Filled) -> Reply:
+        """The rows of a read that was remembered."""
+        return _conditional(request, await self._answered(request, filled))
 
-    def parsed(self, request: Request, target: Target) -> Filled:
-        """The read that the query string asks for; remembered where it has a shape."""
+    async def listed(self, request: Request, target: Target) -> Reply:
+        """The rows that the query string asks for; remembered where it has a shape."""
         query = parsed_query(request, single=LISTS, filters=True)
         reading = self._built(query, request, target)
         parts = cut(request.query, CUTTABLE)
-        if parts is not None and parts.values == query.values:
+        if parts is not None and parts.values == query.values and reading.estimated is None:
+            known = Known(reading.filled.template, reading.filled.counted)
             self._shapes.of(target.schema)
-            self._shapes.keep(_key(request, parts), Known(reading.template, reading.counted))
-        return reading
+            self._shapes.keep(_key(request, parts), known)
+        return _conditional(request, await self._estimated(request, target, reading))
 
     async def asked(self, request: Request, target: Target) -> Reply:
         """The rows that the body asks for: the same planner, limits and errors as GET."""
         parsed_query(request, single=frozenset(), filters=False)
-        reading, consistent = _preferred(
-            request, self._built(query_form(request.body), request, target)
+        reading = self._built(query_form(request.body), request, target)
+        return await self._estimated(request, target, reading)
+
+    async def _estimated(self, request: Request, target: Target, reading: Reading) -> Reply:
+        filled, rows, count = reading
+        if count is None:
+            return await self._answered(request, filled)
+        total = await estimate(
+            self._desk, request, target, rows, filled.values, count.value, filled.consistency
         )
-        result = await self._desk.ask_for_rows(request, reading)
+        return await self._answered(request, filled, count, total)
+
+    async def _answered(
+        self,
+        request: Request,
+        filled: Filled,
+        count: Count = Count.EXACT,
+        estimated: int | None = None,
+    ) -> Reply:
+        filled, consistent = _preferred(request, filled)
+        told = render.Told(count.value, consistent)
+        result = await self._desk.ask_for_rows(request, filled)
         if isinstance(result, Stream):
-            return render.streamed(result, reading.page, consistent)
-        headers = render.count_headers(reading.page.offset, result, consistent)
+            return render.streamed(result, filled.page, told, estimated)
+        if estimated is not None:
+            result = with_total(result, filled.page.offset, estimated)
+        headers = render.count_headers(filled.page.offset, result, told)
         return render.array(result.body, headers=headers)
 
     async def row(self, request: Request, target: Target, identity: str) -> Reply:
@@ -107,7 +131,7 @@ class NativeReads:
         result = await self._desk.ask(request, reading)
         if result.row_count != 1:
             raise miscounted(result.row_count)
-        headers = render.count_headers(0, result, consistent)
+        headers = render.count_headers(0, result, render.Told(consistent=consistent))
         return _conditional(request, render.first(result.body, headers=headers))
 
     def tables(self, request: Request, schema: Schema) -> Reply:
@@ -125,21 +149,25 @@ class NativeReads:
             wanted = value.split(",")
         return _conditional(request, render.catalog(schema, wanted))
 
-    def _built(self, query: NativeQuery, request: Request, target: Target) -> Filled:
+    def _built(self, query: NativeQuery, request: Request, target: Target) -> Reading:
+        where, order, values = paged_by_cursor(query, target.table, self._desk.tenant_column)
         read = ReadRows(
             target.table.name,
             query.shown,
-            query.where,
-            query.order,
+            where,
+            order,
             limited=True,
             skipped=query.offset is not None,
+            grouped=query.group_by,
         )
-        return Filled(
+        exact = query.count is Count.EXACT
+        filled = Filled(
             self._desk.template(read, target),
-            query.values,
+            values,
             self._page(query.limit, query.offset, request),
-            query.count is not None,
+            exact,
         )
+        return Reading(filled, read, None if exact else query.count)
 
     def _page(self, limit: str | None, offset: str | None, request: Request) -> Page:
         return native_page(limit, offset, self._desk.limits, service=request.principal.service)
@@ -157,23 +185,6 @@ def parsed_query(request: Request, *, single: frozenset[str], filters: bool) -> 
         if name not in single if name in SINGLE else not filters:
             raise ParameterMisplaced(name, request.method)
     return query
-
-
-def identified(table: Table, tenant_column: TenantColumn, value: int) -> Compare:
-    """The condition that a row has the id at that position of the values.
-
-    The id is the primary key; where that is the tenant column and another one, the other one.
-
-    Raises:
-        KeyUnusable: The key has more columns, or there is none.
-    """
-    key = table.primary_key
-    if len(key) > 1:
-        tenant = tenant_column(table.name)
-        key = tuple(name for name in key if name != tenant)
-    if len(key) != 1:
-        raise KeyUnusable(table.name)
-    return Compare(Field(key[0]), NATIVE_OPERATORS["eq"], value)
 
 
 def miscounted(found: int) -> RecordNotFound | RecordAmbiguous:
@@ -199,5 +210,7 @@ def _key(request: Request, parts: Cut) -> tuple[object, ...]:
 
 
 def _conditional(request: Request, reply: Reply) -> Reply:
+    if reply.pieces is not None:
+        return reply
     reply = render.revalidated(reply, request.headers.get("If-None-Match"))
     return render.headed(reply) if request.method == "HEAD" else reply

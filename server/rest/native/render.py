@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
-from router import Result, Schema, Stream
+from router import WHOLE_ROWS, Result, Schema, Stream
 from server.exchange import Reply
 from server.rest.native.paths import PREFIX
 from server.rest.page import content_range, rows_of_page
@@ -24,11 +24,14 @@ def array(body: str, status: int = 200, headers: Headers = ()) -> Reply:
     return Reply(status, body.encode(), JSON, headers)
 
 
-def streamed(stream: Stream, page: Page, consistent: str | None = None) -> Reply:
+def streamed(stream: Stream, page: Page, told: "Told", estimated: int | None = None) -> Reply:
     """A JSON array in pieces. It has no ETag: that would have to be sent before it."""
     total = stream.total
+    if estimated is not None:
+        # there are more rows than are answered whole, whatever was expected
+        total = max(estimated, page.offset + WHOLE_ROWS + 1)
     rows = 0 if total is None else rows_of_page(page, total)
-    headers = _counts(page.offset, rows, total, consistent)
+    headers = _counts(page.offset, rows, total, told)
     return Reply(200, content_type=JSON, headers=headers, pieces=RowPieces(stream, ARRAY))
 
 
@@ -53,20 +56,27 @@ def batch_headers(rows: int) -> Headers:
     return (("Content-Range", f"*/{rows}"), ("X-Affected-Count", str(rows)))
 
 
-def count_headers(offset: int, result: Result, consistent: str | None = None) -> Headers:
-    """The page and the total, where a total was counted. It is exact, whatever was asked for.
+class Told(NamedTuple):
+    """What a reply says of the preferences that were followed."""
 
-    `consistent` is the preference for consistency that was followed.
-    """
-    return _counts(offset, result.row_count, result.total, consistent)
+    counted: str = "exact"
+    """How rows were counted, where they were."""
+    consistent: str | None = None
+    """How consistent the read was, where that was asked for."""
 
 
-def _counts(offset: int, rows: int, total: int | None, consistent: str | None) -> Headers:
+def count_headers(offset: int, result: Result, told: Told) -> Headers:
+    """The page and the total, where there is a total."""
+    return _counts(offset, result.row_count, result.total, told)
+
+
+def _counts(offset: int, rows: int, total: int | None, told: Told) -> Headers:
+    consistent = told.consistent
     if total is None:
         return () if consistent is None else applied((("consistency", consistent),))
     return (
         ("Content-Range", content_range(offset, rows, total)),
-        *applied((("count", "exact"), ("consistency", consistent))),
+        *applied((("count", told.counted), ("consistency", consistent))),
     )
 
 

@@ -15,8 +15,9 @@ from server.rest.errors import (
     WriteBlockedAnonymous,
 )
 from server.rest.native import render
+from server.rest.native.identity import identified
 from server.rest.native.query import NativeQuery
-from server.rest.native.reads import ROWS, identified, miscounted, parsed_query
+from server.rest.native.reads import ROWS, miscounted, parsed_query
 from server.rest.prefer import Preferences, Return, preferences
 from server.rest.request import Assignment, DeleteRows, InsertRows, Shown, UpdateRows
 from server.rest.template import Template

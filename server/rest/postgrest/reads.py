@@ -3,12 +3,14 @@
 from router import Schema, Stream
 from server.exchange import Reply, Request
 from server.rest.catalogue import Memo
+from server.rest.counting import INEXACT, PLANNED, estimate, with_total
 from server.rest.desk import Desk, Filled, Target
 from server.rest.errors import ParameterMisplaced
 from server.rest.page import postgrest_page
 from server.rest.postgrest import render
 from server.rest.postgrest.media import Media, media_of
 from server.rest.postgrest.paths import profile_of, profiled, target_of
+from server.rest.postgrest.plan_media import PlanMedia, plan_media
 from server.rest.postgrest.query import CUTTABLE, postgrest_query
 from server.rest.prefer import Preferences, applied
 from server.rest.query_text import pairs
@@ -32,20 +34,27 @@ class PostgrestReads:
             RouterError: So it is by the router.
         """
         profile = profile_of(request)
-        media = media_of(request.headers.get("Accept"))
+        accept = request.headers.get("Accept")
+        if self._desk.limits.plans:
+            explained = plan_media(accept)
+            if explained is not None:
+                return await self._plans(request, profile, schema, explained, prefer)
+        media = media_of(accept)
         reading = self._reading(request, profile, media, schema)
-        counted = prefer.count is not None
-        if counted:
+        counted = prefer.count
+        total: int | None = None
+        if counted in INEXACT:
+            total = await self._estimated(request, profile, schema, prefer)
+        elif counted is not None:
             reading = reading._replace(counted=True)
         consistent = prefer.consistent
         if consistent is not None:
             reading = reading._replace(snapshot=prefer.snapshot, consistency=prefer.consistency)
         result = await self._desk.ask_for_rows(request, reading)
         extra = profiled(profile)
-        if counted or prefer.handling is not None or consistent is not None:
-            # a count is exact, whichever was asked for
+        if counted is not None or prefer.handling is not None or consistent is not None:
             told = (
-                ("count", "exact" if counted else None),
+                ("count", counted),
                 ("handling", prefer.handling),
                 ("consistency", consistent),
             )
@@ -53,13 +62,41 @@ class PostgrestReads:
         if isinstance(result, Stream):
             replied = False
             try:
-                reply = await render.streamed(request, result, reading, media, extra)
+                reply = await render.streamed(request, result, reading, media, extra, total)
                 replied = True
             finally:
                 if not replied:
                     await result.close()
             return reply
+        if total is not None:
+            result = with_total(result, reading.page.offset, total)
         return render.read(request, result, reading, media, extra)
+
+    async def _estimated(
+        self, request: Request, profile: str | None, schema: Schema, prefer: Preferences
+    ) -> int:
+        """About how many rows there are without the page."""
+        target = target_of(request, profile, schema)
+        query = postgrest_query(pairs(request.query), self._desk.limits)
+        read = ReadRows(target.table.name, Shown(query.outputs), query.where)
+        how = prefer.count or PLANNED
+        return await estimate(
+            self._desk, request, target, read, query.values, how, prefer.consistency
+        )
+
+    async def _plans(
+        self,
+        request: Request,
+        profile: str | None,
+        schema: Schema,
+        explained: PlanMedia,
+        prefer: Preferences,
+    ) -> Reply:
+        """PostgreSQL's plan of the read, in place of its rows."""
+        reading = self._reading(request, profile, explained.media, schema)
+        reading = reading._replace(counted=prefer.count is not None)
+        plans = await self._desk.server_plans(request, reading, explained.options)
+        return render.planned(request, plans, explained)
 
     def options(self, request: Request, schema: Schema) -> Reply:
         """What can be done with the table."""

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import orjson
 
-from router import Result, Stream
+from router import WHOLE_ROWS, Result, ServerPlan, Stream
 from server.exchange import Reply, Request
 from server.rest import exact_json
 from server.rest.desk import Filled
@@ -15,6 +15,7 @@ from server.rest.errors import FeatureMissing, NotSingular, RangeUnsatisfiable
 from server.rest.page import content_range, rows_of_page
 from server.rest.pieces import ARRAY, Framing, RowPieces
 from server.rest.postgrest.media import Media
+from server.rest.postgrest.plan_media import PlanMedia, plans_body
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -107,8 +108,19 @@ def _check_offset(offset: int, total: int | None) -> None:
         )
 
 
-async def streamed(
-    request: Request, stream: Stream, filled: Filled, media: Media, extra: Headers
+def planned(request: Request, plans: Sequence[ServerPlan], explained: PlanMedia) -> Reply:
+    """PostgreSQL's plans in place of rows."""
+    body = b"" if request.method == "HEAD" else plans_body(plans, explained.options)
+    return Reply(200, body, explained.content_type, (VARY,))
+
+
+async def streamed(  # noqa: PLR0913, PLR0917 - what a reply is made of
+    request: Request,
+    stream: Stream,
+    filled: Filled,
+    media: Media,
+    extra: Headers,
+    estimated: int | None = None,
 ) -> Reply:
     """The reply to a read whose rows come in pieces: how many, only a count can tell before.
 
@@ -120,7 +132,12 @@ async def streamed(
         raise NotSingular(await _counted(stream))
     offset, total = filled.page.offset, stream.total
     status, extent = 200, f"{offset}-*/*"
-    if total is not None:
+    if estimated is not None:
+        # how many there are is not known, but that they are more than are answered whole
+        estimated = max(estimated, offset + WHOLE_ROWS + 1)
+        rows = rows_of_page(filled.page, estimated)
+        status, extent = 206 if rows < estimated else 200, f"{offset}-*/{estimated}"
+    elif total is not None:
         _check_offset(offset, total)
         rows = rows_of_page(filled.page, total)
         status, extent = 206 if rows < total else 200, content_range(offset, rows, total)

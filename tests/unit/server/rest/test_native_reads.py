@@ -82,15 +82,38 @@ async def test_pages_are_capped_in_size_and_for_users_in_reach(rest, query, role
     assert rest.asked[1] == args
 
 
-@pytest.mark.parametrize("kind", ["exact", "planned", "estimated"])
-async def test_every_count_is_exact_and_says_so(rest, kind):
+async def test_an_exact_count_comes_with_the_page(rest):
     rest.answers.result = Result(2, body=ROWS, total=12)
 
-    reply = await rest.native("GET", f"/orders?count={kind}&offset=10")
+    reply = await rest.native("GET", "/orders?count=exact&offset=10")
 
     assert rest.statement.counted
     assert ("Content-Range", "10-11/12") in reply.headers
     assert ("Preference-Applied", "count=exact") in reply.headers
+
+
+async def test_a_planned_count_is_asked_of_the_planner(rest):
+    rest.answers.result = Result(2, body=ROWS)
+    rest.answers.expected = 400
+
+    reply = await rest.native("GET", "/orders?count=planned&offset=10&note=eq.x")
+
+    planned, page = rest.answers.statements
+    assert planned.sql == 'SELECT 1 AS n FROM "public"."orders" WHERE "note" = $1::text'
+    assert not page.counted
+    assert ("Content-Range", "10-11/400") in reply.headers
+    assert ("Preference-Applied", "count=planned") in reply.headers
+
+
+async def test_an_estimated_count_is_exact_as_long_as_there_are_few(rest):
+    rest.answers.result = Result(2, body=ROWS)
+
+    reply = await rest.native("GET", "/orders?count=estimated")
+
+    counting, _ = rest.answers.statements
+    assert counting.sql == 'SELECT 1 AS n FROM "public"."orders" LIMIT $1::bigint'
+    assert counting.args == (1001,)
+    assert ("Content-Range", "0-1/2") in reply.headers
 
 
 async def test_an_empty_page_has_no_extent(rest):
@@ -108,17 +131,84 @@ async def test_no_count_is_no_header(rest):
 
 
 @pytest.mark.parametrize(
-    "query",
+    ("query", "sql"),
     [
-        "cursor=5",
-        "cursor_column=id",
-        "group_by=note",
-        "select=count(*)",
-        "select=id,items(id)",
-        "order=data.vec_cos.[1,2].asc",
-        "select=sum(total)",
+        ("select=count(*)", 'SELECT count(*) AS "count" FROM "public"."orders"'),
+        (
+            "select=note,sum(total),count(id)&group_by=note,id&order=sum_total.desc",
+            (
+                'SELECT "note" , sum("total") AS "sum_total" , count("id") AS "count_id"'
+                ' FROM "public"."orders" GROUP BY "note", "id" ORDER BY "sum_total" DESC'
+            ),
+        ),
+        ("select=note&group_by=note", 'SELECT "note" FROM "public"."orders" GROUP BY "note"'),
+        (
+            "select=id&cursor_column=id",
+            'SELECT "id" FROM "public"."orders" ORDER BY "id" ASC',
+        ),
+        (
+            "select=id&cursor=5",
+            'SELECT "id" FROM "public"."orders" WHERE "id" > $1::text::int8 ORDER BY "id" ASC',
+        ),
+        (
+            "select=id&cursor=5&cursor_column=note&order=note.desc,id.asc",
+            (
+                'SELECT "id" FROM "public"."orders" WHERE "note" < $1::text'
+                ' ORDER BY "note" DESC, "id" ASC'
+            ),
+        ),
     ],
 )
+async def test_groups_aggregates_and_cursors_are_parts_of_the_statement(rest, query, sql):
+    await rest.native("GET", f"/orders?{query}")
+
+    assert rest.statement.sql.rpartition(" LIMIT ")[0] == sql
+
+
+@pytest.mark.parametrize(
+    ("query", "column"),
+    [
+        ("select=note,count(*)", "note"),
+        ("select=note,total&group_by=note", "total"),
+        ("group_by=note", "*"),
+        ("select=count(*),items(id)", "items"),
+    ],
+)
+async def test_what_stands_beside_aggregates_must_be_grouped(rest, query, column):
+    reply = await rest.native("GET", f"/orders?{query}")
+
+    assert reply.status == 400
+    assert body_of(reply)["error"] == (
+        f"'{column}' stands beside aggregates, and is not in group_by"
+    )
+
+
+async def test_a_cursor_needs_its_column_to_be_the_order(rest):
+    reply = await rest.native("GET", "/orders?cursor=5&order=note.asc")
+
+    assert (reply.status, body_of(reply)["code"]) == (400, "INVALID_INPUT")
+    assert "the cursor's column id first" in body_of(reply)["error"]
+
+
+@pytest.mark.parametrize(
+    ("select", "expected"),
+    [
+        ("sum(*)", "a column within sum()"),
+        ("id,", "a column, an aggregate or a relation"),
+        ("items(id", '"," or ")"'),
+        ("id)", "end of input"),
+        ("a(" * 17 + "id" + ")" * 17, "at most 16 relations in each other"),
+        (",".join(["id"] * 1001), "at most 1000 items"),
+    ],
+)
+async def test_a_select_that_does_not_parse_is_refused(rest, select, expected):
+    reply = await rest.native("GET", f"/orders?select={select}")
+
+    assert reply.status == 400
+    assert expected in body_of(reply)["error"]
+
+
+@pytest.mark.parametrize("query", ["order=data.vec_cos.[1,2].asc"])
 async def test_what_comes_later_is_refused_by_name(rest, query):
     reply = await rest.native("GET", f"/orders?{query}")
 
