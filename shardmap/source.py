@@ -1,8 +1,8 @@
 """Where maps come from: the catalog, which has every epoch, or a file."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -10,8 +10,9 @@ from typing import Final
 from shardmap.connection import Connection, Row, install
 from shardmap.document import read_document, read_map
 from shardmap.errors import InvalidMap, MapConflict, MapUnavailable, Problem
-from shardmap.map import ShardMap
-from shardmap.succession import refuse_moves, succeed
+from shardmap.ids import ShardId
+from shardmap.map import ShardMap, Unit
+from shardmap.succession import refuse_moves, rehomed, succeed
 from shardmap.writing import canonical_json, content_hash, document_hash, write_document
 
 CHANNEL: Final = "fluxshard_map"
@@ -111,17 +112,32 @@ class CatalogSource:
             applied = succeed(old, new)
             if old is not None:
                 refuse_moves(old, applied)
-            await self._connection.fetchrow(
-                _INSERT,
-                applied.epoch,
-                canonical_json(write_document(applied)),
-                content_hash(applied),
-                content_hash(old) if old is not None else None,
-                author,
-                reason,
-            )
-            await self._connection.fetchrow("select pg_notify($1, $2)", CHANNEL, str(applied.epoch))
+            await self._put(old, applied, author, reason)
         return applied
+
+    async def apply_move(
+        self, epochs: Mapping[Unit, int], home: ShardId, *, author: str, reason: str
+    ) -> ShardMap:
+        """Put in force that these units are at home on `home` now, at these epochs.
+
+        For movers only: the rows are there, and the shards' fences say so. Whatever else the newest
+        map says stays. Safe to repeat: what it says already is not applied again.
+
+        Raises:
+            MapUnavailable: There is no map.
+            MapRefused: The map has no such shard, or is further than these epochs.
+        """
+        async with self._connection.transaction():
+            await self._connection.execute(_LOCK)
+            old = await self.newest()
+            if old is None:
+                raise MapUnavailable("no map has been applied")
+            new = rehomed(old, epochs, home)
+            if new == old:
+                return old
+            new = replace(new, epoch=old.epoch + 1)
+            await self._put(old, new, author, reason)
+        return new
 
     async def newest_or_first(
         self, first: Callable[[], ShardMap], *, author: str, reason: str
@@ -141,6 +157,18 @@ class CatalogSource:
             if found is None:
                 raise
             return found
+
+    async def _put(self, old: ShardMap | None, new: ShardMap, author: str, reason: str) -> None:
+        await self._connection.fetchrow(
+            _INSERT,
+            new.epoch,
+            canonical_json(write_document(new)),
+            content_hash(new),
+            content_hash(old) if old is not None else None,
+            author,
+            reason,
+        )
+        await self._connection.fetchrow("select pg_notify($1, $2)", CHANNEL, str(new.epoch))
 
     async def _present(self) -> bool:
         row = await self._connection.fetchrow(_EXISTS)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from shardmap.changes import changes_between
 from shardmap.errors import MapRefused, Problem
 from shardmap.ids import ShardId
-from shardmap.map import Pin, ShardMap
+from shardmap.map import Pin, PinUnit, ShardMap, SlotUnit, Unit
 from shardmap.markup import dotted
 from shardmap.placement import Global, Placement, Sharded
 from shardmap.ranges import format_ranges
@@ -35,6 +35,34 @@ def succeed(old: ShardMap | None, new: ShardMap) -> ShardMap:
         slot_epochs[slot] = max(slot_epochs.get(slot, 1), old.pins[tenant].epoch + 1)
     numbers = {**old.numbers, **new.numbers}
     return replace(new, epoch=old.epoch + 1, pins=pins, slot_epochs=slot_epochs, numbers=numbers)
+
+
+def rehomed(old: ShardMap, epochs: Mapping[Unit, int], home: ShardId) -> ShardMap:
+    """`old` with these units at home elsewhere, at these epochs, as a mover has found them.
+
+    Raises:
+        MapRefused: There is no such shard, or a unit is at home elsewhere at as high an epoch.
+    """
+    if home not in old.shards:
+        raise MapRefused([Problem("shards", f'there is no shard "{home}"')])
+    slots, slot_epochs, pins = list(old.slots), dict(old.slot_epochs), dict(old.pins)
+    problems = []
+    for unit, epoch in epochs.items():
+        match unit:
+            case PinUnit(tenant):
+                path, now = dotted("pins", tenant), pins.get(tenant, Pin(home, 0))
+                at, before = now.shard, now.epoch
+                pins[tenant] = Pin(home, epoch)
+            case SlotUnit(slot):
+                path, at, before = f"slots.{home}", slots[slot], slot_epochs.get(slot, 1)
+                slots[slot], slot_epochs[slot] = home, epoch
+        if (before, at) != (epoch, home) and before >= epoch:
+            problems.append(
+                Problem(path, f"is on {at} at epoch {before}, which is not below {epoch}")
+            )
+    if problems:
+        raise MapRefused(problems)
+    return replace(old, slots=tuple(slots), slot_epochs=slot_epochs, pins=pins)
 
 
 def refuse_moves(old: ShardMap, new: ShardMap) -> None:

@@ -66,6 +66,8 @@ PURE_MIGRATE = {
     "tenancy",
 }
 """The same in server/migrate."""
+PURE_MOVES = {"comparing", "errors", "group", "names", "refusals", "request"}
+"""The same in server/moves."""
 PURE_BENCH = {
     "limits",
     "messages",
@@ -130,6 +132,7 @@ PURE = [
     )
 ]
 PURE += [path for path in MODULES if path.parent.name == "migrate" and path.stem in PURE_MIGRATE]
+PURE += [path for path in MODULES if path.parent.name == "moves" and path.stem in PURE_MOVES]
 PURE += [ROOT / "bench" / f"{name}.py" for name in sorted(PURE_BENCH)]
 
 

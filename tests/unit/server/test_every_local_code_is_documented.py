@@ -7,6 +7,7 @@ from server.demo.errors import DemoError
 from server.embedded import EmbeddedError
 from server.failover import FailoverError
 from server.migrate.errors import MigrateError
+from server.moves import MoveError
 
 DOCS = (Path(__file__).parents[3] / "docs" / "errors.md").read_text("utf-8")
 
@@ -18,7 +19,7 @@ def descendants(error):
 
 
 @pytest.mark.parametrize(
-    "base", [EmbeddedError, DemoError, MigrateError, BenchError, FailoverError]
+    "base", [EmbeddedError, DemoError, MigrateError, BenchError, FailoverError, MoveError]
 )
 def test_every_code_is_in_the_list_of_errors(base):
     codes = [error.code for error in descendants(base)]
@@ -28,7 +29,7 @@ def test_every_code_is_in_the_list_of_errors(base):
 
 
 @pytest.mark.parametrize(
-    "base", [EmbeddedError, DemoError, MigrateError, BenchError, FailoverError]
+    "base", [EmbeddedError, DemoError, MigrateError, BenchError, FailoverError, MoveError]
 )
 def test_no_code_has_two_meanings(base):
     codes = [error.code for error in descendants(base) if "code" in vars(error)]

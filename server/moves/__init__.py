@@ -1,0 +1,62 @@
+"""Moves of tenants and slots between shards, while they are written to."""
+
+from server.moves.errors import (
+    LeaseLost,
+    MoveAway,
+    MoveBusy,
+    MoveError,
+    MovePaused,
+    MoveRefused,
+    NoSuchMove,
+    PauseTooLong,
+    RowsDiffer,
+    StreamBroken,
+    WayBackLost,
+    WrongState,
+)
+from server.moves.pinning import newest_map, pin_at_home, unpin_at_home
+from server.moves.request import (
+    ABORTABLE,
+    ENDED,
+    RESTING,
+    Limits,
+    Move,
+    MoveRequest,
+    Progress,
+    State,
+)
+from server.moves.running import MovePlan, Moves, Outcome, author, plan_move, run_moves
+from server.moves.sessions import Places
+
+__all__ = [
+    "ABORTABLE",
+    "ENDED",
+    "RESTING",
+    "LeaseLost",
+    "Limits",
+    "Move",
+    "MoveAway",
+    "MoveBusy",
+    "MoveError",
+    "MovePaused",
+    "MovePlan",
+    "MoveRefused",
+    "MoveRequest",
+    "Moves",
+    "NoSuchMove",
+    "Outcome",
+    "PauseTooLong",
+    "Places",
+    "Progress",
+    "RowsDiffer",
+    "State",
+    "StreamBroken",
+    "WayBackLost",
+    "WrongState",
+    "author",
+    "newest_map",
+    "pin_at_home",
+    "plan_move",
+    "run_moves",
+    "unpin_at_home",
+]

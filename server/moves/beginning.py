@@ -1,0 +1,105 @@
+"""The first steps: whose fences these are, and a pin for a tenant that has none."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from server.moves.errors import WrongState
+from server.moves.fences import Fence, claim, read_fences, set_fence, texts
+from server.moves.pinning import newest_map, pin_at_home
+from server.moves.request import Move, State
+from server.moves.work import Work
+from shardmap import PinUnit, ShardId, ShardMap, Unit, unit_text
+
+
+async def begin(work: Work, move: Move) -> Move:
+    """Units of their own, and fences under this lease on both sides: home here, arriving there.
+
+    Raises:
+        WrongState: The map says that a unit is at home elsewhere by now.
+    """
+    shard_map = await newest_map(work.places)
+    for unit in move.units:
+        _at_home(shard_map, unit, move.source)
+    pinned = [
+        unit.tenant
+        for unit in move.units
+        if isinstance(unit, PinUnit) and unit.tenant not in shard_map.pins
+    ]
+    if pinned:
+        move = await work.journal.step(move, State.PLANNED, {"pinned": pinned})
+        for tenant in pinned:
+            shard_map = await pin_at_home(
+                work.places, tenant, author=work.author, reason=f"move {move.id}: a pin at home"
+            )
+    epochs = {unit_text(unit): shard_map.unit_epoch(unit) for unit in move.units}
+    await work.patiently(lambda: _fenced(work, move, move.source, epochs, "open"))
+    async with work.places.primary(move.target) as session:
+        before = await read_fences(session, move.units)
+    kept = {unit: fence.document() for unit, fence in before.items() if fence.state != "arriving"}
+    facts: dict[str, Any] = {"epochs": epochs}
+    if "before" not in move.facts:
+        facts["before"] = kept
+    move = await work.journal.step(move, State.PLANNED, facts)
+    await work.patiently(lambda: _fenced(work, move, move.target, epochs, "arriving"))
+    return await work.journal.step(move, State.COPYING)
+
+
+def _at_home(shard_map: ShardMap, unit: Unit, source: ShardId) -> None:
+    home = shard_map.owner(unit.tenant) if isinstance(unit, PinUnit) else shard_map.slots[unit.slot]
+    if home != source:
+        raise WrongState(f"{unit_text(unit)} is at home on {home}, not on {source}")
+
+
+async def _fenced(
+    work: Work, move: Move, shard: ShardId, epochs: Mapping[str, int], state: str
+) -> None:
+    arriving = state == "arriving"
+    async with work.places.primary(shard) as session, session.transaction():
+        await claim(session, move)
+        for unit, epoch in sorted(epochs.items()):
+            await set_fence(
+                session,
+                unit,
+                epoch=epoch,
+                state=state,
+                moved_to=move.source if arriving else None,
+                lease=move.lease,
+                tenants=move.tenants_of(unit) if arriving else None,
+            )
+
+
+async def take_over(work: Work, move: Move) -> None:
+    """Put this lease on the fences of both sides: older movers change nothing from then on.
+
+    Where a mover is in the middle of its cutover, this waits until PostgreSQL has ended it.
+
+    Raises:
+        LeaseLost: A newer mover has been here.
+        MoveAway: A side does not answer.
+    """
+    for shard in (move.source, move.target):
+        await work.patiently(lambda shard=shard: _taken_over(work, move, shard))  # type: ignore[misc]
+
+
+async def _taken_over(work: Work, move: Move, shard: ShardId) -> None:
+    async with work.places.primary(shard) as session:
+        if _ours(await read_fences(session, move.units), move):
+            return
+        async with session.transaction():
+            for unit, fence in sorted((await claim(session, move)).items()):
+                if fence.lease < move.lease:
+                    await set_fence(
+                        session,
+                        unit,
+                        epoch=fence.epoch,
+                        state=fence.state,
+                        moved_to=fence.moved_to,
+                        lease=move.lease,
+                        tenants=fence.tenants or None,
+                    )
+
+
+def _ours(fences: Mapping[str, Fence], move: Move) -> bool:
+    return bool(fences) and all(
+        unit in fences and fences[unit].lease == move.lease for unit in texts(move.units)
+    )

@@ -1,0 +1,316 @@
+"""Moves as others ask for them: planned, run several at once, gone on with, undone."""
+
+import asyncio
+import getpass
+import os
+import secrets
+import socket
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from server.moves.engine import Engine
+from server.moves.enumerating import tenants_of_slots
+from server.moves.errors import MoveError, MoveRefused, WrongState
+from server.moves.journal import Journal
+from server.moves.pinning import newest_map
+from server.moves.preflight import inspect
+from server.moves.request import (
+    ABORTABLE,
+    ENDED,
+    SLOTS_AT_ONCE,
+    Limits,
+    Move,
+    MoveRequest,
+    Progress,
+    State,
+)
+from server.moves.sessions import Places
+from shardmap import PinUnit, ShardId, ShardMap, SlotUnit, TenantId, Unit, unit_text
+
+COPY_BYTES_PER_S = 20_000_000
+"""For estimates only: what a copy of rows with a few indexes does on a small machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class MovePlan:
+    """One move before it is begun: what it would carry, and what is in its way."""
+
+    units: tuple[Unit, ...]
+    tenants: tuple[TenantId, ...]
+    source: ShardId
+    target: ShardId
+    rows: int
+    bytes: int
+    problems: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long it may take."""
+        return 2.0 + self.bytes / COPY_BYTES_PER_S
+
+    @property
+    def title(self) -> str:
+        """What would move."""
+        match self.units:
+            case (PinUnit(tenant),):
+                return f"tenant {tenant}"
+            case units:
+                return f"{len(units)} slots with {len(self.tenants)} tenants"
+
+    def document(self) -> dict[str, Any]:
+        """It as JSON."""
+        return {
+            "moves": self.title,
+            "units": [unit_text(unit) for unit in self.units],
+            "tenants": list(self.tenants),
+            "source": self.source,
+            "target": self.target,
+            "rows": self.rows,
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 1),
+            "problems": list(self.problems),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one move of several ended."""
+
+    plan: MovePlan
+    move: Move | None
+    error: MoveError | None
+
+
+Observe = Callable[[Progress], None]
+
+
+def author() -> str:
+    """Who runs this program, for the journal."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a uid without a name, as in containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+class Moves:
+    """The moves of one cluster, as an operator or a server carries them out."""
+
+    def __init__(self, places: Places, limits: Limits | None = None) -> None:
+        self.places = places
+        self.limits = limits or Limits()
+        self.author = author()
+        self.journal = Journal(places, f"{self.author}:{os.getpid()}:{secrets.token_hex(4)}")
+
+    async def plan(self, request: MoveRequest) -> tuple[MovePlan, ...]:
+        """What the request would do, as moves of one tenant or of some slots each; nothing is changed.
+
+        What is on the target already is left out.
+
+        Raises:
+            MoveRefused: There is no such shard, or what should move is elsewhere than it says.
+            MoveAway: A shard does not answer.
+        """
+        shard_map = self.places.shard_map
+        if request.target not in shard_map.shards:
+            raise MoveRefused([f'there is no shard "{request.target}"'])
+        plans = []
+        for units, source in _batches(shard_map, request):
+            if request.source is not None and source != request.source:
+                names = ", ".join(unit_text(unit) for unit in units[:5])
+                raise MoveRefused([f"{names}: at home on {source}, not on {request.source}"])
+            if source == request.target:
+                continue
+            plans.append(await self._plan(units, source, request.target))
+        return tuple(plans)
+
+    async def _plan(self, units: tuple[Unit, ...], source: ShardId, target: ShardId) -> MovePlan:
+        pinned = tuple(unit.tenant for unit in units if isinstance(unit, PinUnit))
+        slots = tuple(unit.slot for unit in units if isinstance(unit, SlotUnit))
+        tenants = pinned or await tenants_of_slots(self.places, source, slots)
+        found = await inspect(self.places, source, target, tenants)
+        busy = [
+            f"{move.title} is in move {move.id} already ({move.state}): see `fluxshard moves`"
+            for move in await self.journal.unfinished()
+            if set(move.units) & set(units)
+        ]
+        problems = (*busy, *found.problems, *_slots_refused(self.places.shard_map, slots))
+        return MovePlan(
+            units, tenants, source, target, sum(found.rows.values()), found.bytes, problems
+        )
+
+    async def begin(self, plan: MovePlan) -> Move:
+        """The move in the journal.
+
+        Raises:
+            MoveRefused: The preflight found problems.
+        """
+        if plan.problems:
+            raise MoveRefused(plan.problems)
+        return await self.journal.add(
+            units=plan.units,
+            tenants=plan.tenants,
+            source=plan.source,
+            target=plan.target,
+            max_pause_s=self.limits.max_pause_s,
+            facts={"rows": plan.rows, "bytes": plan.bytes},
+            author=self.author,
+        )
+
+    async def carry_out(self, move: int, observe: Observe, *, repair: bool = False) -> Move:
+        """Go on with a move until it rests.
+
+        Raises:
+            MoveError: It cannot go on; see the classes.
+        """
+        if (await self.journal.one(move)).state in ENDED:
+            return await self.journal.one(move)
+        fresh = Places(await newest_map(self.places), self.places.environ)
+        journal = self.journal.on(fresh)
+        engine = Engine(fresh, journal, self.limits, observe, author=self.author)
+        return await engine.carry_out(move, repair=repair)
+
+    async def run(
+        self, plans: Sequence[MovePlan], observe: Observe, *, stop: asyncio.Event | None = None
+    ) -> tuple[Outcome, ...]:
+        """Carry plans out, several at once within the limits; one that fails stops no other.
+
+        Once `stop` is set, no further one is begun.
+        """
+        turns = _Turns(self.limits)
+        outcomes: dict[int, Outcome] = {}
+
+        async def one(number: int, plan: MovePlan) -> None:
+            async with turns.of(plan.source, plan.target):
+                if stop is not None and stop.is_set():
+                    return
+                move = None
+                try:
+                    move = await self.begin(plan)
+                    outcomes[number] = Outcome(plan, await self.carry_out(move.id, observe), None)
+                except MoveError as error:
+                    outcomes[number] = Outcome(plan, move, error)
+
+        async with asyncio.TaskGroup() as tasks:
+            for number, plan in enumerate(plans):
+                tasks.create_task(one(number, plan))
+        return tuple(outcomes[number] for number in sorted(outcomes))
+
+    async def resume(self, move: int, observe: Observe, *, repair: bool = False) -> Move:
+        """Go on with a move that was paused, failed, or lost its process.
+
+        Raises:
+            MoveError: It cannot go on.
+        """
+        await self.journal.pause(move, paused=False)
+        return await self.carry_out(move, observe, repair=repair)
+
+    async def abort(self, move: int, observe: Observe) -> Move:
+        """Undo a move before its cutover.
+
+        Raises:
+            WrongState: It is too late: roll it back instead.
+        """
+        found = await self.journal.one(move)
+        await self.journal.ask(found, State.ABORTING, ABORTABLE | {State.ABORTING})
+        ended = await self.carry_out(move, observe)
+        if ended.state is not State.ABORTED:
+            raise WrongState(f"move {move} was decided already: it is {ended.state}, roll it back")
+        return ended
+
+    async def rollback(self, move: int, observe: Observe) -> Move:
+        """Bring what moved home again, with all that was written since.
+
+        Raises:
+            WrongState: It is not within its retention.
+            WayBackLost: The stream back is gone.
+        """
+        found = await self.journal.one(move)
+        allowed = frozenset({State.MOVED, State.ROLLING_BACK, State.RETURNING})
+        if found.state is not State.RETURNING:
+            await self.journal.ask(found, State.ROLLING_BACK, allowed)
+        return await self.carry_out(move, observe)
+
+    async def clean(self, move: int, observe: Observe) -> Move:
+        """End the retention: no way back any more.
+
+        Raises:
+            WrongState: It has not moved yet.
+        """
+        found = await self.journal.one(move)
+        await self.journal.ask(found, State.CLEANING, frozenset({State.MOVED, State.CLEANING}))
+        return await self.carry_out(move, observe)
+
+
+class _Turns:
+    """Who may run: at most so many at once, and so many on each shard."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._all = asyncio.Semaphore(limits.at_once)
+        self._shards: dict[ShardId, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(limits.per_shard)
+        )
+
+    @asynccontextmanager
+    async def of(self, *shards: ShardId) -> AsyncIterator[None]:
+        """A turn on all of these shards, taken in one order so that nobody waits for ever."""
+        first, second = sorted(shards)
+        async with self._shards[first], self._shards[second], self._all:
+            yield
+
+
+def _batches(shard_map: ShardMap, request: MoveRequest) -> list[tuple[tuple[Unit, ...], ShardId]]:
+    found: list[tuple[tuple[Unit, ...], ShardId]] = [
+        ((PinUnit(tenant),), shard_map.owner(tenant)) for tenant in request.tenants
+    ]
+    by_home: dict[ShardId, list[Unit]] = defaultdict(list)
+    for slot in sorted(request.slots):
+        by_home[shard_map.slots[slot]].append(SlotUnit(slot))
+    for home, units in by_home.items():
+        found += [
+            (tuple(units[start : start + SLOTS_AT_ONCE]), home)
+            for start in range(0, len(units), SLOTS_AT_ONCE)
+        ]
+    return found
+
+
+def _slots_refused(shard_map: ShardMap, slots: Sequence[int]) -> tuple[str, ...]:
+    """Values of globally unique columns are kept by slot, and do not follow a slot yet."""
+    if not slots:
+        return ()
+    return tuple(
+        f"{table} has globally unique columns, whose values are kept by slot: move its tenants one by"
+        " one instead"
+        for table, placement in sorted(shard_map.tables.items())
+        if getattr(placement, "global_unique", ())
+    )
+
+
+async def plan_move(
+    shard_map: ShardMap, environ: Mapping[str, str], request: MoveRequest
+) -> tuple[MovePlan, ...]:
+    """What a request would do; see `Moves.plan`."""
+    return await Moves(Places(shard_map, environ)).plan(request)
+
+
+async def run_moves(
+    shard_map: ShardMap,
+    environ: Mapping[str, str],
+    requests: Sequence[MoveRequest],
+    limits: Limits,
+    observe: Observe,
+) -> tuple[Outcome, ...]:
+    """Plan the requests, and carry all of their moves out; see `Moves.run`.
+
+    Raises:
+        MoveRefused: The preflight of any of them found problems; nothing was begun.
+    """
+    moves = Moves(Places(shard_map, environ), limits)
+    plans = [plan for request in requests for plan in await moves.plan(request)]
+    problems = [f"{plan.title}: {problem}" for plan in plans for problem in plan.problems]
+    if problems:
+        raise MoveRefused(problems)
+    return await moves.run(plans, observe)
