@@ -2,10 +2,28 @@
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final
 
 from router import Column, Kind, Routine, Schema, Table
 from server.rest.errors import SHOWN_CHARS, SIMILAR, RestError
 from shardmap import TableName
+
+_FOR_PEOPLE: Final = {
+    "bool": "boolean",
+    "bpchar": "character",
+    "float4": "real",
+    "float8": "double precision",
+    "int2": "smallint",
+    "int4": "integer",
+    "int8": "bigint",
+    "time": "time without time zone",
+    "timestamp": "timestamp without time zone",
+    "timestamptz": "timestamp with time zone",
+    "timetz": "time with time zone",
+    "varbit": "bit varying",
+    "varchar": "character varying",
+}
+"""Types that PostgreSQL shows by other names than it keeps them under."""
 
 
 class RoutineUnknown(RestError):
@@ -154,6 +172,12 @@ def rows_table(routine: Routine, schema: Schema) -> Table:
     )
 
 
+def _spelled(name: str) -> str:
+    """A type as PostgreSQL shows it to people."""
+    bare = name.removesuffix("[]")
+    return _FOR_PEOPLE.get(bare, bare.replace('"', "")) + name[len(bare) :]
+
+
 def _close(schema: Schema, namespace: str, name: str, named: Sequence[Routine]) -> str | None:
     if named:
         return _call(named[0])
@@ -168,5 +192,5 @@ def _call(routine: Routine) -> str:
 
 
 def _signature(routine: Routine) -> str:
-    named = ", ".join(f"{each.name} => {each.type}" for each in routine.arguments)
+    named = ", ".join(f"{each.name} => {_spelled(each.type)}" for each in routine.arguments)
     return f"{routine.schema}.{routine.name}({named})"

@@ -7,6 +7,7 @@ from router import Result, Routine, Schema
 from server.exchange import Reply, Request
 from server.rest.body import form_rows, json_object
 from server.rest.build import STRUCTURED
+from server.rest.call_scope import CallScope
 from server.rest.desk import Desk, Filled, Target
 from server.rest.errors import BodyInvalid, MediaUnavailable, SchemaUnknown
 from server.rest.exact_json import Member, encode
@@ -51,6 +52,7 @@ class PostgrestCalls:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._scope = CallScope(desk.tenant_column)
 
     def options(self, request: Request, schema: Schema) -> Reply:
         """How the function may be called."""
@@ -68,6 +70,7 @@ class PostgrestCalls:
             RoutineUnknown: There is no such function, or not with these arguments.
             RoutineAmbiguous: There are several.
             RoutineVolatile: It may write, and the method reads.
+            FeatureMissing: It may read tenants' rows, and the service role names no tenant.
             ServerError: The request is refused, by name.
             RouterError: So it is by the router.
         """
@@ -92,6 +95,9 @@ class PostgrestCalls:
         values, passed = (
             _of_query(routine, given) if reads else _of_body(routine, arguments, request)
         )
+        by_name = {each.parameter.name: values[each.value] for each in passed}
+        caller = self._scope.caller(request.principal, schema, routine, by_name)
+        request = request._replace(principal=caller)
         filled = self._filled(request, schema, others, routine, values, passed, media)
         if prefer.count is not None and routine.columns:
             filled = filled._replace(counted=True)

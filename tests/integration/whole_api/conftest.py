@@ -78,6 +78,7 @@ ALTER TABLE orders DROP CONSTRAINT orders_note_key;
 CREATE TABLE secrets (tenant_id int NOT NULL, id int NOT NULL, word text, PRIMARY KEY (tenant_id, id));
 ALTER TABLE secrets ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON secrets USING (word <> 'hidden') WITH CHECK (word <> 'hidden');
+CREATE TABLE codes (code text PRIMARY KEY);
 CREATE TABLE plans (id int PRIMARY KEY, name text);
 CREATE VIEW great_orders AS SELECT tenant_id, id, note FROM orders WHERE mood = 'great';
 CREATE TABLE keyless (tenant_id int NOT NULL, word text);
@@ -99,6 +100,9 @@ CREATE FUNCTION fail(state text, message text DEFAULT 'failed') RETURNS int VOLA
     $$;
 CREATE FUNCTION mark(id int) RETURNS void VOLATILE LANGUAGE sql SET fluxshard.tenant_safe = on
     AS 'UPDATE orders SET data = ''{}'' WHERE orders.id = mark.id';
+CREATE FUNCTION orders_of(tenant_id int) RETURNS SETOF orders STABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on
+    AS 'SELECT * FROM orders WHERE orders.tenant_id = orders_of.tenant_id';
 CREATE FUNCTION own_document() RETURNS json STABLE LANGUAGE sql
     SET fluxshard.tenant_safe = on AS $$SELECT '{"swagger": "2.0", "own": true}'::json$$;
 CREATE FUNCTION hidden_function() RETURNS int STABLE LANGUAGE sql RETURN 1;
@@ -123,6 +127,7 @@ TABLES = {
         for name in ("customers", "orders", "secrets", "great_orders", "keyless")
     },
     TableName("public.countries"): Reference(),
+    TableName("public.codes"): Reference(),
     TableName("public.plans"): Global(),
 }
 
