@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 from router import NOTHING_SEEN
-from server.admin import Health, Metrics
+from server.admin import Health, MapDoor, Metrics, Operators, TenantsDoor
 from server.auth import Authenticator
 from server.front import Front
 from server.front.turnstile import Turnstile
@@ -46,6 +46,7 @@ def api(  # noqa: PLR0913, PLR0917 - what a front is made of
             *((Metrics(board, settings.metrics.path).route(),) if settings.metrics.enabled else ()),
             *_tables(settings, services),
             *_sql(settings, services, positions),
+            *_admin(settings, services),
         ),
         positions if settings.freshness.position_header else None,
     )
@@ -126,6 +127,11 @@ def _sql(settings: Settings, services: Services, positions: Positions) -> tuple[
         ).routes()
 
     return Idempotency(services.router).routes(routes(services.router), routes(KeyedRouter()))
+
+
+def _admin(settings: Settings, services: Services) -> tuple[Route, ...]:
+    operators = Operators(services.current_map, settings.environ)
+    return (*MapDoor(operators).routes(), *TenantsDoor(operators).routes())
 
 
 def _front(  # noqa: PLR0913, PLR0917 - what a front is made of

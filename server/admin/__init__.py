@@ -1,6 +1,9 @@
-"""What operators and balancers ask: is it alive, is it ready, how is it, what did it count."""
+"""What operators and balancers ask: is it alive, how is it, what did it count; and the admin API."""
 
 from server.admin.health import Health
+from server.admin.map import MapDoor
 from server.admin.metrics import Metrics
+from server.admin.operator import Operators
+from server.admin.tenants import TenantsDoor
 
-__all__ = ["Health", "Metrics"]
+__all__ = ["Health", "MapDoor", "Metrics", "Operators", "TenantsDoor"]

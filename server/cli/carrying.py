@@ -4,10 +4,10 @@ import click
 
 from server.cli.mapaccess import PROBLEMS, Catalog, Failed, run
 from server.mapchange.applying import Looked, Why, apply_change, look_at
-from server.mapchange.estimate import Estimate, Pace, estimated
+from server.mapchange.costing import cost
+from server.mapchange.estimate import Estimate
 from server.mapchange.proposal import Proposal, propose_change
 from server.mapcheck import settle_uniques
-from server.tenants.measuring import measure
 from shardmap import ShardMap
 
 
@@ -17,15 +17,6 @@ async def shown(
     """The change, and what its moves would cost."""
     proposal = propose_change(old, asked)
     return proposal, await cost(catalog, proposal)
-
-
-async def cost(catalog: Catalog, proposal: Proposal) -> Estimate | None:
-    """What the moves of the change would cost; None where nothing moves."""
-    if not proposal.moves or proposal.old is None:
-        return None
-    sources = sorted({move.source for move in proposal.moves})
-    sizes = await measure(proposal.old, catalog.environ, sources)
-    return estimated(proposal.moves, proposal.old, sizes, Pace())
 
 
 def carry_out(  # noqa: PLR0913 - what is changed, by whom, how

@@ -8,9 +8,10 @@ from typing import Final
 
 import click
 
-from server.cli.carrying import cost, refusal_lines, tell
+from server.cli.carrying import refusal_lines, tell
 from server.cli.mapaccess import PROBLEMS, Catalog, Failed, author, catalog_options, run
 from server.mapchange.applying import Looked, Why, apply_change, look_at
+from server.mapchange.costing import cost
 from shardmap import (
     InvalidMap,
     ShardMap,

@@ -63,23 +63,30 @@ async def measure(
     return sizes_of(counts, shard_map, tuple(sorted(unknown)))
 
 
-async def tenant_rows(
-    session: Session, shard_map: ShardMap, tenant: TenantId
+async def tenant_extents(
+    shard_map: ShardMap, environ: Mapping[str, str], tenant: TenantId
 ) -> dict[TableName, Extent]:
-    """The tenant's rows on one shard, counted exactly, by table."""
+    """The tenant's rows at its home, counted exactly, by table.
+
+    Raises:
+        MapUnavailable: Its shard does not answer.
+        CredentialsUnavailable: The shard's login cannot be found.
+    """
     found: dict[TableName, Extent] = {}
-    for table, placement in shard_map.tables.items():
-        if not isinstance(placement, Sharded) or await _absent(session, table):
-            continue
-        async with session.transaction(readonly=True):
-            await as_service(session)
-            row = await session.fetchrow(
-                f"select count(*) as rows, coalesce(sum(pg_column_size(t.*)), 0)::bigint as bytes"  # noqa: S608 - quoted
-                f" from {quoted_table(table)} t where {key_is(placement.column, shard_map)}",
-                tenant,
-            )
-        if row is not None:
-            found[table] = Extent(row["rows"], row["bytes"])
+    home = shard_map.shards[shard_map.owner(tenant)]
+    async with (
+        connected(home.primary, environ) as session,
+        session.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        for table, placement in shard_map.tables.items():
+            if isinstance(placement, Sharded) and not await absent(session, table):
+                await see_all(session, table)
+                row = await session.fetchrow(
+                    "select count(*) as rows, coalesce(sum(pg_column_size(t.*)), 0)::bigint as bytes"  # noqa: S608 - quoted
+                    f" from {quoted_table(table)} t where {key_is(placement.column, shard_map)}",
+                    tenant,
+                )
+                found[table] = Extent(row["rows"], row["bytes"]) if row is not None else Extent()
     return found
 
 
@@ -100,13 +107,15 @@ def key_is(column: str, shard_map: ShardMap) -> str:
     return f"{quoted(column)} = $1::text::{types[shard_map.key_type.value]}"
 
 
-async def as_service(session: Session) -> None:
-    """See every row from here to the transaction's end, whatever policies the tables have."""
-    if await session.fetchval("select pg_catalog.to_regrole('service_role') is not null"):
+async def see_all(session: Session, table: TableName) -> None:
+    """See every row of the table within the transaction, whatever policies it has."""
+    await session.execute("set local role none")
+    if await session.fetchval("select pg_catalog.row_security_active($1)", quoted_table(table)):
         await session.execute("set local role service_role")
 
 
-async def _absent(session: Session, table: TableName) -> bool:
+async def absent(session: Session, table: TableName) -> bool:
+    """Whether the database has no such table."""
     return bool(
         await session.fetchval("select pg_catalog.to_regclass($1) is null", quoted_table(table))
     )
@@ -115,7 +124,7 @@ async def _absent(session: Session, table: TableName) -> bool:
 async def _counted(
     session: Session, shard_map: ShardMap, shard: ShardId, table: TableName, column: str
 ) -> TableCount:
-    if await _absent(session, table):
+    if await absent(session, table):
         return TableCount(shard, table, {})
     extent = await session.fetchrow(_EXTENT, quoted_table(table))
     size = int(extent["bytes"] or 0) if extent is not None else 0
@@ -125,7 +134,7 @@ async def _counted(
     sample = "" if share == 1.0 else f" tablesample system ({100 * share:.6f})"
     async with session.transaction(readonly=True):
         await session.execute(f"set local statement_timeout = {int(COUNT_TIMEOUT_S * 1000)}")
-        await as_service(session)
+        await see_all(session, table)
         found = await session.fetch(
             f"select t.{quoted(column)}::text as tenant, count(*) as rows,"  # noqa: S608 - quoted
             f" sum(pg_column_size(t.*))::bigint as bytes from {quoted_table(table)} t{sample}"

@@ -68,6 +68,8 @@ PURE_MIGRATE = {
 """The same in server/migrate."""
 PURE_MOVES = {"comparing", "errors", "group", "names", "refusals", "request"}
 """The same in server/moves."""
+PURE_OPERATORS = {"mapchange/estimate", "mapchange/proposal", "tenants/sizes"}
+"""The same in the rooms of operators."""
 PURE_BENCH = {
     "limits",
     "messages",
@@ -133,6 +135,7 @@ PURE = [
 ]
 PURE += [path for path in MODULES if path.parent.name == "migrate" and path.stem in PURE_MIGRATE]
 PURE += [path for path in MODULES if path.parent.name == "moves" and path.stem in PURE_MOVES]
+PURE += [ROOT / "server" / f"{name}.py" for name in sorted(PURE_OPERATORS)]
 PURE += [ROOT / "bench" / f"{name}.py" for name in sorted(PURE_BENCH)]
 
 

@@ -1,0 +1,167 @@
+"""The admin API: the map over HTTP, and who is let in."""
+
+import json
+from dataclasses import replace
+from urllib.parse import quote
+
+import pytest
+
+from server.admin import MapDoor, Operators, TenantsDoor
+from shardmap import Pin, Sharded, ShardId, TableName, TenantId, read_map, write_json, write_yaml
+
+ORDERS = """
+create table public.orders (tenant_id int not null, id int, note text, primary key (tenant_id, id));
+alter table public.orders enable row level security;
+"""
+
+
+def admin_routes(shard_map):
+    operators = Operators(lambda: shard_map, {})
+    return (*MapDoor(operators).routes(), *TenantsDoor(operators).routes())
+
+
+@pytest.fixture
+async def site(applied, serving):
+    async with serving(admin_routes(applied)) as running:
+        yield running
+
+
+class Operator:
+    """Asks as the service role."""
+
+    def __init__(self, site):
+        self.site = site
+
+    async def __call__(self, line, body=b"", **headers):
+        lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        who = self.site.bearer(role="service_role", sub="ops")
+        return await self.site.ask("\n".join([line, who, *lines]), body)
+
+
+@pytest.fixture
+def operator(site):
+    return Operator(site)
+
+
+def pinned(shard_map, tenant="7"):
+    key = TenantId(tenant)
+    return replace(shard_map, pins={key: Pin(shard_map.owner(key))})
+
+
+async def test_nobody_but_the_service_role_is_let_in(applied, site):
+    callers = {
+        403: [
+            site.bearer(role="authenticated", tenant_id=7),
+            site.bearer(role="authenticated"),
+            site.bearer(role="admin", tenant_id=7),
+            site.bearer(role="service_role", tenant_id=7),
+            f"{site.bearer(role='service_role')}\nX-Tenant-ID: 7",
+        ],
+        401: ["Accept: */*"],
+    }
+    tag = (await Operator(site)("GET /api/v1/admin/map")).headers["etag"]
+    seen = {
+        (route.method, route.template, wanted): (
+            await site.ask(
+                f"{route.method} {route.template.replace('{tenant}', '7')}?reason=x\n{who}\nIf-Match: {tag}",
+                write_json(pinned(applied)).encode() if route.method != "GET" else b"",
+            )
+        ).status
+        for route in admin_routes(applied)
+        for wanted, asking in callers.items()
+        for who in asking
+    }
+
+    assert {key: status for key, status in seen.items() if status != key[2]} == {}
+    assert read_map((await Operator(site)("GET /api/v1/admin/map")).body.decode()) == applied
+
+
+async def test_the_map_is_read_with_its_tag_in_either_form(applied, operator):
+    as_json = await operator("GET /api/v1/admin/map")
+    as_yaml = await operator("GET /api/v1/admin/map", Accept="application/yaml")
+    same = await operator("GET /api/v1/admin/map", If_None_Match=as_json.headers["etag"])
+    absent = await operator("GET /api/v1/admin/map?epoch=9")
+
+    assert read_map(as_json.body.decode()) == read_map(as_yaml.body.decode()) == applied
+    assert as_yaml.body.decode() == write_yaml(applied)
+    assert as_json.headers["etag"] == as_yaml.headers["etag"]
+    assert (same.status, absent.status) == (304, 404)
+
+
+async def test_a_change_names_the_map_that_it_was_made_from(applied, operator):
+    tag = (await operator("GET /api/v1/admin/map")).headers["etag"]
+    body = write_yaml(pinned(applied)).encode()
+
+    unreasoned = await operator("PUT /api/v1/admin/map", body, If_Match=tag)
+    missing = await operator("PUT /api/v1/admin/map?reason=pin", body)
+    done = await operator("PUT /api/v1/admin/map?reason=seven+stays", body, If_Match=tag)
+    stale = await operator("PUT /api/v1/admin/map?reason=again", body, If_Match=tag)
+    newest = await operator("GET /api/v1/admin/map")
+    history = json.loads((await operator("GET /api/v1/admin/map/history")).body)
+    audit = json.loads((await operator("GET /api/v1/admin/audit?action=map&limit=1")).body)
+
+    assert [one.status for one in (unreasoned, missing, done, stale)] == [400, 428, 200, 412]
+    assert json.loads(unreasoned.body)["code"] == "ARGUMENT_INVALID"
+    assert json.loads(done.body)["epoch"] == 2
+    assert newest.headers["etag"] == done.headers["etag"] == stale.headers["etag"] != tag
+    assert read_map(newest.body.decode()).pins.keys() == {"7"}
+    assert (history[0]["author"], history[0]["reason"]) == ("sub:ops", "seven stays")
+    assert [(one["via"], one["actor"], one["subject"]) for one in audit] == [
+        ("api", "sub:ops", "epoch 2")
+    ]
+
+
+async def test_what_is_wrong_with_a_change_is_said_and_nothing_happens(applied, operator):
+    tag = (await operator("GET /api/v1/admin/map")).headers["etag"]
+    shard = applied.shards["shard_1"]
+    absent = replace(
+        shard, id=ShardId("shard_2"), primary=replace(shard.primary, name="x", host="/nowhere"), replicas=()
+    )  # fmt: skip
+    joining = replace(applied, shards={**applied.shards, "shard_2": absent})
+
+    invalid = await operator("PUT /api/v1/admin/map?reason=x", b"version: 1", If_Match=tag)
+    unproved = await operator(
+        "PUT /api/v1/admin/map?reason=x", write_json(joining).encode(), If_Match=tag
+    )
+    twice = await operator("GET /api/v1/admin/map?epoch=1&epoch=2")
+
+    assert [one.status for one in (invalid, unproved, twice)] == [400, 400, 400]
+    assert json.loads(invalid.body)["code"] == "M102"
+    assert "does not answer, and has to prove who it is" in json.loads(unproved.body)["message"]
+    assert (await operator("GET /api/v1/admin/map")).headers["etag"] == tag
+
+
+async def test_plans_differences_and_tenants_are_data(
+    applied, operator, fluxshard, document, databases
+):
+    await databases.execute(ORDERS, "shard_0", "shard_1")
+    placed = replace(applied, tables={TableName("public.orders"): Sharded("tenant_id")})
+    await fluxshard("map", "apply", document(placed), "--reason", "place", "--yes")
+    own = next(
+        TenantId(str(one)) for one in range(99) if placed.owner(TenantId(str(one))) == "shard_1"
+    )
+    await databases.execute(
+        f"insert into orders select {own}, id, repeat('x', 100) from generate_series(1, 300) id;",
+        "shard_1",
+    )
+    await databases.execute(f"insert into orders values ({own}, 1, 'left over')", "shard_0")
+    emptied = write_json(replace(placed, epoch=2, slots=(ShardId("shard_0"),) * 4096)).encode()
+
+    plan = json.loads((await operator("POST /api/v1/admin/map/plan", emptied)).body)
+    diff = json.loads((await operator("GET /api/v1/admin/map/diff?a=1")).body)
+    listed = json.loads((await operator("GET /api/v1/admin/tenants")).body)
+    shown = json.loads((await operator(f"GET /api/v1/admin/tenants/{quote(own)}")).body)
+    nobody = await operator("GET /api/v1/admin/tenants/x")
+    schema = json.loads((await operator("GET /api/v1/admin/map/schema")).body)
+
+    assert (plan["estimate"]["tenants"], plan["estimate"]["rows"]) == (1, 300)
+    assert plan["changes"]["slots"][0]["count"] == 2048
+    assert diff["edits"][0]["path"] == "tables.public.orders"
+    assert [(one["tenant"], one["shard"], one["rows"]) for one in listed["tenants"]] == [
+        (own, "shard_1", 300)
+    ]
+    assert listed["shards"]["shard_1"]["rows"] == 300
+    assert (shown["unit"], shown["unit_epoch"]) == ("slot", 1)
+    assert shown["tables"]["public.orders"]["rows"] == 300
+    assert nobody.status == 400
+    assert schema["title"] == "Fluxshard shard map"
