@@ -147,7 +147,7 @@ class Chooser:
         if not one.in_flight:  # else we shall know soon enough
             one.passed += 1
             one.owed = min(one.owed + 1, MOST_OWED)
-            if one.passed > one.patience:
+            if one.passed > (MOST_PATIENCE if one.excess_s else one.patience):
                 one.passed, one.patience = 1, min(2 * one.patience, MOST_PATIENCE)
                 one.good_s = CLEARLY * (standings[other].latency_s + MIN_LATENCY_S) - MIN_LATENCY_S
                 return first

@@ -209,7 +209,9 @@ class Monitor:
         if self._connection is None:
             return None
         try:
-            return await self._connection.fetchrow(PROBE)
+            began = time.monotonic()
+            row = await self._connection.fetchrow(PROBE)
+            self.standing.probed_in(time.monotonic() - began)
         except TimeoutError:
             raise
         except DRIVER_ERRORS:
@@ -217,6 +219,7 @@ class Monitor:
                 raise
             self._hang_up()
             return None
+        return row
 
     async def _asked_anew(self) -> asyncpg.Record | None:
         self._opened_at = time.monotonic()

@@ -23,7 +23,11 @@ PATIENCE: Final = 8
 """An idle endpoint that is passed over for its average is asked after so many turns of its own, in
 case it is better by now, then after twice as many, …"""
 MOST_PATIENCE: Final = 1024
-"""… up to this."""
+"""… up to this. After so many at once while its probes tell that it is slower than usual."""
+USUAL: Final = 2.0
+"""So many times the quickest probe of late is nothing unusual."""
+UNLEARNING: Final = 1.0005
+"""Per probe, by how much the usual time grows: what lasts for half an hour is usual."""
 MIN_LATENCY_S: Final = 0.002
 """Added to each average: differences below it are noise, and queue lengths should decide."""
 FIRST_SHARE: Final = 0.1
@@ -57,6 +61,12 @@ class Standing:
     """When the last probe began that was answered …"""
     probed_lsn: int = 0
     """… and where it was then."""
+    probe_s: float = 0.0
+    """How long the last probe took, on a connection that was open …"""
+    usual_probe_s: float = float("inf")
+    """… and the quickest of late."""
+    excess_s: float = 0.0
+    """By how much the last two probes were slower than usual: so are reads, for now."""
     latency_s: float = 0.0
     in_flight: int = 0
     answered: bool = False
@@ -106,6 +116,13 @@ class Standing:
         self.latency_s = latency_s + (seconds - latency_s) * EWMA_SHARE
         self.answered = True
 
+    def probed_in(self, seconds: float) -> None:
+        """Count a probe that took so long: it tells of a slow link or server before readers do."""
+        self.usual_probe_s = min(self.usual_probe_s * UNLEARNING, seconds)
+        usual_s = USUAL * self.usual_probe_s + MIN_LATENCY_S
+        self.excess_s = max(0.0, min(seconds, self.probe_s) - usual_s)
+        self.probe_s = seconds
+
     def fade(self) -> None:
         """Once per probe: let the average of an unused endpoint shrink."""
         if not self.answered:
@@ -114,7 +131,9 @@ class Standing:
 
     def load(self) -> float:
         """What one more read would wait for, in seconds."""
-        return (self.latency_s + MIN_LATENCY_S) * (1.0 + self.in_flight / self.capacity)
+        return (self.latency_s + self.excess_s + MIN_LATENCY_S) * (
+            1.0 + self.in_flight / self.capacity
+        )
 
     def rise(self, now: float) -> None:
         """It was proved well."""

@@ -322,3 +322,28 @@ def test_a_replica_that_stays_slow_is_asked_more_and_more_seldom():
 
     assert len(asked) < 50
     assert asked[-1] - asked[-2] > 1000
+
+
+def test_a_replica_whose_probes_became_slow_is_not_asked_until_they_are_quick_again():
+    slow, other = replica(), replica()
+    shard = Shard(slow, other)
+    for probe_s in (0.003, 0.2, 0.2):
+        slow.probed_in(probe_s)
+
+    shard.one_by_one(1000)
+    assert shard.counts[0] == 0
+
+    slow.probed_in(0.003)
+    shard.one_by_one(20)
+    assert shard.counts[0] > 0
+
+
+def test_one_slow_probe_or_one_that_is_always_slow_keeps_nobody_from_reads():
+    once, far = replica(), replica()
+
+    for probe_s in (0.003, 0.2, 0.003):
+        once.probed_in(probe_s)
+        assert not once.excess_s
+    for _ in range(10):
+        far.probed_in(0.03)
+        assert not far.excess_s
