@@ -3,6 +3,7 @@
 from router.analysis.analyses import Counts
 from router.analysis.assumed import assumed_schema
 from router.analysis.declared import declared_schema
+from router.analysis.view_columns import view_columns
 from router.backend_settings import BackendSettings
 from router.backends import (
     Access,
@@ -300,4 +301,5 @@ __all__ = [
     "prepare_database",
     "read_consistency",
     "unpack",
+    "view_columns",
 ]

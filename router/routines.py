@@ -39,3 +39,14 @@ class Routine:
     """Of the rows that it gives; none: it gives values."""
     table: TableName | None = None
     """The table whose rows it gives."""
+    category: str = "U"
+    """`pg_type.typcategory` of what it gives."""
+    one_row: bool = False
+    """It gives any number of rows, and is declared to give one: `ROWS 1`."""
+
+    @property
+    def of_row(self) -> str | None:
+        """The type of its only argument that must be given; None: it is not called with one."""
+        if self.variadic or not self.arguments or len(self.arguments) - self.defaults > 1:
+            return None
+        return self.arguments[0].type

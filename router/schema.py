@@ -80,6 +80,8 @@ class Table:
     """The SELECT of a view."""
     foreign_keys: tuple[ForeignKey, ...] = ()
     """In order of name."""
+    computed: Mapping[str, Routine] = field(default_factory=dict)
+    """Functions of one of its rows, by name."""
 
     @property
     def writable(self) -> bool:

@@ -146,6 +146,7 @@ class _Analysis:
             writes_copies=self._writes_copies(),
             unique=self._unique(),
             opaque=self.functions.opaque,
+            local=self.functions.local,
             total=self.ask.counted,
             reply=reply,
         )
@@ -167,6 +168,15 @@ class _Analysis:
             return None, None, refusal
         with suppress(UnsupportedAcrossShards):
             return forms.several(), None, None
+        if self.functions.local is not None:
+            return (
+                None,
+                None,
+                UnsupportedAcrossShards(
+                    f"the function {self.functions.local}, which may read rows of its own shard,",
+                    hint="Name the tenant; or declare it IMMUTABLE, if it reads its arguments only.",
+                ),
+            )
         try:
             return None, forms.totals() or forms.pulled_up(self.param), None
         except UnsupportedAcrossShards as refusal:

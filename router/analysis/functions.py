@@ -151,6 +151,8 @@ class Judgement:
     nobody can say: an application's functions are then taken at their word."""
     refused: str | None
     """One that tenants may not call."""
+    local: str | None = None
+    """An application's own, that is not IMMUTABLE: what it gives depends on the shard it runs on."""
 
 
 def judge(calls: Iterable[Call], functions: Functions, schemas: tuple[str, ...]) -> Judgement:
@@ -160,7 +162,7 @@ def judge(calls: Iterable[Call], functions: Functions, schemas: tuple[str, ...])
         FunctionRefused: Nobody may call one of them.
     """
     volatile = foreign = False
-    opaque = refused = None
+    opaque = refused = local = None
     for call in sorted(calls, key=lambda call: (call.name, call.schema or "")):
         found = _meant(call, functions, schemas)
         if not found and (call.syntax or call.attribute):
@@ -176,7 +178,9 @@ def judge(calls: Iterable[Call], functions: Functions, schemas: tuple[str, ...])
             opaque = opaque or call.name
         if not found or not all(map(_for_tenants, found)):
             refused = refused or call.name
-    return Judgement(volatile, foreign, opaque, refused)
+        if not all(each.immutable or each.schema in {CATALOG_SCHEMA, OURS} for each in found):
+            local = local or call.name
+    return Judgement(volatile, foreign, opaque, refused, local)
 
 
 def _meant(call: Call, functions: Functions, schemas: tuple[str, ...]) -> tuple[Function, ...]:

@@ -39,11 +39,17 @@ class _Source(NamedTuple):
 
 
 class Lineage:
-    """Follows columns of one statement through its sub-selects and CTEs to its tables."""
+    """Follows columns of one statement through its sub-selects and CTEs to its tables.
 
-    def __init__(self, tables: tuple[Located, ...], *, scoped: bool) -> None:
+    `nullable`: what a join could fill with NULLs has an origin, too.
+    """
+
+    def __init__(
+        self, tables: tuple[Located, ...], *, scoped: bool, nullable: bool = False
+    ) -> None:
         self._tables: Mapping[int, Located] = {id(each.use.node): each for each in tables}
         self._scoped = scoped
+        self._nullable = nullable
         self._outputs: dict[int, tuple[Output, ...] | None] = {}
 
     def origin(self, expression: exp.Expr, owner: exp.Expr) -> Origin | None:
@@ -172,7 +178,7 @@ class Lineage:
         return (*source.names, *names[len(source.names) :])
 
     def _column(self, source: _Source, name: str) -> Origin | None:
-        if source.nullable:
+        if source.nullable and not self._nullable:
             return None
         if source.located is not None:
             table = source.located.table

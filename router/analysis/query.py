@@ -279,6 +279,8 @@ class Query:
     """The names of the globally unique columns of the tables that are written."""
     opaque: str | None = None
     """A function that it calls, which may read or write rows that the statement does not name."""
+    local: str | None = None
+    """A function that it calls, whose answer depends on the shard it runs on."""
     total: bool = False
     """The answer carries the total number of rows."""
     reply: "Reply" = field(default_factory=lambda: Reply.ROWS)

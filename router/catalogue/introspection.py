@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
@@ -58,6 +59,8 @@ def read_routines(rows: Iterable[Mapping[str, Any]]) -> tuple[Routine, ...]:
             set_of=row["set_of"],
             type=row["type"],
             columns=_parameters(row["columns"]),
+            category=row["category"],
+            one_row=row["one_row"],
             table=(
                 TableName(f"{row['of_schema']}.{row['of_relation']}")
                 if row["of_relation"] is not None
@@ -115,7 +118,8 @@ def merged(  # noqa: PLR0913 - what a schema is made of
 
     found = {table.name: table for table in shard if not is_global(table.name)}
     found |= {table.name: table for table in catalog or () if is_global(table.name)}
-    ordered = dict(sorted(found.items()))
+    routines = tuple(routines)
+    ordered = dict(sorted(computing(found, routines, exposed).items()))
     unread = frozenset(filter(is_global, shard_map.tables)) if catalog is None else frozenset()
     other = {name: how for name, how in sorted(differing.items()) if not is_global(name)}
     called: dict[tuple[str, str], tuple[Routine, ...]] = {}
@@ -125,6 +129,31 @@ def merged(  # noqa: PLR0913 - what a schema is made of
     content = (exposed, tuple(ordered.values()), sorted(unread), sorted(functions.items()), other)
     version = _version((*content, called))
     return Schema(version, ordered, exposed, unread, functions, other, called)
+
+
+def computing(
+    tables: Mapping[TableName, Table], routines: Iterable[Routine], exposed: Sequence[str]
+) -> dict[TableName, Table]:
+    """The tables with the functions of one of their rows, which clients may take for columns.
+
+    Of two with one name that of the schema which is exposed first counts.
+    """
+    by_type = {row_type(table): table.name for table in tables.values()}
+    found: dict[TableName, dict[str, Routine]] = {}
+    for routine in sorted(routines, key=lambda each: exposed.index(each.schema)):
+        name = by_type.get(routine.of_row or "")
+        if name is not None and not routine.void:
+            found.setdefault(name, {}).setdefault(routine.name, routine)
+    return {
+        name: replace(table, computed=found[name]) if name in found else table
+        for name, table in tables.items()
+    }
+
+
+def row_type(table: Table) -> str:
+    """The type of the table's rows, as it is spelled for arguments of functions."""
+    schema, relation = (name.replace('"', '""') for name in (table.schema, table.relation))
+    return f'"{schema}"."{relation}"'
 
 
 def _table(row: Mapping[str, Any]) -> Table:

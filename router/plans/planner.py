@@ -109,12 +109,19 @@ def _whole(query: Query, context: QueryContext, shard_map: ShardMap) -> Route:
 
 
 def _check_opaque(query: Query, context: QueryContext, shard_map: ShardMap) -> None:
-    """A function of whose body nothing is known is answered by the one shard of a tenant, or of all."""
-    if query.opaque is not None and context.tenant is None and len(shard_map.homes) > 1:
+    """A function that may read rows is answered by the one shard of a tenant, or of all."""
+    if context.tenant is not None or len(shard_map.homes) <= 1:
+        return
+    if query.opaque is not None:
         raise FunctionRefused(
             f"the function {query.opaque} may read rows of several shards",
             hint="Name the tenant; or, if it reads its arguments only, let its owner say so with"
             f" ALTER FUNCTION {query.opaque} SET {SAFE_MARK} = on.",
+        )
+    if query.local is not None:
+        raise FunctionRefused(
+            f"the function {query.local} may read rows of several shards",
+            hint="Name the tenant; or declare it IMMUTABLE, if it reads its arguments only.",
         )
 
 

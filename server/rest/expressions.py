@@ -48,27 +48,51 @@ class Source(NamedTuple):
         name = quoted(column.name)
         return f"{quoted(self.alias)}.{name}" if self.alias else name
 
+    def value(self, name: str) -> tuple[str, Column]:
+        """The column, or the function of the row, of that name as an expression.
+
+        Raises:
+            ColumnUnknown: There is none.
+        """
+        column = column_of(self.table, name)
+        if name in self.table.columns:
+            return self.named(column), column
+        function = self.table.computed[name]
+        row = quoted(self.alias or self.table.relation)
+        return f"{quoted(function.schema)}.{quoted(function.name)}({row})", column
+
 
 UnrelatedSql = Callable[[Unrelated], str]
 """The SQL of a condition on an embed."""
 
 
 def column_of(table: Table, name: str) -> Column:
-    """The table's column.
+    """The table's column, or what a function of its rows gives.
 
     Raises:
         ColumnUnknown: There is none of that name.
     """
     column = table.columns.get(name)
-    if column is None:
+    if column is not None:
+        return column
+    function = table.computed.get(name)
+    if function is None or function.set_of or function.columns:
         raise ColumnUnknown(name, table.relation)
-    return column
+    return Column(
+        name=name,
+        type=function.type,
+        not_null=False,
+        has_default=False,
+        generated=True,
+        array=function.type.endswith("[]"),
+        category=function.category,
+        mergeable=False,
+    )
 
 
 def field_sql(field: Field, source: Source, draft: Draft) -> str:
     """The field as an expression."""
-    column = column_of(source.table, field.column)
-    name = source.named(column)
+    name, column = source.value(field.column)
     if not field.path:
         return name
     base = name if column.type in {"json", "jsonb"} else f"to_jsonb({name})"
@@ -83,7 +107,7 @@ def field_sql(field: Field, source: Source, draft: Draft) -> str:
 def comparable_sql(field: Field, source: Source, draft: Draft) -> str:
     """The field as something that has an order and equality: JSON as jsonb."""
     sql = field_sql(field, source, draft)
-    if field.path and not field.as_text and source.table.columns[field.column].type == "json":
+    if field.path and not field.as_text and column_of(source.table, field.column).type == "json":
         return f"{sql}::jsonb"
     return sql
 

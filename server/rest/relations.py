@@ -3,16 +3,17 @@
 A foreign key is a way from its table to its target (many to one), and back (one to many). A table
 whose primary key holds two foreign keys joins their targets (many to many). The tenant's column is
 part of every key of a sharded table, and of no name: `customer_id` means the key
-`(tenant_id, customer_id)`, as it did before the table was sharded.
+`(tenant_id, customer_id)`, as it did before the table was sharded. A view has the keys of the tables
+whose columns it shows. A function of a row that gives rows of a table is a way to it as well.
 """
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import permutations
 
-from router import ForeignKey, Schema, Table
+from router import ForeignKey, Routine, Schema, Table, view_columns
 from server.rest.embed_errors import RelationshipAmbiguous, RelationshipMissing, Way
 from server.rest.errors import SHOWN_CHARS, SIMILAR
 from shardmap import TableName
@@ -51,12 +52,17 @@ class Relationship:
     outward: bool = False
     """The source holds the foreign key."""
     junction: Junction | None = None
+    function: Routine | None = None
+    """What gives the related rows, of a row of the source."""
 
     @property
     def single(self) -> bool:
         """Whether a row has at most one related row."""
         return self.cardinality in {Cardinality.MANY_TO_ONE, Cardinality.ONE_TO_ONE}
 
+
+Shown = Mapping[tuple[TableName, str], str]
+"""Columns of tables, and what a view calls them."""
 
 TenantColumn = Callable[[TableName], str | None]
 """The tenant column of a sharded table; None for other tables."""
@@ -69,6 +75,7 @@ class Relations:
         self._schema = schema
         self._tenant_column = tenant_column
         self._by_source: dict[TableName, list[Relationship]] = {}
+        self._views: dict[TableName, Shown] = {}
         for table in schema.tables.values():
             for each in _of_keys(table):
                 self._add(each)
@@ -90,7 +97,10 @@ class Relations:
             RelationshipMissing: There is none.
             RelationshipAmbiguous: There are several, and no hint that says which.
         """
-        ways = self._by_source.get(source.name, [])
+        computed = self._computed(source, relation)
+        if computed is not None:
+            return computed
+        ways = self._ways(source, relation)
         found = [way for way in ways if self._named(way, relation, hint)]
         if len(found) == 1:
             return found[0]
@@ -101,6 +111,42 @@ class Relations:
         raise RelationshipAmbiguous(
             source.relation, relation, [self._told(way, source) for way in found]
         )
+
+    def _computed(self, source: Table, name: str) -> Relationship | None:
+        """The function of that name which gives rows related to one of the source."""
+        function = source.computed.get(name)
+        if function is None or function.table is None:
+            return None
+        target = self._schema.tables.get(function.table)
+        if target is None:
+            return None
+        single = function.one_row or not function.set_of
+        kind = Cardinality.MANY_TO_ONE if single else Cardinality.ONE_TO_MANY
+        keys = (self._tenant_column(source.name), self._tenant_column(target.name))
+        pairs = tuple((near, far) for near, far in (keys,) if near is not None and far is not None)
+        return Relationship(source.name, target.name, kind, name, pairs, function=function)
+
+    def _ways(self, source: Table, relation: str) -> list[Relationship]:
+        """All ways from the table; from and to a view those of the tables whose columns it shows."""
+        ways = list(self._by_source.get(source.name, ()))
+        shown = self._shown(source)
+        for base in dict.fromkeys(table for table, _ in shown):
+            ways += _moved(self._by_source.get(base, ()), source.name, shown)
+        target = self._schema.tables.get(TableName(f"{source.schema}.{relation}"))
+        if target is not None and target.definition is not None:
+            ways += _ending(ways, target.name, self._shown(target))
+        tables = self._schema.tables
+        return [way for way in ways if tables[way.target].schema == source.schema]
+
+    def _shown(self, table: Table) -> Shown:
+        """What a view shows; worked out when it is first named."""
+        if table.definition is None:
+            return {}
+        shown = self._views.get(table.name)
+        if shown is None:
+            found = view_columns(table, self._schema)
+            shown = self._views[table.name] = {origin: name for name, origin in found.items()}
+        return shown
 
     def _add(self, way: Relationship) -> None:
         target = self._schema.tables.get(way.target)
@@ -126,14 +172,23 @@ class Relations:
 
     def _column(self, way: Relationship) -> str | None:
         """The one column of the source that the way goes by, but for the tenant's."""
-        tenant = self._tenant_column(way.source)
+        tenant = self._tenant_of(way.source)
         names = [near for near, _ in way.pairs if near != tenant]
         return names[0] if len(names) == 1 else None
 
     def _far_column(self, way: Relationship) -> str | None:
-        tenant = self._tenant_column(way.target)
+        tenant = self._tenant_of(way.target)
         names = [far for _, far in way.pairs if far != tenant]
         return names[0] if len(names) == 1 else None
+
+    def _tenant_of(self, name: TableName) -> str | None:
+        """The tenant column; of a view what it calls that of a table, unless the map says it."""
+        column = self._tenant_column(name)
+        if column is None:
+            for (base, origin), shown in self._views.get(name, {}).items():
+                if self._tenant_column(base) == origin:
+                    return shown
+        return column
 
     def _suggestion(self, ways: list[Relationship], relation: str) -> str | None:
         names = {self._schema.tables[way.target].relation for way in ways}
@@ -153,6 +208,34 @@ class Relations:
             hint = self._schema.tables[way.junction.table].relation
             told = f"{hint} using {first}({far}) and {second}({between})"
         return Way(way.cardinality.value, f"{source.relation} with {target}", told, hint)
+
+
+def _moved(ways: Iterable[Relationship], view: TableName, shown: Shown) -> Iterator[Relationship]:
+    """The ways of a table as those of a view that shows all their columns."""
+    for way in ways:
+        names = [shown.get((way.source, near)) for near, _ in way.pairs]
+        if None not in names:
+            pairs = tuple(
+                (name, far) for name, (_, far) in zip(names, way.pairs, strict=True) if name
+            )
+            yield replace(way, source=view, pairs=pairs)
+
+
+def _ending(ways: Iterable[Relationship], view: TableName, shown: Shown) -> Iterator[Relationship]:
+    """The ways to a table as those to a view that shows all their columns."""
+    for way in ways:
+        far = way.pairs if way.junction is None else way.junction.far
+        pairs = tuple(
+            (near, name)
+            for near, column in far
+            if (name := shown.get((way.target, column))) is not None
+        )
+        if len(pairs) < len(far):
+            continue
+        if way.junction is None:
+            yield replace(way, target=view, pairs=pairs)
+        else:
+            yield replace(way, target=view, junction=replace(way.junction, far=pairs))
 
 
 def _of_keys(table: Table) -> Iterator[Relationship]:

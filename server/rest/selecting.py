@@ -18,6 +18,7 @@ from server.rest.errors import FeatureMissing
 from server.rest.expressions import (
     Source,
     cast_name,
+    column_of,
     comparable_sql,
     condition_sql,
     field_sql,
@@ -98,7 +99,7 @@ class Selecting:
     def where(self, conditions: Sequence[Condition], items: Sequence[Item], source: Source) -> str:
         """` WHERE …` of conditions that must all hold, and of relations that must not be empty."""
         parts = self._conditions(conditions, items, source)
-        return f" WHERE {' AND '.join(parts)}" if parts else ""
+        return _where(parts)
 
     def group_by(self, items: Sequence[Item], source: Source, fields: Sequence[Field] = ()) -> str:
         """` GROUP BY …` of what stands beside aggregates in the list just made, and of the fields."""
@@ -194,7 +195,7 @@ class Selecting:
         plain = isinstance(item, Output) and item.cast is None and not _path(item)
         kind = category = ""
         if isinstance(item, Output) and item.field is not None and item.aggregate is None:
-            column = source.table.columns[item.field.column]
+            column = column_of(source.table, item.field.column)
             kind, category = column.type, column.category
         if shown.truncate is not None and category == "S" and plain:
             sql = f"left({sql}::text , {self._draft.param(Constant(shown.truncate))}::int4)"
@@ -220,7 +221,7 @@ class Selecting:
         way = self._relations.find(source.table, embed.relation, embed.hint)
         target, tables, joined = self._joined(way, source)
         parts = [*joined, *self._conditions(embed.where, embed.outputs, target)]
-        return f"EXISTS (SELECT 1 FROM {tables} WHERE {' AND '.join(parts)})"
+        return f"EXISTS (SELECT 1 FROM {tables}{_where(parts)})"
 
     def _sort(self, sort: Sort, items: Sequence[Item], source: Source) -> str:
         if sort.relation is None:
@@ -236,7 +237,7 @@ class Selecting:
         target, tables, joined = self._joined(way, source)
         key = comparable_sql(field, target, self._draft)
         parts = [*joined, *self._conditions(embed.where, embed.outputs, target)]
-        return f"(SELECT {key} FROM {tables} WHERE {' AND '.join(parts)})"
+        return f"(SELECT {key} FROM {tables}{_where(parts)})"
 
     def _embedded(self, embed: Embed, source: Source, *, grouped: bool) -> Named:
         """The related row or rows as JSON; one that rows are grouped by as what can be compared."""
@@ -288,7 +289,7 @@ class Selecting:
     def _rest(self, embed: Embed, target: Source, joined: Sequence[str], groups: str = "") -> str:
         """Conditions, order and page of the rows of a relation."""
         parts = [*joined, *self._conditions(embed.where, embed.outputs, target)]
-        rest = f" WHERE {' AND '.join(parts)}{groups}"
+        rest = f"{_where(parts)}{groups}"
         rest += self.order(embed.order, embed.outputs, target)
         for word, position in (("LIMIT", embed.limit), ("OFFSET", embed.offset)):
             if position is not None:
@@ -298,6 +299,10 @@ class Selecting:
     def _joined(self, way: Relationship, source: Source) -> tuple[Source, str, list[str]]:
         """The target, what stands in FROM, and the conditions that relate it to the source."""
         target = Source(self._relations.target(way), self._alias())
+        if way.function is not None:
+            called = f"{quoted(way.function.schema)}.{quoted(way.function.name)}"
+            tables = f"{called}({quoted(source.alias)}) AS {quoted(target.alias)}"
+            return target, tables, _equal(way.pairs, source, target)
         tables = aliased(target)
         if way.junction is None:
             return target, tables, _equal(way.pairs, source, target)
@@ -325,9 +330,9 @@ def aliased(source: Source) -> str:
 
 
 def source_of(table: Table, shown: Shown | None) -> Source:
-    """The request's own table, which has another name where something is embedded in its rows."""
+    """The request's own table, which has another name where more than its columns may be named."""
     embedding = shown is not None and any(isinstance(item, Embed) for item in shown.outputs)
-    return Source(table, OUTERMOST if embedding else "")
+    return Source(table, OUTERMOST if embedding or table.computed else "")
 
 
 def expanded(items: Iterable[Item], table: Table) -> Iterator[Item]:
@@ -349,6 +354,10 @@ def output_name(output: Output) -> str:
         return "*"
     keys = [step.key for step in output.field.path if not step.index]
     return keys[-1] if keys else output.field.column
+
+
+def _where(parts: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(parts)}" if parts else ""
 
 
 def _directed(sql: str, sort: Sort) -> str:

@@ -144,6 +144,28 @@ CREATE FUNCTION unmarked() RETURNS bigint STABLE LANGUAGE sql
     AS 'SELECT count(*) FROM books';
 """
 
+LIBRARY_COMPUTED = """
+CREATE VIEW author_list AS SELECT tenant_id, id AS number, name, country FROM authors;
+CREATE VIEW book_list AS
+    SELECT b.tenant_id, b.id AS number, b.title, b.author_id AS writer_id, a.name AS writer
+    FROM books AS b LEFT JOIN authors AS a ON a.tenant_id = b.tenant_id AND a.id = b.author_id;
+CREATE VIEW short_list AS SELECT tenant_id, number AS no, writer_id FROM book_list;
+CREATE FUNCTION shouted(books) RETURNS text IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on RETURN upper($1.title);
+CREATE FUNCTION facts(books) RETURNS jsonb IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on RETURN jsonb_build_object('cheap', $1.price < 25);
+CREATE FUNCTION works(authors) RETURNS SETOF books STABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on AS 'SELECT * FROM books WHERE author_id = $1.id';
+CREATE FUNCTION dearest(authors) RETURNS SETOF books ROWS 1 STABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on
+    AS 'SELECT * FROM books WHERE author_id = $1.id AND tenant_id = $1.tenant_id
+        ORDER BY price DESC LIMIT 1';
+CREATE FUNCTION editor(books) RETURNS SETOF authors ROWS 1 STABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on
+    AS 'SELECT * FROM authors WHERE id = $1.editor_id AND tenant_id = $1.tenant_id';
+"""
+"""Views, and functions of a row: columns and relations that no table has."""
+
 LIBRARY_ROWS = """
 TRUNCATE authors, profiles, books, chapters, labels, book_labels;
 INSERT INTO authors VALUES
@@ -282,7 +304,7 @@ def rest_database(cluster):
 
 @pytest.fixture(scope="session")
 def library_database(cluster):
-    return _database(cluster, LIBRARY_DDL + LIBRARY_FUNCTIONS)
+    return _database(cluster, LIBRARY_DDL + LIBRARY_FUNCTIONS + LIBRARY_COMPUTED)
 
 
 async def _on_primaries(cluster, database, sql):
