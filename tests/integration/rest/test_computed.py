@@ -96,15 +96,6 @@ async def test_the_service_role_reads_all_but_what_functions_find(library, tenan
     assert sorted(map(json.dumps, rows)) == sorted(json.dumps(row) for row in expected * 2)
 
 
-async def test_a_function_that_reads_rows_is_not_called_without_a_tenant(library, tenants):
-    refused = await answer(library, "/rpc/prices", None, 400)
-
-    assert refused["code"] == "PGRST127"
-    assert refused["hint"] == (
-        "Name the tenant; or declare it IMMUTABLE, if it reads its arguments only."
-    )
-
-
 async def test_a_tenants_rows_are_all_that_a_computed_relation_gives(library, tenants):
     """`works` compares the author's id only, which both tenants have."""
     for connection in library.connections.values():
