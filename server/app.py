@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
-from router import NOTHING_SEEN
+from router import NOTHING_SEEN, Router
 from server.admin import Health, MapDoor, Metrics, Operators, TenantsDoor
 from server.auth import Authenticator
 from server.front import Front
@@ -19,6 +19,7 @@ from server.policies import Policies, policies
 from server.positions import Positions
 from server.rest import Answers, Limits, Noting, Tables, told
 from server.routes import Route, Routes
+from server.rpc import RpcDoor, load_procedures
 from server.services import Services, backend_settings
 from server.settings import Settings
 from server.sql import SqlDoor, SqlLimits, Statements
@@ -80,13 +81,18 @@ def _tables(settings: Settings, services: Services) -> tuple[Route, ...]:
 
     documents = Documents(services, services.schema)
 
-    def routes(router: Answers) -> tuple[Route, ...]:
-        asked = Noting(router) if api_settings.served_by else router
+    library = load_procedures(settings.rpc)
+
+    def routes(router: Router | KeyedRouter) -> tuple[Route, ...]:
+        asked: Answers = Noting(router) if api_settings.served_by else router
         tables = Tables(asked, services.schema, services.tenant_column, limits, _policies(settings))
         root = RootDocument(
             documents, services.tenant_column, _root_spec(settings), tables.postgrest
         )
-        return tables.routes(root.handle)
+        if not settings.rpc.enabled:
+            return tables.routes(root.handle)
+        rpc = RpcDoor(router, services.schema, library, settings.rpc, tables.postgrest)
+        return (*tables.routes(root.handle), *rpc.routes())
 
     found = Idempotency(services.router).routes(routes(services.router), routes(KeyedRouter()))
     if not api_settings.served_by:

@@ -10,6 +10,7 @@ from server.mapcheck import Findings, check_before_start
 from server.mapstart import Origin, StartingMap, given_cluster, starting_map
 from server.observe.console import Console
 from server.observe.lines import Level
+from server.rpc import load_procedures
 from server.services import backend_settings, login_source
 from server.settings import Settings
 from server.state import last_good_copy
@@ -31,8 +32,10 @@ async def prepare(settings: Settings, console: Console) -> StartingMap:
         ConnectionBudgetExceeded: A server has no room for all connections that we may open.
         ShardDown: A shard of a first map does not answer.
         TablesUnsafe: Tables are such that a statement could touch another tenant's rows.
+        ProceduresInvalid: Files of procedures have problems.
         NumberTaken: A server makes ids with another shard's number.
     """
+    load_procedures(settings.rpc)  # each worker reads them for itself; what is wrong is told now
     copy = last_good_copy(settings)
     starting = await starting_map(given_cluster(settings), copy, settings.environ, author=_author())
     shard_map = starting.shard_map

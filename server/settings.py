@@ -24,6 +24,7 @@ from server.database_settings import DatabaseSettings, ShardSettings
 from server.freshness_settings import FreshnessSettings, SharedSettings
 from server.openapi_settings import OpenApiSettings
 from server.replica_settings import ReplicaSettings
+from server.rpc_settings import RpcSettings
 from shardmap import KeyType
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "OpenApiSettings",
     "ProcessSettings",
     "ReplicaSettings",
+    "RpcSettings",
     "Settings",
     "ShardSettings",
     "SharedSettings",
@@ -379,6 +381,7 @@ class Settings:
     http: HttpSettings = field(default_factory=HttpSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     openapi: OpenApiSettings = field(default_factory=OpenApiSettings)
+    rpc: RpcSettings = field(default_factory=RpcSettings)
     sql: SqlSettings = field(default_factory=SqlSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     cors: CorsSettings = field(default_factory=CorsSettings)

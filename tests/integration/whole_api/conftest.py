@@ -131,6 +131,25 @@ TABLES = {
     TableName("public.plans"): Global(),
 }
 
+PROCEDURES = {
+    "orders_over": """
+        -- @fluxbase:description Orders over a total
+        -- @fluxbase:input {"least": "number", "note?": "text"}
+        -- @fluxbase:require-role authenticated
+        SELECT id, total, $caller_role AS role FROM orders  -- not $this
+        WHERE total > $least AND ($note::text IS NULL OR note = $note) AND note <> '$that'
+        ORDER BY id;
+    """,
+    "shop/labelled": """
+        -- @fluxbase:require-role manager
+        UPDATE orders SET label = $label WHERE id = $id RETURNING id, label
+    """,
+    "many": """
+        -- @fluxbase:public true
+        SELECT n FROM generate_series(1, 1001) AS numbers(n)
+    """,
+}
+
 FRONTS = {
     "default": {},
     "anonymous": {"FLUXSHARD_ANONYMOUS": "true"},
@@ -250,7 +269,12 @@ class _SiteThread:
             tables=TABLES,
         )
         await _prepared(cluster, database, shard_map)
+        for name, text in PROCEDURES.items():
+            path = self.site.directory / "rpc" / f"{name}.sql"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
         environ = {
+            "FLUXBASE_RPC_PROCEDURES_DIR": str(self.site.directory / "rpc"),
             **cluster.environment(database),
             "FLUXBASE_AUTH_JWT_SECRET": SECRET,
             "FLUXSHARD_STATE_DIR": str(self.site.directory),

@@ -243,6 +243,7 @@ DOCS = (Path(__file__).parents[3] / "docs" / "errors.md").read_text("utf-8")
 
 def codes():
     import_module("server.rest")
+    import_module("server.rpc")
     for kind in (*descendants(RouterError), *descendants(ShardMapError)):
         if kind.code not in {"P000", "P302", "P400"}:
             yield kind.code
