@@ -50,6 +50,7 @@ from shardmap.map import Pin, PinUnit, ShardMap, SlotUnit, Unit
 from shardmap.markup import Plain
 from shardmap.numbers import CATALOG_NUMBER, NUMBERS, claim_number, read_number
 from shardmap.placement import Global, Placement, Reference, Sharded, TableName, Unsharded
+from shardmap.ranges import format_ranges, parse_ranges
 from shardmap.relocations import (
     Relocation,
     SlotsMove,
@@ -153,6 +154,7 @@ __all__ = [
     "expected_identities",
     "fair_shares",
     "first_from",
+    "format_ranges",
     "gained",
     "guard",
     "is_reference",
@@ -160,6 +162,7 @@ __all__ = [
     "merged",
     "moved_map",
     "moving_tenants",
+    "parse_ranges",
     "parse_url",
     "propose",
     "read_document",

@@ -9,16 +9,23 @@ from typing import Final
 
 from shardmap.connection import Connection, Row, install
 from shardmap.document import read_document, read_map
-from shardmap.errors import InvalidMap, MapConflict, MapUnavailable, Problem
+from shardmap.errors import InvalidMap, MapConflict, MapRefused, MapUnavailable, Problem
 from shardmap.ids import ShardId
-from shardmap.map import ShardMap, Unit
+from shardmap.map import PinUnit, ShardMap, SlotUnit, Unit
 from shardmap.succession import refuse_moves, rehomed, succeed
+from shardmap.units import read_unit
 from shardmap.writing import canonical_json, content_hash, document_hash, write_document
 
 CHANNEL: Final = "fluxshard_map"
 """Notified with the new epoch whenever a map is applied."""
 
 _EXISTS: Final = "select to_regclass('fluxshard.maps') is not null as present"
+_MOVES_EXIST: Final = "select to_regclass('fluxshard.moves') is not null as present"
+_MOVING: Final = (
+    "select id, state, units from fluxshard.moves where not state = any($1) order by id"
+)
+_AT_REST: Final = ["cleaned", "aborting", "aborted", "rolled_back"]
+"""States of moves whose units anybody may change: see `server.moves`."""
 _COLUMNS: Final = "epoch, document::text as document, content_hash"
 _NEWEST: Final = f"select {_COLUMNS} from fluxshard.maps order by epoch desc limit 1"  # noqa: S608 - constants
 _NEWER: Final = (
@@ -112,6 +119,7 @@ class CatalogSource:
             applied = succeed(old, new)
             if old is not None:
                 refuse_moves(old, applied)
+                await self._refuse_moving(old, applied)
             await self._put(old, applied, author, reason)
         return applied
 
@@ -158,6 +166,29 @@ class CatalogSource:
                 raise
             return found
 
+    async def _refuse_moving(self, old: ShardMap, new: ShardMap) -> None:
+        """Units that a mover is busy with, or has a way back for, change by the mover only."""
+        if not await self._exists(_MOVES_EXIST):
+            return
+        problems = []
+        for row in await self._connection.fetch(_MOVING, _AT_REST):
+            for text in row["units"]:
+                unit = read_unit(text)
+                if unit is not None and not _stays(old, new, unit):
+                    problems.append(
+                        Problem(
+                            text.replace(":", "s.", 1),
+                            f"is in move {row['id']}, which is {row['state']}: clean it up, abort it"
+                            " or roll it back first",
+                        )
+                    )
+        if problems:
+            raise MapRefused(problems)
+
+    async def _exists(self, question: str) -> bool:
+        row = await self._connection.fetchrow(question)
+        return row is not None and bool(row["present"])
+
     async def _put(self, old: ShardMap | None, new: ShardMap, author: str, reason: str) -> None:
         await self._connection.fetchrow(
             _INSERT,
@@ -171,14 +202,29 @@ class CatalogSource:
         await self._connection.fetchrow("select pg_notify($1, $2)", CHANNEL, str(new.epoch))
 
     async def _present(self) -> bool:
-        row = await self._connection.fetchrow(_EXISTS)
-        return row is not None and bool(row["present"])
+        return await self._exists(_EXISTS)
 
     async def _one(self, query: str, *args: object) -> ShardMap | None:
         if not await self._present():
             return None
         row = await self._connection.fetchrow(query, *args)
         return _stored_map(row) if row is not None else None
+
+
+def _entry(shard_map: ShardMap, unit: Unit) -> tuple[ShardId, int | None]:
+    """A unit's home and its epoch; a tenant without a pin has no epoch of its own yet."""
+    match unit:
+        case PinUnit(tenant):
+            pin = shard_map.pins.get(tenant)
+            return shard_map.owner(tenant), pin.epoch if pin is not None else None
+        case SlotUnit(slot):
+            return shard_map.slots[slot], shard_map.unit_epoch(unit)
+
+
+def _stays(old: ShardMap, new: ShardMap, unit: Unit) -> bool:
+    """Whether the unit is as it was; a pin where the tenant is at home may come before its move."""
+    (home, epoch), after = _entry(old, unit), _entry(new, unit)
+    return after == (home, epoch) or (epoch is None and after[0] == home)
 
 
 def _stored_map(row: Row) -> ShardMap:

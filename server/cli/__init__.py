@@ -17,6 +17,11 @@ COMMANDS: Final = (
     "sql",
     "cluster",
     "failover",
+    "move",
+    "moves",
+    "pin",
+    "unpin",
+    "doctor",
     "demo",
     "bench",
 )

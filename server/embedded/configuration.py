@@ -19,9 +19,10 @@ SETTINGS: Final = {
     # equal on primary and replicas: a replica does not start with less than its primary has
     "max_connections": "200",
     "max_prepared_transactions": "200",  # each connection may have one in a commit on several shards
-    "max_worker_processes": "16",
-    "max_wal_senders": "32",
-    "max_replication_slots": "32",
+    "max_worker_processes": "48",
+    "max_wal_senders": "64",
+    "max_replication_slots": "64",  # two for each move within its retention, and those of replicas
+    "max_logical_replication_workers": "32",
     # replication; full_page_writes stays on, else pg_rewind refuses
     "wal_level": "logical",
     "wal_keep_size": "256MB",

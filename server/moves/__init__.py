@@ -1,5 +1,7 @@
 """Moves of tenants and slots between shards, while they are written to."""
 
+from server.moves.comparing import Difference
+from server.moves.doctor import examine
 from server.moves.errors import (
     LeaseLost,
     MoveAway,
@@ -14,6 +16,7 @@ from server.moves.errors import (
     WayBackLost,
     WrongState,
 )
+from server.moves.examining import Ailment
 from server.moves.pinning import newest_map, pin_at_home, unpin_at_home
 from server.moves.request import (
     ABORTABLE,
@@ -32,6 +35,8 @@ __all__ = [
     "ABORTABLE",
     "ENDED",
     "RESTING",
+    "Ailment",
+    "Difference",
     "LeaseLost",
     "Limits",
     "Move",
@@ -54,6 +59,7 @@ __all__ = [
     "WayBackLost",
     "WrongState",
     "author",
+    "examine",
     "newest_map",
     "pin_at_home",
     "plan_move",

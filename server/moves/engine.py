@@ -19,8 +19,8 @@ from server.moves.errors import (
     MovePaused,
     StreamBroken,
 )
-from server.moves.journal import LEASE_S, Journal
-from server.moves.request import ABORTABLE, RESTING, Limits, Move, Progress
+from server.moves.journal import Journal
+from server.moves.request import PAUSABLE, RESTING, Limits, Move, Progress
 from server.moves.sessions import Places
 from server.moves.steps import step, stream_broken
 from server.moves.work import Work
@@ -85,7 +85,7 @@ class Engine:
     async def _beating(self, move: Move, work: Work) -> None:
         """Renew the lease for as long as the work goes on; without the catalog the fences guard it."""
         while True:
-            await asyncio.sleep(LEASE_S / BEATS)
+            await asyncio.sleep(self._journal.lease_s / BEATS)
             try:
                 work.pause_wanted = await self._journal.keep(move)
             except MoveAway:
@@ -96,7 +96,7 @@ class Engine:
         away_since: float | None = None
         wait_s = FIRST_WAIT_S
         while move.state not in RESTING:
-            if move.paused and move.state in ABORTABLE:
+            if move.paused and move.state in PAUSABLE:
                 raise MovePaused(f"move {move.id} is paused; `fluxshard moves resume {move.id}`")
             try:
                 if not claimed:

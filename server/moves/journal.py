@@ -66,13 +66,14 @@ WHERE move = $1 ORDER BY id"""
 class Journal:
     """Reads and writes the journal. Each call is a session of its own: they are rare."""
 
-    def __init__(self, places: Places, holder: str) -> None:
+    def __init__(self, places: Places, holder: str, *, lease_s: float = LEASE_S) -> None:
         self._places = places
         self._holder = holder
+        self.lease_s = lease_s
 
     def on(self, places: Places) -> "Journal":
         """The same journal and the same holder, by a newer map."""
-        return Journal(places, self._holder)
+        return Journal(places, self._holder, lease_s=self.lease_s)
 
     async def add(  # noqa: PLR0913 - the columns of its row
         self,
@@ -166,7 +167,7 @@ class Journal:
             MoveBusy: Another process holds it, and its lease has not run out.
         """
         async with self._places.catalog() as session:
-            row = await session.fetchrow(_TAKE, move, self._holder, LEASE_S)
+            row = await session.fetchrow(_TAKE, move, self._holder, self.lease_s)
         if row is None:
             found = await self.one(move)
             raise MoveBusy(f"move {found.id} ({found.title}) is carried out by another process")
@@ -179,7 +180,7 @@ class Journal:
             LeaseLost: Another process has it.
         """
         async with self._places.catalog() as session:
-            row = await session.fetchrow(_KEEP, move.id, move.lease, LEASE_S)
+            row = await session.fetchrow(_KEEP, move.id, move.lease, self.lease_s)
         if row is None:
             raise LeaseLost(f"move {move.id} was taken over by another process")
         return bool(row["paused"])
@@ -199,7 +200,7 @@ class Journal:
         resting = [state.value for state in (*ENDED, State.MOVED)]
         async with self._places.catalog() as session, session.transaction():
             row = await session.fetchrow(
-                _STEP, move.id, move.lease, state.value, added, LEASE_S, resting
+                _STEP, move.id, move.lease, state.value, added, self.lease_s, resting
             )
             if row is None:
                 raise LeaseLost(f"move {move.id} was taken over by another process")

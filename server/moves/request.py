@@ -36,6 +36,8 @@ class Limits:
     """Writers of the unit wait for no longer in one attempt at a cutover."""
     attempts: int = 60
     """Attempts at a cutover, with growing pauses between them, before the operator is told."""
+    lease_s: float = 8.0
+    """How long a mover that is not heard of keeps others from going on with its move."""
     away_s: float = 120.0
     """How long a move waits for a server that does not answer, before it leaves it to others."""
     stuck_s: float = 120.0
@@ -66,9 +68,11 @@ class State(StrEnum):
 ENDED: Final = frozenset({State.CLEANED, State.ABORTED, State.ROLLED_BACK})
 RESTING: Final = frozenset({State.MOVED}) | ENDED
 """States in which nothing is to be done unless an operator asks, or time has passed."""
-ABORTABLE: Final = frozenset(
+PAUSABLE: Final = frozenset(
     {State.PLANNED, State.COPYING, State.CATCHING_UP, State.VERIFYING, State.VERIFIED}
 )
+ABORTABLE: Final = PAUSABLE | {State.CUTOVER}
+"""In the last one only if no attempt has succeeded: the fences say."""
 
 
 @dataclass(frozen=True, slots=True)

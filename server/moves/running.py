@@ -11,12 +11,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from server.moves.comparing import Difference
 from server.moves.engine import Engine
 from server.moves.enumerating import tenants_of_slots
 from server.moves.errors import MoveError, MoveRefused, WrongState
 from server.moves.journal import Journal
 from server.moves.pinning import newest_map
-from server.moves.preflight import inspect
+from server.moves.preflight import inspect, tables_on
 from server.moves.request import (
     ABORTABLE,
     ENDED,
@@ -28,6 +29,8 @@ from server.moves.request import (
     State,
 )
 from server.moves.sessions import Places
+from server.moves.streams import backward_stream, forward_stream
+from server.moves.verifying import differences
 from shardmap import PinUnit, ShardId, ShardMap, SlotUnit, TenantId, Unit, unit_text
 
 COPY_BYTES_PER_S = 20_000_000
@@ -103,7 +106,11 @@ class Moves:
         self.places = places
         self.limits = limits or Limits()
         self.author = author()
-        self.journal = Journal(places, f"{self.author}:{os.getpid()}:{secrets.token_hex(4)}")
+        self.journal = Journal(
+            places,
+            f"{self.author}:{os.getpid()}:{secrets.token_hex(4)}",
+            lease_s=self.limits.lease_s,
+        )
 
     async def plan(self, request: MoveRequest) -> tuple[MovePlan, ...]:
         """What the request would do, as moves of one tenant or of some slots each; nothing is changed.
@@ -168,7 +175,7 @@ class Moves:
         """
         if (await self.journal.one(move)).state in ENDED:
             return await self.journal.one(move)
-        fresh = Places(await newest_map(self.places), self.places.environ)
+        fresh = self.places.on(await newest_map(self.places))
         journal = self.journal.on(fresh)
         engine = Engine(fresh, journal, self.limits, observe, author=self.author)
         return await engine.carry_out(move, repair=repair)
@@ -198,6 +205,23 @@ class Moves:
             for number, plan in enumerate(plans):
                 tasks.create_task(one(number, plan))
         return tuple(outcomes[number] for number in sorted(outcomes))
+
+    async def compare(self, move: int) -> tuple[tuple[Difference, ...], int]:
+        """The rows that differ between both sides of a move, and how many rows there are.
+
+        Raises:
+            WrongState: There is no stream that would keep the sides alike.
+        """
+        found = await self.journal.one(move)
+        if found.state is State.MOVED:
+            stream = backward_stream(found)
+        elif found.state in {State.CATCHING_UP, State.VERIFYING, State.VERIFIED, State.CUTOVER}:
+            stream = forward_stream(found)
+        else:
+            raise WrongState(f"move {move} is {found.state}: one side has no rows to compare")
+        tables = await tables_on(self.places, stream.origin)
+        key_type = self.places.shard_map.key_type
+        return await differences(self.places, stream, tables, found.tenants, key_type)
 
     async def resume(self, move: int, observe: Observe, *, repair: bool = False) -> Move:
         """Go on with a move that was paused, failed, or lost its process.

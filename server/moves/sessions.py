@@ -6,7 +6,7 @@ The only place of this package where the driver's errors about connections are c
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import asyncpg
 
@@ -62,6 +62,10 @@ class Places:
         names = (CATALOG, *shard_map.shards)
         expected = zip(names, expected_identities(shard_map), strict=True)
         self._identities = {name: identity for name, (_, identity) in expected}
+
+    def on(self, shard_map: ShardMap) -> Self:
+        """The same by another map."""
+        return type(self)(shard_map, self.environ)
 
     @asynccontextmanager
     async def catalog(self) -> AsyncIterator[Session]:

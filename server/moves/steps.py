@@ -13,7 +13,7 @@ from server.moves.errors import RowsDiffer, StreamBroken
 from server.moves.homes import cut_over, go_back, prepare_way_back, return_home
 from server.moves.leaving import abort, clean
 from server.moves.preflight import tables_on
-from server.moves.request import ABORTABLE, Move, State
+from server.moves.request import PAUSABLE, Move, State
 from server.moves.streams import backward_stream, forward_stream, slot_lost
 from server.moves.verifying import differences, repair
 from server.moves.work import Work
@@ -29,7 +29,7 @@ async def step(work: Work, move: Move) -> Move:
     Raises:
         MoveError: It cannot go on; see the classes.
     """
-    if move.state in ABORTABLE:
+    if move.state in PAUSABLE:
         work.stop_if_paused(move)
     done = _STEPS.get(move.state)
     return await done(work, move) if done is not None else move

@@ -66,7 +66,7 @@ PURE_MIGRATE = {
     "tenancy",
 }
 """The same in server/migrate."""
-PURE_MOVES = {"comparing", "errors", "group", "names", "refusals", "request"}
+PURE_MOVES = {"comparing", "errors", "examining", "group", "names", "refusals", "request"}
 """The same in server/moves."""
 PURE_OPERATORS = {"mapchange/estimate", "mapchange/proposal", "tenants/sizes"}
 """The same in the rooms of operators."""

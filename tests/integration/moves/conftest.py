@@ -12,14 +12,13 @@ import asyncpg
 import pytest_asyncio
 
 from router import prepare_database
-from server.moves import Limits, Moves, Places, newest_map
+from server.moves import Limits, MoveRequest, Moves, Places, newest_map
 from shardmap import (
     CATALOG,
     CatalogSource,
     KeyType,
     Reference,
     Sharded,
-    ShardId,
     ShardMap,
     TableName,
     claim_identity,
@@ -65,6 +64,15 @@ class MovesWorld:
     databases: object
     first: ShardMap
     environ: dict = field(default_factory=dict)
+
+    def tenant(self, shard, after=0):
+        """The first tenant after that number that is at home on the shard."""
+        return next(
+            key for key in range(after + 1, after + 1000) if self.first.owner(str(key)) == shard
+        )
+
+    def request(self, target, *tenants):
+        return MoveRequest(target, tenants=tuple(map(str, tenants)))
 
     async def map(self):
         return await newest_map(Places(self.first, self.environ))
@@ -129,11 +137,6 @@ class MovesWorld:
         return found
 
 
-def tenant_of(shard_map, shard, after=0):
-    """A tenant at home on the shard."""
-    return next(key for key in range(after + 1, after + 1000) if shard_map.owner(str(key)) == shard)
-
-
 async def furnish(databases):
     endpoints = databases.endpoints
     shard_map = ShardMap(
@@ -189,6 +192,3 @@ async def world(databases):
                 " FROM pg_replication_slots WHERE database = current_database() AND NOT active"
             ):
                 pass
-
-
-A, B = ShardId("shard_0"), ShardId("shard_1")

@@ -1,0 +1,125 @@
+"""`fluxshard move` and its relatives, as an operator uses them."""
+
+import asyncio
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from server.cli import main
+from server.moves import PauseTooLong
+
+
+@pytest.fixture
+def fluxshard(databases):
+    """`await fluxshard("move", …)` runs the command on the test's catalog."""
+
+    async def run(*arguments):
+        environ = dict.fromkeys(("FLUXBASE_DATABASE_READ_REPLICAS", "FLUXSHARD_CONFIG"))
+        runner = CliRunner(env=environ | databases.environment)
+        words = [str(argument) for argument in arguments]
+        return await asyncio.to_thread(runner.invoke, main, words)
+
+    return run
+
+
+async def test_a_tenant_moves_is_compared_rolled_back_and_unpinned_by_command(world, fluxshard):
+    a, b = world.first.shards
+    tenant = world.tenant(a)
+    await world.fill(tenant, a)
+    before = await world.contents(tenant, a)
+
+    dry = await fluxshard("move", tenant, "--to", b, "--dry-run", "--json")
+    unchanged = await world.map()
+    moved = await fluxshard("move", tenant, "--to", b, "--yes", "--json")
+    listed = await fluxshard("moves", "--json")
+    shown = await fluxshard("moves", "show", 1)
+    compared = await fluxshard("moves", "verify", 1)
+    again = await fluxshard("move", tenant, "--to", a, "--dry-run")
+    healthy = await fluxshard("doctor")
+    back = await fluxshard("moves", "rollback", 1, "--yes")
+
+    assert json.loads(dry.stdout)[0]["problems"] == []
+    assert unchanged.epoch == 1
+    assert moved.exit_code == 0, moved.output
+    states = [json.loads(line)["state"] for line in moved.stdout.splitlines()]
+    assert states[-1] == "moved"
+    assert json.loads(listed.stdout)[0]["state"] == "moved"
+    assert "cutover" in shown.stdout
+    assert compared.stdout == "205 rows, all the same\n", compared.output
+    assert again.exit_code == 1
+    assert "has rows of the tenant already" in again.output
+    assert healthy.stdout == "all is well\n", healthy.output
+    assert back.exit_code == 0, back.output
+    assert await world.contents(tenant, a) == before
+    assert not any((await world.contents(tenant, b)).values())
+
+    unpinned = await fluxshard("unpin", tenant, "--yes")
+
+    assert unpinned.exit_code == 0, unpinned.output
+    assert (await world.map()).pins == {}
+    assert await world.leftovers() == []
+    assert (await fluxshard("doctor")).exit_code == 0
+
+
+async def test_a_move_that_finds_no_quiet_moment_is_aborted_and_leaves_nothing(world, fluxshard):
+    a, b = world.first.shards
+    tenant = world.tenant(a)
+    await world.fill(tenant, a)
+    before = await world.contents(tenant, a)
+    await fluxshard("pin", tenant)
+    epoch = (await world.map()).pins[str(tenant)].epoch
+
+    async with world.session(a) as writer, writer.transaction():
+        moves = await world.moves(attempts=2, max_pause_s=0.1)
+        (plan,) = await moves.plan(world.request(b, tenant))
+        move = await moves.begin(plan)
+        reached = asyncio.Event()
+        work = asyncio.create_task(
+            moves.carry_out(
+                move.id, lambda fact: reached.set() if fact.state == "copying" else None
+            )
+        )
+        await reached.wait()
+        await writer.execute("SELECT fluxshard.enter($1, $2)", f"pin:{tenant}", epoch)
+        with pytest.raises(PauseTooLong):
+            await work
+    paused = await fluxshard("moves", "pause", move.id)
+    aborted = await fluxshard("moves", "abort", move.id)
+
+    assert paused.exit_code == 0
+    assert aborted.exit_code == 0, aborted.output
+    assert await world.contents(tenant, a) == before
+    assert not any((await world.contents(tenant, b)).values())
+    assert await world.leftovers() == []
+    assert await world.rows(b, "SELECT unit FROM fluxshard.fence") == []
+
+
+async def test_what_would_break_a_move_is_named_before_anything_is_changed(world, fluxshard):
+    a, b = world.first.shards
+    tenant = world.tenant(a)
+    async with world.session(a) as session:
+        await session.execute(
+            "CREATE UNIQUE INDEX by_id ON events (id);"
+            "ALTER TABLE events ALTER id SET NOT NULL;"
+            "ALTER TABLE events REPLICA IDENTITY USING INDEX by_id"
+        )
+    async with world.session(b) as session:
+        await session.execute(
+            "ALTER TABLE orders DROP note; ALTER TABLE items ALTER data TYPE json"
+        )
+        await session.execute(f"INSERT INTO parts VALUES ({tenant}, 1)")
+
+    refused = await fluxshard("move", tenant, "--to", b, "--yes")
+    nowhere = await fluxshard("move", tenant, "--to", "shard_9", "--yes")
+
+    assert refused.exit_code == 1
+    for words in (
+        "the replica identity of public.events (id) lacks tenant_id",
+        "public.orders: note is not on shard_1",
+        "public.items: data is jsonb on shard_0, json on shard_1",
+        "public.parts has rows of the tenant already",
+    ):
+        assert words in refused.output
+    assert 'V101 there is no shard "shard_9"' in nowhere.output
+    assert (await world.map()).epoch == 1
