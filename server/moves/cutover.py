@@ -15,7 +15,7 @@ from typing import Final
 import asyncpg
 
 from server.moves.errors import PauseTooLong, StreamBroken
-from server.moves.fences import Fence, claim, guarded, read_fences, set_fence, texts
+from server.moves.fences import Fence, claim, guarded, read_fences, set_fence, settled, texts
 from server.moves.request import Move
 from server.moves.sequences import raise_sequences, sequence_pairs
 from server.moves.sessions import Places, Session
@@ -68,13 +68,12 @@ class Cutover:
 
 
 async def decided(session: Session, cutover: Cutover) -> bool:
-    """Whether the units have left the old home, under a claim that no other mover can be within.
+    """Whether the units have left the old home, as the holder of the newest lease sees it.
 
     Raises:
         LeaseLost: A newer mover has been here.
     """
-    async with session.transaction():
-        return _all_gone(await claim(session, cutover.move), cutover)
+    return _all_gone(await settled(session, cutover.move), cutover)
 
 
 def _all_gone(fences: Mapping[str, Fence], cutover: Cutover) -> bool:

@@ -21,6 +21,9 @@ _READ: Final = """\
 SELECT unit, epoch, state, moved_to, lease, tenants FROM fluxshard.fence WHERE unit = ANY ($1)"""
 _SHARED: Final = f"{_READ} FOR SHARE"
 _CLAIM: Final = "SELECT fluxshard.claim_fence(unit, $2) FROM pg_catalog.unnest($1::text[]) AS unit"
+_BEHIND_CUTOVERS: Final = """\
+SELECT pg_catalog.pg_advisory_xact_lock_shared(fluxshard.unit_lock(unit))
+FROM pg_catalog.unnest($1::text[]) AS unit"""
 _SET: Final = "SELECT fluxshard.set_fence($1, $2, $3, $4, $5, $6)"
 _DROP: Final = "SELECT fluxshard.drop_fence($1, $2)"
 
@@ -61,6 +64,20 @@ async def claim(session: Session, move: Move) -> Mapping[str, Fence]:
     await session.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{ABANDONED_AFTER_S}s'")
     await session.execute(_CLAIM, texts(move.units), move.lease)
     return await read_fences(session, move.units)
+
+
+async def settled(session: Session, move: Move) -> Mapping[str, Fence]:
+    """The rows once no cutover is in the middle of its commit; writers inside do not matter.
+
+    Raises:
+        LeaseLost: A newer mover has been here.
+    """
+    async with session.transaction():
+        await session.execute(f"SET LOCAL lock_timeout = '{int(LOCK_TIMEOUT_S * 1000)}ms'")
+        await session.execute(_BEHIND_CUTOVERS, texts(move.units))
+        found = await read_fences(session, move.units)
+    refuse_stale(found, move)
+    return found
 
 
 async def set_fence(  # noqa: PLR0913 - the columns of its row
