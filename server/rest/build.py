@@ -96,10 +96,12 @@ class _Build:
         if routine.columns:
             self._source = Source(self._table, OUTERMOST)
             return self._rows(request, f"{called} AS {quoted(OUTERMOST)}")
-        if routine.set_of:
-            sql = f"SELECT coalesce(json_agg(r.v) , '[]'::json) AS v FROM {called} AS r(v)"
-        else:
-            sql = f"SELECT {called} AS v"
+        if request.where or request.order or request.shown.outputs:
+            raise FeatureMissing("Filters, order and select of single values")
+        if not routine.set_of:
+            return self._draft.template(f"SELECT {called} AS v", Form.JSON)
+        rows = self._paged(f"SELECT r.v FROM {called} AS r(v)", request)
+        sql = f"SELECT coalesce(json_agg(r.v) , '[]'::json) AS v , count(*) AS n FROM ({rows}) AS r"
         return self._draft.template(sql, Form.JSON)
 
     def _argument(self, passed: Passed, *, named: bool) -> str:
@@ -115,7 +117,7 @@ class _Build:
         return f"VARIADIC {sql}" if passed.variadic else sql
 
     def _rows(self, request: ReadRows | CallRoutine, rows: str) -> Template:
-        draft, source = self._draft, self._source
+        source = self._source
         items = request.shown.outputs
         fields = request.grouped if isinstance(request, ReadRows) else ()
         grouped = bool(fields)
@@ -127,11 +129,14 @@ class _Build:
         keyed = Source(self._table, self._table.relation) if renamed else source
         order = self._selecting.order(request.order, items, keyed, grouped=grouped)
         sql = f"SELECT {outputs} FROM {rows}{where}{groups}{order}"
+        return self._template(self._paged(sql, request), request.shown)
+
+    def _paged(self, sql: str, request: ReadRows | CallRoutine) -> str:
         if request.limited:
-            sql = f"{sql} LIMIT {draft.param(Limit())}::bigint"
+            sql = f"{sql} LIMIT {self._draft.param(Limit())}::bigint"
         if request.skipped:
-            sql = f"{sql} OFFSET {draft.param(Offset())}::bigint"
-        return self._template(sql, request.shown)
+            sql = f"{sql} OFFSET {self._draft.param(Offset())}::bigint"
+        return sql
 
     def insert(self, request: InsertRows) -> Template:
         if request.columns:

@@ -82,6 +82,8 @@ class Filled(NamedTuple):
     snapshot: bool = False
     consistency: Consistency | None = None
     """What the caller prefers; None: what holds for the table."""
+    warnings: tuple[str, ...] = ()
+    """What the client had better write another way."""
 
 
 @dataclass(frozen=True, slots=True)

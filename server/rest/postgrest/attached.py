@@ -1,6 +1,6 @@
 """Parameters about relations, put where they belong: `rel.col=…`, `rel.order=…`, `rel=is.null`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from server.rest.embed_errors import EmbedOperatorInvalid, EmbedUnknown
@@ -46,6 +46,41 @@ def related(conditions: Sequence[Condition], items: Sequence[Item]) -> tuple[Con
     if not names:
         return tuple(conditions)
     return tuple(_related(each, names) for each in conditions)
+
+
+def misnamed(
+    items: Sequence[Item],
+    parts: Mapping[Path, Parts],
+    where: Sequence[Condition],
+    order: Sequence[Sort],
+) -> Iterator[str]:
+    """Warnings of parameters that do not call a relation by its alias."""
+    tested = {name for each in where for name in _tested(each)}
+    tested |= {key.relation for key in order if key.relation is not None}
+    tested |= {path[0] for path in parts if path}
+    aliases = {item.name for item in items if isinstance(item, Embed)}
+    for item in items:
+        if not isinstance(item, Embed):
+            continue
+        plain = item.alias is not None and item.relation not in aliases
+        if plain and item.relation in tested:
+            yield f"'{item.relation}' is called '{item.alias}' in select: filter by that name"
+        own = {path[1:]: part for path, part in parts.items() if path and path[0] in names_of(item)}
+        here = own.get((), Parts())
+        yield from misnamed(item.outputs, own, here.where, here.order)
+
+
+def _tested(condition: Condition) -> Iterator[str]:
+    match condition:
+        case Group(members):
+            for each in members:
+                yield from _tested(each)
+        case Negation(inner):
+            yield from _tested(inner)
+        case Is(Field(column, ()), Test.NULL | Test.NOT_NULL):
+            yield column
+        case _:
+            pass
 
 
 def names_of(embed: Embed) -> tuple[str, ...]:

@@ -21,6 +21,13 @@ def profile_of(request: Request) -> str | None:
     return request.headers.get(name)
 
 
+def range_of(request: Request) -> str | None:
+    """The range of rows that a read's header asks for; other requests have none."""
+    if request.method not in READS or request.headers.get("Range-Unit", "items") != "items":
+        return None
+    return request.headers.get("Range")
+
+
 def profiled(profile: str | None) -> tuple[tuple[str, str], ...]:
     """The header that names the schema of a reply, where the client chose it."""
     return () if profile is None else (("Content-Profile", profile),)

@@ -9,7 +9,7 @@ from server.rest.errors import AggregatesOff, ParameterMalformed, RangeUnsatisfi
 from server.rest.filter_text import LOGIC, MAX_ITEMS, FilterReader, Grammar
 from server.rest.filters import POSTGREST_OPERATORS, Condition, Operand, Test
 from server.rest.page import Limits, count_of
-from server.rest.postgrest.attached import Parts, Path, attached, related
+from server.rest.postgrest.attached import Parts, Path, attached, misnamed, related
 from server.rest.postgrest.select import NAME, plain, selected
 from server.rest.query_text import Pair
 from server.rest.request import Embed, Item, Sort
@@ -60,6 +60,7 @@ class PostgrestQuery:
     offset: str | None = None
     columns: tuple[str, ...] | None = None
     on_conflict: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def postgrest_query(found: Iterable[Pair], limits: Limits, reserved: int = 0) -> PostgrestQuery:
@@ -90,15 +91,17 @@ def postgrest_query(found: Iterable[Pair], limits: Limits, reserved: int = 0) ->
         raise AggregatesOff
     parts = _parts(reader, filters)
     where = parts.pop(()).where
+    order = order_of(single.get("order"), reader)
     return PostgrestQuery(
         outputs=_capped(attached(items, parts), reader, limits.max_rows),
         where=related(where, items),
-        order=order_of(single.get("order"), reader),
+        order=order,
         values=reader.values,
         limit=single.get("limit"),
         offset=single.get("offset"),
         columns=None if columns is None else names_of(columns, "columns parameter"),
         on_conflict=names_of(single.get("on_conflict", ""), "on_conflict parameter"),
+        warnings=tuple(misnamed(items, parts, where, order)),
     )
 
 

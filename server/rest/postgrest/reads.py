@@ -1,6 +1,6 @@
 """Reads of the PostgREST dialect: GET, HEAD and OPTIONS."""
 
-from router import Schema, Stream
+from router import Result, Schema, Stream
 from server.exchange import Reply, Request
 from server.rest.catalogue import Memo
 from server.rest.counting import INEXACT, PLANNED, estimate, with_total
@@ -9,7 +9,7 @@ from server.rest.errors import ParameterMisplaced
 from server.rest.page import postgrest_page
 from server.rest.postgrest import render
 from server.rest.postgrest.media import Media, media_of
-from server.rest.postgrest.paths import profile_of, profiled, target_of
+from server.rest.postgrest.paths import profile_of, profiled, range_of, target_of
 from server.rest.postgrest.plan_media import PlanMedia, plan_media
 from server.rest.postgrest.query import CUTTABLE, postgrest_query
 from server.rest.prefer import Preferences, applied
@@ -51,7 +51,7 @@ class PostgrestReads:
         if consistent is not None:
             reading = reading._replace(snapshot=prefer.snapshot, consistency=prefer.consistency)
         result = await self._desk.ask_for_rows(request, reading)
-        extra = profiled(profile)
+        extra = (*profiled(profile), *render.warned(reading.warnings))
         if counted is not None or prefer.handling is not None or consistent is not None:
             told = (
                 ("count", counted),
@@ -59,6 +59,17 @@ class PostgrestReads:
                 ("consistency", consistent),
             )
             extra = (*extra, *applied(told))
+        return await self._replied(request, result, reading, media, extra, total)
+
+    async def _replied(  # noqa: PLR0913, PLR0917 - what a reply is made of
+        self,
+        request: Request,
+        result: Result | Stream,
+        reading: Filled,
+        media: Media,
+        extra: render.Headers,
+        total: int | None,
+    ) -> Reply:
         if isinstance(result, Stream):
             replied = False
             try:
@@ -125,7 +136,7 @@ class PostgrestReads:
                 return Filled(template, parts.values, page)
         target = target_of(request, profile, schema)
         reading = self._parsed(request, target, as_text=as_text)
-        if parts is not None and parts.values == reading.values:
+        if parts is not None and parts.values == reading.values and not reading.warnings:
             self._shapes.of(schema)
             self._shapes.keep(key, reading.template)
         return reading
@@ -144,10 +155,8 @@ class PostgrestReads:
             limited=page.limit is not None,
             skipped=page.offset > 0,
         )
-        return Filled(self._desk.template(read, target), query.values, page)
+        template = self._desk.template(read, target)
+        return Filled(template, query.values, page, warnings=query.warnings)
 
     def _page(self, limit: str | None, offset: str | None, request: Request) -> Page:
-        ranged = request.headers.get("Range")
-        if ranged is not None and request.headers.get("Range-Unit", "items") != "items":
-            ranged = None
-        return postgrest_page(limit, offset, ranged, self._desk.limits.max_rows)
+        return postgrest_page(limit, offset, range_of(request), self._desk.limits.max_rows)

@@ -27,6 +27,9 @@ VARY: Final = ("Vary", "Accept, Prefer, Range")
 _URL_SAFE: Final = "%/?#[]@!$&'()*+,;=:\"{}|\\^`<>"
 """What is left alone in a URL that is percent-encoded already."""
 
+_QUOTABLE: Final = " '(),.:;!?/=+*"
+"""What text in a header may hold besides letters and digits."""
+
 _RECORD_SPECIAL: Final = re.compile(r'[\s,()"\\]')
 
 
@@ -106,6 +109,13 @@ def _check_offset(offset: int, total: int | None) -> None:
         raise RangeUnsatisfiable(
             f"An offset of {offset} was requested, but there are only {total} rows.", total=total
         )
+
+
+def warned(warnings: Iterable[str]) -> Headers:
+    """What the client had better write another way, as HTTP says it: RFC 7234, 5.5."""
+    return tuple(
+        ("Warning", f'299 - "{quote(text, safe=_QUOTABLE)}"') for text in dict.fromkeys(warnings)
+    )
 
 
 def planned(request: Request, plans: Sequence[ServerPlan], explained: PlanMedia) -> Reply:

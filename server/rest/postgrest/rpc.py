@@ -13,10 +13,11 @@ from server.rest.errors import BodyInvalid, MediaUnavailable, SchemaUnknown
 from server.rest.exact_json import Member, encode
 from server.rest.filter_text import is_operation
 from server.rest.operands import array_literal
-from server.rest.page import postgrest_page
+from server.rest.page import content_range, postgrest_page
 from server.rest.postgrest import render
 from server.rest.postgrest.media import Media, body_type, media_of
-from server.rest.postgrest.paths import PREFIX, READS, profile_of, profiled
+from server.rest.postgrest.paths import PREFIX, READS, profile_of, profiled, range_of
+from server.rest.postgrest.plan_media import plan_media
 from server.rest.postgrest.query import GRAMMAR, SINGLE, postgrest_query
 from server.rest.prefer import Preferences, applied
 from server.rest.query_text import Pair, pairs, segment
@@ -45,6 +46,9 @@ NO_MEMBERS: Final = Member([], "[]")
 
 _VALUE: Final = '[{"v":'
 """How an answer begins that is one value in the column `v`; it ends with `}]`."""
+
+_NUMBER: Final = ',"n":'
+"""What stands behind an array of values: how many there are."""
 
 
 class PostgrestCalls:
@@ -89,7 +93,9 @@ class PostgrestCalls:
             arguments = _members(request)
             names = () if arguments is None else arguments.keys()
             routine = routine_of(schema, namespace, name, names, body=True)
-        media = media_of(request.headers.get("Accept"))
+        accept = request.headers.get("Accept")
+        explained = plan_media(accept) if self._desk.limits.plans else None
+        media = media_of(accept) if explained is None else explained.media
         if not routine.columns and media not in {Media.JSON, Media.OBJECT}:
             raise MediaUnavailable([media.content_type])
         values, passed = (
@@ -101,6 +107,9 @@ class PostgrestCalls:
         filled = self._filled(request, schema, others, routine, values, passed, media)
         if prefer.count is not None and routine.columns:
             filled = filled._replace(counted=True)
+        if explained is not None:
+            plans = await self._desk.server_plans(request, filled, explained.options)
+            return render.planned(request, plans, explained)
         result = await self._desk.ask(request, filled)
         extra = (
             *profiled(profile_of(request)),
@@ -122,9 +131,7 @@ class PostgrestCalls:
     ) -> Filled:
         limits = self._desk.limits
         query = postgrest_query(others, limits, reserved=len(values))
-        page = postgrest_page(
-            query.limit, query.offset, request.headers.get("Range"), limits.max_rows
-        )
+        page = postgrest_page(query.limit, query.offset, range_of(request), limits.max_rows)
         table = rows_table(routine, schema)
         call = CallRoutine(
             routine,
@@ -254,9 +261,13 @@ def _reply(  # noqa: PLR0913, PLR0917 - what a reply is made of
     if routine.void:
         return Reply(204, headers=(render.VARY, *extra))
     if not routine.columns:
-        body = result.body[len(_VALUE) : -2].encode()
-        headers = (("Content-Range", "0-0/*"), render.VARY, *extra)
-        return Reply(200, _sent(request, body), media.content_type, headers)
+        value, rows = result.body[len(_VALUE) : -2], 1
+        if routine.set_of:
+            value, _, number = value.rpartition(_NUMBER)
+            rows = int(number)
+        extent = content_range(filled.page.offset if routine.set_of else 0, rows, None)
+        headers = (("Content-Range", extent), render.VARY, *extra)
+        return Reply(200, _sent(request, value.encode()), media.content_type, headers)
     if not routine.set_of and media is Media.JSON:
         body = render.content(result, Media.OBJECT, ())
         headers = (("Content-Range", "0-0/*"), render.VARY, *extra)

@@ -260,6 +260,18 @@ async def test_writes_answer_with_related_rows(library, tenants):
     assert upserted == [{"title": "Again", "authors": {"name": "Bo"}, "chapters": [{"number": 3}]}]
 
 
+async def test_the_plain_name_of_an_aliased_relation_works_with_a_warning(library, tenants):
+    for _ in range(2):
+        reply = await library.postgrest(
+            "GET", "/books?select=id,of:chapters(number)&chapters=is.null", tenant=tenants[0]
+        )
+
+        assert [row["id"] for row in json.loads(reply.body)] == [2, 4]
+        assert dict(reply.headers)["Warning"] == (
+            "299 - \"'chapters' is called 'of' in select: filter by that name\""
+        )
+
+
 @pytest.mark.parametrize(("max_rows", "found"), [(1, 1), (2, 2), (None, 3)])
 async def test_the_row_cap_holds_for_what_is_embedded(library, tenants, max_rows, found):
     capped = library.over(Limits(max_rows=max_rows))

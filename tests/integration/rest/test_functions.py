@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from server.rest import Limits
+
 
 async def call(library, method, url, tenant, body=None, status=200, **headers):
     reply = await library.postgrest(method, f"/rpc/{url}", body, tenant=tenant, **headers)
@@ -88,6 +90,40 @@ async def test_a_count_and_a_page_of_a_functions_rows(library, tenants):
     )
 
     assert (reply.status, dict(reply.headers)["Content-Range"]) == (206, "0-0/4")
+
+
+async def test_single_values_are_paged_and_their_number_is_told(library, tenants):
+    whole = await library.postgrest("POST", "/rpc/upto", {"n": 3}, tenant=tenants[0])
+    page = await library.postgrest("GET", "/rpc/upto?n=9&limit=2&offset=4", tenant=tenants[0])
+    ranged = await library.postgrest("GET", "/rpc/upto?n=9", tenant=tenants[0], Range="1-2")
+    written = await library.postgrest("POST", "/rpc/upto", {"n": 2}, tenant=tenants[0], Range="1-2")
+    none = await library.postgrest("GET", "/rpc/upto?n=0", tenant=tenants[0])
+    filtered = await library.postgrest("GET", "/rpc/upto?n=2&v=eq.1", tenant=tenants[0])
+
+    replies = (whole, page, ranged, written, none)
+    assert [json.loads(reply.body) for reply in replies] == [[1, 2, 3], [5, 6], [2, 3], [1, 2], []]
+    assert [dict(reply.headers)["Content-Range"] for reply in replies] == [
+        "0-2/*",
+        "4-5/*",
+        "1-2/*",
+        "0-1/*",
+        "*/*",
+    ]
+    assert (filtered.status, json.loads(filtered.body)["code"]) == (400, "PGRST127")
+
+
+async def test_the_plan_of_a_call_is_shown_where_that_is_allowed(library, tenants):
+    allowed = library.over(Limits(plans=True))
+
+    reply = await allowed.postgrest(
+        "POST",
+        "/rpc/prices",
+        {},
+        tenant=tenants[0],
+        Accept="application/vnd.pgrst.plan+json",
+    )
+
+    assert (reply.status, list(json.loads(reply.body)[0])) == (200, ["Plan"])
 
 
 async def test_head_has_no_body(library, tenants):
