@@ -14,12 +14,12 @@ from server.middleware.cors import Cors
 from server.middleware.entry import Doorkeeper
 from server.observe.board import Board
 from server.observe.facts import FactObserver
-from server.openapi import Documents, Mode, RootDocument, RootSpec, place_of
+from server.openapi import Documents, Mode, OpenApiDoor, RootDocument, RootSpec, place_of
 from server.policies import Policies, policies
 from server.positions import Positions
 from server.rest import Answers, Limits, Noting, Tables, told
 from server.routes import Route, Routes
-from server.rpc import RpcDoor, load_procedures
+from server.rpc import Library, RpcDoor, load_procedures
 from server.services import Services, backend_settings
 from server.settings import Settings
 from server.sql import SqlDoor, SqlLimits, Statements
@@ -36,19 +36,31 @@ def api(  # noqa: PLR0913, PLR0917 - what a front is made of
 ) -> Front:
     """The front of the API port."""
     positions = Positions(settings.auth.jwt_secret, services.current_map, services.catch_up)
+    documents, library = Documents(services, services.schema), load_procedures(settings.rpc)
+    routes = (
+        *Health(lifecycle, services.status, services.schema).routes(),
+        *((Metrics(board, settings.metrics.path).route(),) if settings.metrics.enabled else ()),
+        *_tables(settings, services, documents, library),
+        *_sql(settings, services, positions),
+        *_admin(settings, services),
+    )
+    if settings.openapi.docs:
+        door = OpenApiDoor(
+            documents,
+            services.tenant_column,
+            _root_spec(settings),
+            library,
+            routes,
+            anonymous=settings.auth.anonymous,
+        )
+        routes = (*routes, *door.routes())
     return _front(
         settings,
         services,
         lifecycle,
         observe,
         turnstile,
-        (
-            *Health(lifecycle, services.status, services.schema).routes(),
-            *((Metrics(board, settings.metrics.path).route(),) if settings.metrics.enabled else ()),
-            *_tables(settings, services),
-            *_sql(settings, services, positions),
-            *_admin(settings, services),
-        ),
+        routes,
         positions if settings.freshness.position_header else None,
     )
 
@@ -66,7 +78,9 @@ def metrics_port(  # noqa: PLR0913, PLR0917 - as above
     return _front(settings, services, lifecycle, observe, turnstile, routes)
 
 
-def _tables(settings: Settings, services: Services) -> tuple[Route, ...]:
+def _tables(
+    settings: Settings, services: Services, documents: Documents, library: Library
+) -> tuple[Route, ...]:
     api_settings = settings.api
     limits = Limits(
         default_page_size=api_settings.default_page_size,
@@ -78,10 +92,6 @@ def _tables(settings: Settings, services: Services) -> tuple[Route, ...]:
         plans=api_settings.plans,
         stream_s=settings.http.stream_timeout_s,
     )
-
-    documents = Documents(services, services.schema)
-
-    library = load_procedures(settings.rpc)
 
     def routes(router: Router | KeyedRouter) -> tuple[Route, ...]:
         asked: Answers = Noting(router) if api_settings.served_by else router

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import wraps
 from typing import Any, Final
 
 import orjson
@@ -113,6 +114,7 @@ class Idempotency:
     def _route(self, route: Route, keyed: Handler) -> Route:
         plain = route.handler
 
+        @wraps(plain)
         async def handle(request: Request) -> Reply:
             name = request.headers.get(HEADER)
             if not name:

@@ -54,3 +54,9 @@ class OpenApiSettings:
         "the function whose result is the document at /rest/v1/, in the place of ours",
         aliases=("PGRST_DB_ROOT_SPEC",),
     )
+    docs: bool = setting(
+        "FLUXSHARD_DOCS",
+        BOOLEAN,
+        "true",
+        "whether there are /openapi.json, which describes the whole API, and /docs to browse it",
+    )

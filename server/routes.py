@@ -27,6 +27,8 @@ class Entry(Enum):
     """Nobody."""
     KNOWN_BY_URL = auto()
     """Nobody; the token may be `?token=`, because browsers' WebSockets send no headers."""
+    WELCOME = auto()
+    """Everybody; who brings a credential is known by it, others are nobody."""
     ANONYMOUS = auto()
     """Everybody if `FLUXSHARD_ANONYMOUS` is on: then as role anon."""
 
@@ -52,6 +54,8 @@ class Route:
     body: BodyKind = BodyKind.DEFAULT
     operation: str = "run the statement"
     """Completes "Failed to …", the native text of database errors without a code of their own."""
+    summary: str = ""
+    """What documents say of it; empty: what the handler says of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,8 @@ class Routes:
     def __init__(self, routes: Iterable[Route]) -> None:
         self._root = _Node()
         self._remembered: dict[tuple[str, str], Match] = {}
-        for route in routes:
+        self.listed = tuple(routes)
+        for route in self.listed:
             self._add(route)
 
     def match(self, method: str, path: str) -> Match:

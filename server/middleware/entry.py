@@ -28,7 +28,9 @@ class Doorkeeper:
         caller = self._authenticator.caller(headers)
         if caller is None and entry is Entry.KNOWN_BY_URL:
             caller = self._authenticator.caller(_by_url(headers, query))
-        if caller is None and entry is Entry.ANONYMOUS and self._anonymous:
+        if caller is None and (
+            entry is Entry.WELCOME or (entry is Entry.ANONYMOUS and self._anonymous)
+        ):
             return ANONYMOUS
         if caller is None:
             raise CredentialMissing

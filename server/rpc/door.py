@@ -18,7 +18,7 @@ from server.exchange import Reply, Request
 from server.rest import exact_json
 from server.rest.query_text import pairs
 from server.routes import BodyKind, Entry, Handler, Route
-from server.rpc.call import arguments, caller_of, check_role, may_call, params_of
+from server.rpc.call import Caller, arguments, caller_of, check_role, may_call, params_of
 from server.rpc.errors import ProcedureRows, ProcedureUnknown
 from server.rpc.library import DEFAULT, Library
 from server.rpc.procedure import Procedure
@@ -70,9 +70,9 @@ class RpcDoor:
         caller = caller_of(request.principal)
         namespace = dict(pairs(request.query)).get("namespace")
         found = [
-            _summary(procedure)
-            for procedure in self._library.values()
-            if namespace in {None, procedure.namespace} and may_call(procedure, caller)
+            told
+            for told in summaries(self._library, caller)
+            if namespace in {None, told["namespace"]}
         ]
         return Reply(200, orjson.dumps({"procedures": found, "count": len(found)}), _JSON)
 
@@ -167,6 +167,11 @@ async def _whole(pieces: AnswerPieces, most: int) -> bytes:
     finally:
         await pieces.close()
     return b"".join(parts)
+
+
+def summaries(library: Library, caller: Caller) -> list[dict[str, Any]]:
+    """What is told of the procedures that the caller may call."""
+    return [_summary(procedure) for procedure in library.values() if may_call(procedure, caller)]
 
 
 def _summary(procedure: Procedure) -> dict[str, Any]:

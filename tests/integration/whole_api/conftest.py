@@ -179,8 +179,13 @@ class Site:
 
     directory: object
     fronts: dict = field(default_factory=dict)
-    statements: list = field(default_factory=list)
+    routed: tuple = ()
+    """The routes of the default front."""
     A, A2, B = A, A2, B
+
+    @property
+    def routes(self):
+        return [(route.template, route.method) for route in self.routed]
 
     @staticmethod
     def token(tenant=None, role=None, **claims):
@@ -295,6 +300,7 @@ class _SiteThread:
         turnstile = Turnstile(0, lambda _: None)
         board = Board(tally, Gauges(tally, lifecycle, lambda: 0, services, turnstile))
         front = api(settings, services, board, lifecycle, lambda _: None, turnstile)
+        self.site.routed = self.site.routed or front._routes.listed
         connections = front.http_server()
         server = await self._loop.create_unix_server(connections, path)
 
