@@ -15,7 +15,12 @@ from router.backends import (
     ShardTransaction,
     Together,
 )
-from router.catalogue.bootstrap import by_hand, prepare_cluster, prepare_database
+from router.catalogue.bootstrap import (
+    by_hand,
+    check_prepared_transactions,
+    prepare_cluster,
+    prepare_database,
+)
 from router.catalogue.documented import (
     ColumnNotes,
     Documentation,
@@ -293,6 +298,7 @@ __all__ = [
     "assumed_schema",
     "by_hand",
     "cast_parameters",
+    "check_prepared_transactions",
     "connection_budget",
     "declared_schema",
     "join",

@@ -51,6 +51,14 @@ from shardmap.markup import Plain
 from shardmap.numbers import CATALOG_NUMBER, NUMBERS, claim_number, read_number
 from shardmap.placement import Global, Placement, Reference, Sharded, TableName, Unsharded
 from shardmap.ranges import format_ranges, parse_ranges
+from shardmap.rebalancing import (
+    drained,
+    handed_over,
+    rebalanced,
+    weighted,
+    with_shard,
+    without_shard,
+)
 from shardmap.relocations import (
     Relocation,
     SlotsMove,
@@ -149,6 +157,7 @@ __all__ = [
     "content_hash",
     "differences",
     "document_schema",
+    "drained",
     "endpoint_at_url",
     "endpoint_name",
     "expected_identities",
@@ -157,6 +166,7 @@ __all__ = [
     "format_ranges",
     "gained",
     "guard",
+    "handed_over",
     "is_reference",
     "is_url",
     "merged",
@@ -172,6 +182,7 @@ __all__ = [
     "read_map",
     "read_number",
     "read_unit",
+    "rebalanced",
     "refusals",
     "refuse_moves",
     "resolve",
@@ -189,6 +200,9 @@ __all__ = [
     "unique_columns",
     "unique_names",
     "unit_text",
+    "weighted",
+    "with_shard",
+    "without_shard",
     "write_document",
     "write_json",
     "write_yaml",

@@ -69,7 +69,7 @@ def refuse_moves(old: ShardMap, new: ShardMap) -> None:
     """Let the new map follow the old one only if that needs no row to change its place.
 
     Raises:
-        MapRefused: With everything that this release cannot carry out.
+        MapRefused: With everything that a map alone cannot carry out.
     """
     problems = refusals(old, new)
     if problems:
@@ -102,15 +102,15 @@ def _homes(old: ShardMap, new: ShardMap) -> Iterator[Problem]:
     for moved in changes.slots:
         yield Problem(
             f"slots.{moved.target}",
-            f"{len(moved.slots)} slots would move here from {moved.source}, and this release "
+            f"{len(moved.slots)} slots would move here from {moved.source}, and a map alone "
             f"does not move data: {format_ranges(moved.slots)}",
         )
     for pin in changes.pins:
         if pin.moves:
             yield Problem(
                 dotted("pins", pin.tenant),
-                f"the tenant would move from {pin.home_before} to {pin.home_after}, and this "
-                f"release does not move data",
+                f"the tenant would move from {pin.home_before} to {pin.home_after}, and a map "
+                f"alone does not move data",
             )
 
 

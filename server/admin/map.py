@@ -30,6 +30,9 @@ from shardmap import (
 PATH: Final = "/api/v1/admin"
 _YAML: Final = "application/yaml"
 _EPOCHS: Final = range(1, 2**62)
+_MOVES: Final = (
+    "tenants would change their home: move them first (POST moves), or use `fluxshard map apply`"
+)
 _LIMITS: Final = range(1, 10_001)
 
 
@@ -83,6 +86,8 @@ class MapDoor:
         looked = await look_at(catalogue, old, _read(request, old))
         if looked.problems:
             raise MapRefused(looked.problems)
+        if looked.proposal.moves:
+            raise MapRefused([Problem("slots", _MOVES)])
         if not looked.proposal.changed:
             return json_reply(_applied(old, looked), 200, ("ETag", entity_tag(old)))
         try:

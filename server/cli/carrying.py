@@ -1,14 +1,29 @@
 """How every command changes the map: shown first, asked for, then applied."""
 
+from collections.abc import Coroutine, Sequence
+from typing import TypeVar
+
 import click
 
-from server.cli.mapaccess import PROBLEMS, Catalog, Failed, run
-from server.mapchange.applying import Looked, Why, apply_change, look_at
+from server.cli.mapaccess import PROBLEMS, UNREACHABLE, Catalog, Failed, run
+from server.mapchange import moving
+from server.mapchange.applying import Looked, Why, apply_change, look_at, note
 from server.mapchange.costing import cost
 from server.mapchange.estimate import Estimate
+from server.mapchange.moving import hindrances
 from server.mapchange.proposal import Proposal, propose_change
 from server.mapcheck import settle_uniques
-from shardmap import ShardMap
+from server.moves import Limits, MoveAway, MoveError, Progress, State
+from shardmap import (
+    AuditEntry,
+    Relocation,
+    ShardMap,
+    SlotsMove,
+    TenantMove,
+    changes_between,
+)
+
+T = TypeVar("T")
 
 
 async def shown(
@@ -27,14 +42,17 @@ def carry_out(  # noqa: PLR0913 - what is changed, by whom, how
     *,
     yes: bool,
     dry_run: bool = False,
+    limits: Limits | None = None,
 ) -> None:
-    """Show the change, ask, and apply it; ends the command when it cannot be done."""
+    """Show the change, ask, apply it and make its moves; ends the command when it cannot be done."""
     looked = run(look_at(catalog, old, asked))
     proposal = looked.proposal
     estimate = run(cost(catalog, proposal))
     click.echo(proposal.text() + (estimate.text() if estimate is not None else ""), nl=False)
     tell(looked)
     lines = refusal_lines(looked)
+    if not lines and not proposal.refused:
+        lines = [f"refused: {one}" for one in with_moves(hindrances(catalog, proposal))]
     if lines or proposal.refused:
         raise Failed(lines, PROBLEMS)
     if dry_run:
@@ -43,9 +61,69 @@ def carry_out(  # noqa: PLR0913 - what is changed, by whom, how
         run(settle_uniques(proposal.next, catalog.environ, proposal.old))
         return
     if not yes:
-        click.confirm(f"Apply this as epoch {proposal.next.epoch}?", abort=True)
-    applied = run(apply_change(catalog, proposal, why))
-    click.echo(f"epoch {applied.epoch} is in force")
+        click.confirm(_question(proposal), abort=True)
+    put_in_force(catalog, proposal, why, limits)
+
+
+def put_in_force(
+    catalog: Catalog, proposal: Proposal, why: Why, limits: Limits | None = None
+) -> None:
+    """Apply what moves nothing, make the moves, and end what depends on them."""
+    if proposal.old is None or changes_between(proposal.old, proposal.next):
+        applied = run(apply_change(catalog, proposal, why))
+        click.echo(f"epoch {applied.epoch} is in force")
+    if not proposal.moves:
+        return
+    entry = AuditEntry(why.actor, why.via, "move", moves_text(proposal.moves), why.reason)
+    run(note(catalog, entry))
+    outcomes = with_moves(moving.run(catalog, proposal.moves, limits or Limits(), _Told()))
+    failed = 0
+    for outcome in outcomes:
+        if outcome.error is not None:
+            failed += 1
+            click.echo(f"{outcome.plan.title}: {outcome.error.code} {outcome.error}", err=True)
+    if failed:
+        again = "`fluxshard moves` shows them, `moves resume` goes on; then repeat this command"
+        raise Failed([f"{failed} moves have not been made: {again}"], PROBLEMS)
+    ended = run(moving.finish(catalog, proposal, why))
+    click.echo(f"{len(outcomes)} moves made; epoch {ended.epoch} is in force")
+
+
+class _Told:
+    """Shows each state of each move once."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, State] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        if self._seen.get(progress.move) is progress.state:
+            return
+        self._seen[progress.move] = progress.state
+        sides = f"{progress.source} to {progress.target}"
+        click.echo(f"move {progress.move}: {progress.title}, {sides}: {progress.state}", err=True)
+
+
+def with_moves(work: Coroutine[object, object, T]) -> T:
+    """The result; an error of a move ends the command by name."""
+    try:
+        return run(work)
+    except MoveError as error:
+        code = UNREACHABLE if isinstance(error, MoveAway) else PROBLEMS
+        raise Failed([f"{error.code} {line}" for line in error.lines], code) from error
+
+
+def moves_text(moves: Sequence[Relocation]) -> str:
+    """What moves, in a few words."""
+    tenants = sum(isinstance(move, TenantMove) for move in moves)
+    slots = sum(len(move.slots) for move in moves if isinstance(move, SlotsMove))
+    words = [f"{count} {what}" for count, what in ((tenants, "tenants"), (slots, "slots")) if count]
+    return " and ".join(words)
+
+
+def _question(proposal: Proposal) -> str:
+    if not proposal.moves:
+        return f"Apply this as epoch {proposal.next.epoch}?"
+    return f"Move {moves_text(proposal.moves)}?"
 
 
 def tell(looked: Looked) -> None:

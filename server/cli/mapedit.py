@@ -8,10 +8,11 @@ from typing import Final
 
 import click
 
-from server.cli.carrying import refusal_lines, tell
+from server.cli.carrying import put_in_force, refusal_lines, tell, with_moves
 from server.cli.mapaccess import PROBLEMS, Catalog, Failed, author, catalog_options, run
-from server.mapchange.applying import Looked, Why, apply_change, look_at
+from server.mapchange.applying import Looked, Why, look_at
 from server.mapchange.costing import cost
+from server.mapchange.moving import hindrances
 from shardmap import (
     InvalidMap,
     ShardMap,
@@ -50,11 +51,9 @@ def edit(*, catalog: Catalog, reason: str | None, actor: str | None, yes: bool) 
         if looked is not None:
             why = Why(actor or author(), "cli", reason or click.prompt("Reason", err=True))
             if not yes:
-                epoch = looked.proposal.next.epoch
-                click.confirm(f"Apply this as epoch {epoch}?", abort=True)
-            applied = run(apply_change(catalog, looked.proposal, why))
+                click.confirm("Go on?", abort=True)
+            put_in_force(catalog, looked.proposal, why)
             draft.forget()
-            click.echo(f"epoch {applied.epoch} is in force")
         else:
             draft.forget()
     finally:
@@ -113,6 +112,9 @@ def _edited(catalog: Catalog, draft: _Draft, old: ShardMap) -> Looked | None:
             continue
         looked = run(look_at(catalog, old, asked))
         problems = [f"refused: {one}" for one in looked.proposal.refused] + refusal_lines(looked)
+        if not problems:
+            hindered = with_moves(hindrances(catalog, looked.proposal))
+            problems = [f"refused: {one}" for one in hindered]
         if problems:
             continue
         if not looked.proposal.changed:

@@ -1,6 +1,7 @@
 """The local cluster: PostgreSQL primaries and streaming replicas, for the demo, tests and bench."""
 
 from server.embedded.account import Account, server_account
+from server.embedded.binaries import bundled
 from server.embedded.cluster import EmbeddedCluster
 from server.embedded.configuration import DATABASE, SUPERUSER
 from server.embedded.endpoints import ClusterEndpoints
@@ -76,5 +77,6 @@ __all__ = [
     "UnknownServer",
     "Unsuitable",
     "WrongPlace",
+    "bundled",
     "server_account",
 ]

@@ -1,13 +1,18 @@
 """A change of the map carried out: servers looked at, claimed and guarded, the map applied, noted."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
+
+import asyncpg
 
 from server.catalog import Session, catalog_session
+from server.mapchange.fencing import fence_changes, fenced
 from server.mapchange.proposal import Proposal, propose_change
 from server.mapcheck import Findings, check_servers, claim_newcomers, settle_uniques
+from server.moves import MoveAway, Places
 from shardmap import (
     CATALOG,
     AuditEntry,
@@ -15,11 +20,16 @@ from shardmap import (
     CatalogSource,
     Endpoint,
     MapRefused,
+    MapUnavailable,
     Plain,
     Problem,
     ShardMap,
     content_hash,
 )
+
+ATTEMPTS: Final = 10
+"""To change the fences of pins between the writes of their tenants."""
+AGAIN_S: Final = 0.2
 
 
 class Catalogue(Protocol):
@@ -100,31 +110,44 @@ async def stored_map(catalogue: Catalogue) -> ShardMap | None:
         return await CatalogSource(session).newest()
 
 
-async def look_at(
-    catalogue: Catalogue, old: ShardMap | None, asked: ShardMap, *, moves: bool = False
-) -> Looked:
-    """What applying would do, and what the servers say to it. Nothing is changed.
-
-    `moves`: whoever asks carries out moves, so that homes may differ.
-    """
-    proposal = propose_change(old, asked, moves=moves)
+async def look_at(catalogue: Catalogue, old: ShardMap | None, asked: ShardMap) -> Looked:
+    """What applying would do, and what the servers say to it. Nothing is changed."""
+    proposal = propose_change(old, asked)
     return Looked(proposal, await check_servers(proposal.next, catalogue.environ, old))
 
 
 async def apply_change(catalogue: Catalogue, proposal: Proposal, why: Why) -> ShardMap:
     """Put the proposal's next map in force, with a row in the audit log in the same commit.
 
-    Servers of new shards are claimed first, and globally unique columns guarded.
+    Servers of new shards are claimed first, and globally unique columns guarded; where pins are set
+    or lifted, the fences of their tenants change together with the map.
 
     Raises:
         MapConflict: Somebody else has applied a map meanwhile.
         MapRefused: The change would leave rows behind.
-        MapUnavailable: The catalog, or a server that has to be claimed, does not answer.
+        MapUnavailable: The catalog, or a shard that has to be changed, does not answer, or writers
+            of a tenant whose pin changes did not leave in time.
     """
     if proposal.refused:
         raise MapRefused(proposal.refused)
-    await claim_newcomers(proposal.next, catalogue.environ, proposal.old)
-    await settle_uniques(proposal.next, catalogue.environ, proposal.old)
+    old, new = proposal.old, proposal.next
+    await claim_newcomers(new, catalogue.environ, old)
+    await settle_uniques(new, catalogue.environ, old)
+    changes = fence_changes(old, new) if old is not None else {}
+    if old is None or not changes:
+        return await _publish(catalogue, proposal, why)
+    for _ in range(ATTEMPTS):
+        try:
+            async with fenced(Places(old, catalogue.environ), changes):
+                return await _publish(catalogue, proposal, why)
+        except MoveAway as error:
+            raise MapUnavailable(str(error)) from error
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            await asyncio.sleep(AGAIN_S)
+    raise MapUnavailable("writers of the tenants whose pins change did not leave in time")
+
+
+async def _publish(catalogue: Catalogue, proposal: Proposal, why: Why) -> ShardMap:
     async with opened(catalogue, writable=True) as session:
         log = AuditLog(session)
         await log.install()
@@ -139,10 +162,9 @@ async def apply_change(catalogue: Catalogue, proposal: Proposal, why: Why) -> Sh
                 "epoch": applied.epoch,
                 "content_hash": content_hash(applied),
             }
+            subject = f"epoch {applied.epoch}"
             await log.note(
-                AuditEntry(
-                    why.actor, why.via, "map apply", f"epoch {applied.epoch}", why.reason, details
-                )
+                AuditEntry(why.actor, why.via, "map apply", subject, why.reason, details)
             )
     return applied
 

@@ -1,5 +1,6 @@
 """A change of the shard map as it would be applied, and what stands in its way."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -77,23 +78,31 @@ class Proposal:
         }
 
 
-def propose_change(old: ShardMap | None, asked: ShardMap, *, moves: bool = False) -> Proposal:
-    """What applying `asked` would do. A document's own epoch says which map it was made from.
-
-    With `moves` a change of homes is carried out by moves; without, it is refused.
-    """
+def propose_change(old: ShardMap | None, asked: ShardMap) -> Proposal:
+    """What applying `asked` would do. A document's own epoch says which map it was made from."""
     new = succeed(old, asked)
     found = old.epoch if old is not None else 0
-    conflict = (
-        (Problem("epoch", str(MapConflict(asked.epoch, found))),)
-        if asked.epoch not in {0, found} and not (old is None and asked.epoch == 1)
-        else ()
-    )
+    refused: tuple[Problem, ...] = ()
+    if asked.epoch not in {0, found} and not (old is None and asked.epoch == 1):
+        refused = (Problem("epoch", str(MapConflict(asked.epoch, found))),)
     if old is None:
-        return Proposal(old, new, conflict)
+        return Proposal(old, new, refused)
     stages = staged(old, asked)
-    next_map = succeed(old, stages.first) if moves else new
-    return Proposal(old, new, conflict + refusals(old, next_map), stages)
+    refused += (*_shards_refused(old, stages), *refusals(old, succeed(old, stages.first)))
+    return Proposal(old, new, refused, stages)
+
+
+def _shards_refused(old: ShardMap, stages: Staged) -> Iterator[Problem]:
+    """A shard leaves when it is empty, and is moved to when it has joined."""
+    for shard in old.homes:
+        if shard not in stages.asked.shards:
+            slots = old.slots.count(shard)
+            pins = sum(pin.shard == shard for pin in old.pins.values())
+            message = f"owns {slots} slots and {pins} pins: `fluxshard drain {shard}` first"
+            yield Problem(f"shards.{shard}", message)
+    for shard in sorted({move.target for move in stages.moves} - old.shards.keys()):
+        message = "joins without slots and pins: `fluxshard shard add` prepares it first"
+        yield Problem(f"shards.{shard}", message)
 
 
 def summary_text(shard_map: ShardMap) -> str:

@@ -68,7 +68,12 @@ PURE_MIGRATE = {
 """The same in server/migrate."""
 PURE_MOVES = {"comparing", "errors", "examining", "group", "names", "refusals", "request"}
 """The same in server/moves."""
-PURE_OPERATORS = {"mapchange/estimate", "mapchange/proposal", "tenants/sizes"}
+PURE_OPERATORS = {
+    "mapchange/balancing",
+    "mapchange/estimate",
+    "mapchange/proposal",
+    "tenants/sizes",
+}
 """The same in the rooms of operators."""
 PURE_BENCH = {
     "limits",

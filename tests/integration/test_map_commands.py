@@ -126,14 +126,30 @@ async def test_plan_shows_the_change_and_changes_nothing(applied, fluxshard, doc
     assert len(history.stdout.splitlines()) == 2
 
 
-async def test_plan_shows_what_would_be_refused(applied, fluxshard, document):
+async def test_plan_shows_what_would_move(applied, fluxshard, document):
     moved = replace(applied, slots=("shard_0",) * 4096)
 
     result = await fluxshard("map", "plan", document(moved))
 
-    assert result.exit_code == 1
+    assert result.exit_code == 0
     assert "! slots: 2048 of shard_1 move to shard_0: " in result.stdout
-    assert "refused: slots.shard_0: 2048 slots would move here from shard_1" in result.stdout
+    assert (
+        "  2048 slots from shard_1 to shard_0: 0 tenants, 0 rows, 0 B, about 2 s" in result.stdout
+    )
+
+
+async def test_plan_shows_what_would_be_refused(applied, fluxshard, document):
+    alone = replace(
+        applied, shards={"shard_0": applied.shards["shard_0"]}, slots=("shard_0",) * 4096
+    )
+
+    result = await fluxshard("map", "plan", document(alone))
+
+    assert result.exit_code == 1
+    assert (
+        "refused: shards.shard_1: owns 2048 slots and 0 pins: `fluxshard drain shard_1` first"
+        in (result.stdout)
+    )
 
 
 async def test_plan_of_a_first_map_needs_no_slots(fluxshard, document, first):

@@ -125,7 +125,14 @@ async def test_what_is_wrong_with_a_change_is_said_and_nothing_happens(applied, 
     )
     twice = await operator("GET /api/v1/admin/map?epoch=1&epoch=2")
 
-    assert [one.status for one in (invalid, unproved, twice)] == [400, 400, 400]
+    moving = await operator(
+        "PUT /api/v1/admin/map?reason=x",
+        write_json(replace(applied, slots=(ShardId("shard_0"),) * 4096)).encode(),
+        If_Match=tag,
+    )
+
+    assert [one.status for one in (invalid, unproved, twice, moving)] == [400] * 4
+    assert "tenants would change their home" in json.loads(moving.body)["message"]
     assert json.loads(invalid.body)["code"] == "M102"
     assert "does not answer, and has to prove who it is" in json.loads(unproved.body)["message"]
     assert (await operator("GET /api/v1/admin/map")).headers["etag"] == tag

@@ -6,6 +6,7 @@ from bench.errors import BenchError
 from server.demo.errors import DemoError
 from server.embedded import EmbeddedError
 from server.failover import FailoverError
+from server.joining import JoinError
 from server.migrate.errors import MigrateError
 from server.moves import MoveError
 
@@ -19,7 +20,8 @@ def descendants(error):
 
 
 @pytest.mark.parametrize(
-    "base", [EmbeddedError, DemoError, MigrateError, BenchError, FailoverError, MoveError]
+    "base",
+    [EmbeddedError, DemoError, MigrateError, BenchError, FailoverError, MoveError, JoinError],
 )
 def test_every_code_is_in_the_list_of_errors(base):
     codes = [error.code for error in descendants(base)]
@@ -29,7 +31,8 @@ def test_every_code_is_in_the_list_of_errors(base):
 
 
 @pytest.mark.parametrize(
-    "base", [EmbeddedError, DemoError, MigrateError, BenchError, FailoverError, MoveError]
+    "base",
+    [EmbeddedError, DemoError, MigrateError, BenchError, FailoverError, MoveError, JoinError],
 )
 def test_no_code_has_two_meanings(base):
     codes = [error.code for error in descendants(base) if "code" in vars(error)]

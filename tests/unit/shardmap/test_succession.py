@@ -76,19 +76,19 @@ def test_every_change_of_a_home_is_refused_at_once():
 
     assert refused(old, new) == [
         (
-            "slots.shard_2: 10 slots would move here from shard_0, and this release does not move "
+            "slots.shard_2: 10 slots would move here from shard_0, and a map alone does not move "
             "data: 0-9"
         ),
         (
-            "slots.shard_2: 6 slots would move here from shard_1, and this release does not move "
+            "slots.shard_2: 6 slots would move here from shard_1, and a map alone does not move "
             "data: 4090-4095"
         ),
         (
-            "pins.1: the tenant would move from shard_0 to shard_1, and this release does not move "
+            "pins.1: the tenant would move from shard_0 to shard_1, and a map alone does not move "
             "data"
         ),
         (
-            "pins.7: the tenant would move from shard_1 to shard_0, and this release does not move "
+            "pins.7: the tenant would move from shard_1 to shard_0, and a map alone does not move "
             "data"
         ),
     ]
@@ -107,7 +107,7 @@ def test_a_tenant_is_not_unpinned_away_from_its_slots_home():
 
     assert refused(old, replace(old, pins={})) == [
         (
-            "pins.42: the tenant would move from shard_0 to shard_1, and this release does not move "
+            "pins.42: the tenant would move from shard_0 to shard_1, and a map alone does not move "
             "data"
         )
     ]
