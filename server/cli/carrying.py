@@ -6,6 +6,7 @@ from typing import TypeVar
 import click
 
 from server.cli.mapaccess import PROBLEMS, UNREACHABLE, Catalog, Failed, run
+from server.cli.movetext import Screen
 from server.mapchange import moving
 from server.mapchange.applying import Looked, Why, apply_change, look_at, note
 from server.mapchange.costing import cost
@@ -13,7 +14,7 @@ from server.mapchange.estimate import Estimate
 from server.mapchange.moving import hindrances
 from server.mapchange.proposal import Proposal, propose_change
 from server.mapcheck import settle_uniques
-from server.moves import Limits, MoveAway, MoveError, Progress, State
+from server.moves import Limits, MoveAway, MoveError
 from shardmap import (
     AuditEntry,
     Relocation,
@@ -76,7 +77,9 @@ def put_in_force(
         return
     entry = AuditEntry(why.actor, why.via, "move", moves_text(proposal.moves), why.reason)
     run(note(catalog, entry))
-    outcomes = with_moves(moving.run(catalog, proposal.moves, limits or Limits(), _Told()))
+    outcomes = with_moves(
+        moving.run(catalog, proposal.moves, limits or Limits(), Screen(as_json=False))
+    )
     failed = 0
     for outcome in outcomes:
         if outcome.error is not None:
@@ -87,20 +90,6 @@ def put_in_force(
         raise Failed([f"{failed} moves have not been made: {again}"], PROBLEMS)
     ended = run(moving.finish(catalog, proposal, why))
     click.echo(f"{len(outcomes)} moves made; epoch {ended.epoch} is in force")
-
-
-class _Told:
-    """Shows each state of each move once."""
-
-    def __init__(self) -> None:
-        self._seen: dict[int, State] = {}
-
-    def __call__(self, progress: Progress) -> None:
-        if self._seen.get(progress.move) is progress.state:
-            return
-        self._seen[progress.move] = progress.state
-        sides = f"{progress.source} to {progress.target}"
-        click.echo(f"move {progress.move}: {progress.title}, {sides}: {progress.state}", err=True)
 
 
 def with_moves(work: Coroutine[object, object, T]) -> T:
