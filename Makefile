@@ -39,7 +39,7 @@ check: setup ## format, lint, types, layers, unit tests and golden plans: second
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q tests/unit tests/plans tests/architecture
+	@$(BIN)/python -m pytest -q tests/unit tests/plans tests/model tests/architecture
 
 test: check ## all tests: check, then everything that needs servers and clients
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests/oracle tests/integration tests/adversity tests/acceptance
