@@ -27,6 +27,8 @@ class BackendSettings:
     """How many requests may wait for a connection to one endpoint."""
     direct_connections: int = 4
     """How many more may go past a pooler in transaction mode, for what needs a session."""
+    least_in_flight: int = 2
+    """However slow an endpoint becomes, so many connections to it may be in use; 0: always all."""
     total_connections: int = 0
     """The most connections to all endpoints together, without probes; 0: only the sum of their limits."""
     connect_timeout_s: float = 2.0

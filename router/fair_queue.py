@@ -2,19 +2,28 @@
 
 Round robin with one request as its quantum (deficit round robin, Shreedhar and Varghese, 1995, for
 requests that count alike): whoever has one request waiting is served after at most one of each
-other party, however many those have. When there is no room the newest request of the party with
-the longest queue leaves, so that a flood pushes out itself (McKenney, 1990).
+other party, however many those have. Where it is known what each party has already, those that have
+least come first (max-min fairness: Bertsekas and Gallager, 1987, 6.5.2): a party that has nothing
+need not wait for the turn of one that has all. When there is no room the newest request of the party
+with the longest queue leaves, so that a flood pushes out itself (McKenney, 1990).
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+from collections.abc import Hashable, Mapping
+from itertools import islice
+from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
 
+COMPARED: Final = 16
+"""Among so many parties who are next, one that has least is looked for."""
+
 
 class FairQueue(Generic[Item]):
-    """Items of parties, at most `most` in all. Every operation but `remove` is O(1)."""
+    """Items of parties, at most `most` in all.
+
+    Every operation but `remove` is O(1), and `pop` with what parties have O(`COMPARED`).
+    """
 
     __slots__ = ("_by_length", "_count", "_lines", "_longest", "most")
 
@@ -57,13 +66,24 @@ class FairQueue(Generic[Item]):
 
     def pop(self) -> Item | None:
         """The oldest item of the party whose turn it is; None: nobody waits."""
+        found = self.pop_next({})
+        return found[1] if found is not None else None
+
+    def pop_next(self, having: Mapping[Hashable, int]) -> tuple[Hashable, Item] | None:
+        """The oldest item of a party that has least, and the party; None: nobody waits.
+
+        Of those that have as much, it is the one whose turn it is.
+        """
         if not self._lines:
             return None
-        party, line = next(iter(self._lines.items()))
+        party = next(iter(self._lines))
+        if having and len(self._lines) > 1:
+            party = min(islice(self._lines, COMPARED), key=lambda one: having.get(one, 0))
+        line = self._lines[party]
         item = line.popleft()
         self._lines.move_to_end(party)
         self._shrunk(party, line)
-        return item
+        return party, item
 
     def drop_newest(self) -> Item | None:
         """The newest item of a party with the longest line, taken out; None: nobody waits."""

@@ -111,6 +111,29 @@ class QueueOverflowed:
     waiting: int
 
 
+@dataclass(frozen=True, slots=True)
+class InFlightLimited:
+    """Statements became `inflation` times as slow, so fewer are let in to the endpoint at a time.
+
+    None: that is to be found out by it. Told when it begins; until `InFlightLimitEnded` the limit
+    goes up and down.
+    """
+
+    shard: ShardId
+    endpoint: str
+    most: int
+    ceiling: int
+    inflation: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class InFlightLimitEnded:
+    """All connections to the endpoint may be used again."""
+
+    shard: ShardId
+    endpoint: str
+
+
 class Discovered(StrEnum):
     """What became of a standby that a primary named."""
 
@@ -246,6 +269,8 @@ Observation = (
     | FloorBeyondTimeline
     | EndpointChanged
     | QueueOverflowed
+    | InFlightLimited
+    | InFlightLimitEnded
     | TrustChanged
     | ReadHedged
     | ReplicaDiscovered

@@ -94,6 +94,14 @@ class DatabaseSettings:
         "1000",
         "most requests of one worker that wait for a connection to one endpoint; then 503 P211",
     )
+    least_in_flight: int = setting(
+        "FLUXSHARD_LEAST_IN_FLIGHT",
+        integer(0, 10_000),
+        "2",
+        "when statements become slower the more of them run at an endpoint, fewer are let in, so that "
+        "tenants take turns here instead; so many of one worker at least, 0: always as many as there "
+        "may be connections",
+    )
     direct_connections: int = setting(
         "FLUXSHARD_DIRECT_CONNECTIONS",
         integer(1, 10_000),

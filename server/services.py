@@ -157,6 +157,7 @@ def backend_settings(settings: Settings, workers: int) -> BackendSettings:
         idle_time_s=database.max_conn_idle_time_s,
         acquire_timeout_s=database.acquire_timeout_s,
         queue_length=database.pool_queue,
+        least_in_flight=database.least_in_flight,
         direct_connections=database.direct_connections,
         total_connections=database.total_connections,
         statement_timeout_s=settings.http.request_timeout_s,

@@ -5,6 +5,8 @@ connections closes one for whoever waits, and what comes free goes round among t
 """
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -53,6 +55,16 @@ class ConnectionCap:
             return False
         self.open += 1
         return True
+
+    @contextmanager
+    def wanting(self) -> Iterator[None]:
+        """While somebody waits in a pool that has room, because there is no place left."""
+        self.short += 1
+        try:
+            self.make_room()
+            yield
+        finally:
+            self.short -= 1
 
     def make_room(self) -> None:
         """Have the pool with most idle connections close one."""

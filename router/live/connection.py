@@ -2,7 +2,7 @@
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,6 +63,7 @@ class HeldConnection:
         "raw",
         "role",
         "serial",
+        "waited_for",
     )
 
     def __init__(
@@ -81,6 +82,8 @@ class HeldConnection:
         self.expires_at = expires_at
         self.idle_since = 0.0
         self.generation = 0
+        self.waited_for: tuple[Hashable, ...] = ()
+        """The party that it was handed to, and that has it still; see `waiting`."""
         self.abandonable = True
         """Cutting it off loses nothing but a read."""
         self.pooled = bool(opening)

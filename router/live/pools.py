@@ -1,22 +1,28 @@
 """The held connections of one endpoint, within a budget: the only place that acquires any.
 
 Idle ones lie on a stack per role, so that the warmest is taken next and the coldest ages out. A
-connection is taken and given back without a message to the server.
+connection is taken and given back without a message to the server. How many may be in use at a time
+is the affair of `admission`: while the endpoint is slow that is less than could be open.
 """
 
 import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import nullcontext
 from typing import Final
 
 from router.backend_settings import BackendSettings
 from router.errors import PoolTimeout, ShardUnavailable, StatementFailed
+from router.live.admission import Admission
 from router.live.cap import ConnectionCap
 from router.live.connection import HeldConnection
+from router.live.endings import Endings
 from router.live.failures import DRIVER_ERRORS, EndpointLost
+from router.live.idle import IdleConnections
+from router.live.in_flight import InFlightLimit
 from router.live.pool_standing import PoolStanding
-from router.live.preamble import LOGIN, ROLES, rollback_and_clean
+from router.live.preamble import LOGIN
 from router.live.waiting import Handed, Waiting
 from router.observe import Observer, QueueOverflowed
 from router.pooling_errors import PoolQueueFull
@@ -26,12 +32,8 @@ from shardmap import ShardId
 Opener = Callable[[str, float], Awaitable[HeldConnection]]
 """Opens a session that runs as a role; the second argument is its share of the lifetime."""
 
-WARM_ROLE: Final = "authenticated"  # what connections run as that are opened ahead of need
-_ALWAYS: Final = (
-    *ROLES,
-    LOGIN,
-)  # their stacks stay while they are empty; of others there may be many
-TIDY_TIMEOUT_S: Final = 1.0
+WARM_ROLE: Final = "authenticated"
+"""What connections run as that are opened ahead of need."""
 SWITCH_TIMEOUT_S: Final = 2.0
 MAX_TICK_S: Final = 30.0
 MIN_TICK_S: Final = 0.02
@@ -69,27 +71,36 @@ class EndpointPool:
         self._limit = limit
         self._pooled = pooled
         self._warm_role = LOGIN if pooled or settings.bare else WARM_ROLE
-        self._idle: dict[str, list[HeldConnection]] = {role: [] for role in _ALWAYS}
-        self._in_use: set[HeldConnection] = set()
-        self._leaving: set[HeldConnection] = set()  # being closed, by a task each
-        # Places for connections that a slow client may occupy: never all of them.
+        self._idle = IdleConnections()
+        self.in_use: set[HeldConnection] = set()
+        """By somebody; only the pool changes it."""
+        self._opening = 0
+        """Those about to be in use."""
+        self._endings = Endings(name, owner, self._vacate)
         self.cursors = asyncio.Semaphore(max(1, self._limit // 2))
-        self._size = 0  # open, opening and closing ones: what the server may count
+        """Places for connections that a slow client may occupy: never all of them."""
+        self._size = 0
+        """Open, opening and closing ones: what the server may count."""
+        at_a_time = InFlightLimit(limit, settings.least_in_flight or limit)
+        self.admission = Admission(
+            shard, name, at_a_time, self.in_use, owner=owner, observe=observe, changed=self._admit
+        )
         self._waiting = Waiting(settings.queue_length, self._no_room, self._returned)
-        self._overflowing = False  # a full queue has been told of, and it was not empty since
         self._closed = False
         cap.join(self)
         self._generation = 0  # grows when prepared statements must be made anew
 
     def take(self, role: str) -> HeldConnection | None:
         """An idle connection of the role, at once and without a message, or None."""
-        stack = self._idle.get(LOGIN if self._pooled else role)
+        if len(self.in_use) >= self.admission.most:
+            return None
+        stack = self._idle.by_role.get(LOGIN if self._pooled else role)
         while stack:
             held = stack.pop()
             if held.raw.is_closed():
                 self._vacate()
                 continue
-            self._in_use.add(held)
+            self.in_use.add(held)
             if held.generation != self._generation:
                 self._renew(held)
             return held
@@ -114,19 +125,17 @@ class EndpointPool:
                 return await self._obtain(role, party)
         except TimeoutError as error:
             raise PoolTimeout(
-                self._shard,
-                f"connection pool of {self._name}: no connection within {max(timeout_s, 0):.3g} s"
-                f" ({len(self._in_use)} of {self._limit} in use, {len(self._waiting)} waiting)",
+                self._shard, self.standing().took_too_long(self._name, timeout_s)
             ) from error
 
     def give_back(self, held: HeldConnection) -> None:
         """Return a connection whose session is as it was: no transaction, same role."""
-        self._in_use.discard(held)
+        self._left(held)
         held.abandonable = True
         if held.raw.is_closed():
             self._vacate()
         elif self._closed or held.expires_at <= time.monotonic():
-            self._close_later(held)
+            self._end(held)
         else:
             self._offer(held)
 
@@ -134,20 +143,20 @@ class EndpointPool:
         """Return a connection with an open or failed transaction: it is cleaned on the way."""
         if held.raw.is_closed():
             self.give_back(held)
-        elif self._owner.start(self._clean(held), name=f"tidy {self._name}") is None:
+        elif not self._endings.clean(held, self.give_back, self.discard):
             self.drop(held)
 
     def discard(self, held: HeldConnection) -> None:
         """Return a connection in an unknown state: what it runs is cancelled, and it is closed."""
-        self._in_use.discard(held)
+        self._left(held)
         if held.raw.is_closed():
             self._vacate()
         else:
-            self._close_later(held)
+            self._end(held)
 
     def drop(self, held: HeldConnection) -> None:
         """Cut off a connection whose statement must not be cancelled."""
-        self._in_use.discard(held)
+        self._left(held)
         held.drop()
         self._vacate()
 
@@ -158,13 +167,13 @@ class EndpointPool:
 
     def displace(self) -> None:
         """Another server answers at the address: connections end, those in use when they are back."""
-        for held in self._in_use:
+        for held in self.in_use:
             held.expires_at = float("-inf")
         self._close_idle()
 
     def abandon_reads(self) -> None:
         """Cut off the reads in flight: the endpoint gives no sign of life."""
-        for held in tuple(self._in_use):
+        for held in tuple(self.in_use):
             if held.abandonable:
                 held.drop()
 
@@ -175,26 +184,28 @@ class EndpointPool:
 
     def standing(self) -> PoolStanding:
         """The connections at this moment."""
-        line, in_use = self._waiting, len(self._in_use)
-        counts = (line.waits, line.waited_s, line.turned_away)
-        return PoolStanding(self._size, self.idle, in_use, len(line), self._limit, *counts)
+        line, admission = self._waiting, self.admission
+        sizes = (self._size, self.idle, len(self.in_use), len(line), self._limit)
+        counts = (admission.times, line.waits, line.waited_s, line.turned_away)
+        return PoolStanding(*sizes, admission.most, *counts)
 
     @property
     def idle(self) -> int:
         """How many idle connections there are."""
-        return sum(map(len, self._idle.values()))
+        return len(self._idle)
 
     def spare_one(self) -> None:
         """Close the coldest idle connection of the role that has most: others need its place."""
-        stack = max(self._idle.values(), key=len)
-        if stack:
-            self._close_later(stack.pop(0))
+        held = self._idle.coldest()
+        if held is not None:
+            self._end(held)
 
     def grant(self) -> bool:
         """A place under the cap, claimed already: for who waits, if there is room in the budget."""
-        if self._size >= self._limit or not self._waiting.hand(None):
+        if self._size >= self._limit or not self._has_room() or not self._waiting.hand(None):
             return False
         self._size += 1
+        self._opening += 1
         return True
 
     async def keep(self, wanted: Callable[[], bool]) -> None:
@@ -219,55 +230,45 @@ class EndpointPool:
     def cut(self) -> None:
         """Cut off whatever is still open: the process is about to leave."""
         self._closed = True
-        for stack in self._idle.values():
-            while stack:
-                self.drop(stack.pop())
-        for held in (*self._in_use, *self._leaving):
+        for held in self._idle.all():
+            self.drop(held)
+        for held in (*self.in_use, *self._endings):
             held.drop()
         self.fail_waiting(f"{self._name} is no longer in use")
 
     async def _obtain(self, role: str, party: Hashable) -> HeldConnection:
         if self._closed:
             raise EndpointLost(self._shard, self._name, f"{self._name} is no longer in use")
-        capped = self._size < self._limit
-        if capped and self._cap.claim():
-            self._size += 1
+        room = self._has_room()
+        capped = room and self._size < self._limit
+        if capped and self._claim():
             return await self._open(role)
-        other = self._take_other(role)
+        other = self._take_other(role) if room else None
         if other is not None:
             return await self._switched(other, role)
-        held = await (self._beyond_cap(party) if capped else self._waiting.turn(party))
+        self.admission.met()
+        with self._cap.wanting() if capped else nullcontext():
+            held = await self._waiting.turn(party)
         if held is None:  # a place in the budget, ours already
-            return await self._open(role)
+            held = await self._open(role)
+            self._waiting.has(party, held)
+            return held
         self._renew(held)
         if held.role != role:
             return await self._switched(held, role)
         return held
 
-    async def _beyond_cap(self, party: Hashable) -> Handed:
-        """Wait where there is room in the budget, and none under the cap of the process."""
-        self._cap.short += 1
-        try:
-            self._cap.make_room()
-            return await self._waiting.turn(party)
-        finally:
-            self._cap.short -= 1
-
-    def _no_room(self) -> PoolQueueFull:
-        """The error of those who cannot even wait; a full queue is told of once."""
-        waiting = len(self._waiting)
-        if not self._overflowing:
-            self._overflowing = True
-            self._observe(QueueOverflowed(self._shard, self._name, waiting))
-        return PoolQueueFull(
-            self._shard,
-            f"connection pool of {self._name}: {waiting} requests wait for a connection already"
-            f" ({len(self._in_use)} of {self._limit} in use)",
-        )
+    def _no_room(self, first: bool) -> PoolQueueFull:  # noqa: FBT001 - as `Waiting` calls it
+        """The error of those who cannot even wait."""
+        now = self.standing()
+        if first:
+            self._observe(QueueOverflowed(self._shard, self._name, now.waiting))
+        return PoolQueueFull(self._shard, now.queue_is_full(self._name))
 
     def _returned(self, what: Handed) -> None:
         """Who was handed this has left in that moment: it goes to the next."""
         if what is None:
+            self._opening -= 1
             self._vacate()
         else:
             self.give_back(what)
@@ -278,15 +279,16 @@ class EndpointPool:
             held.generation = self._generation
 
     async def _open(self, role: str) -> HeldConnection:
-        """Open a connection; its place in the budget is taken already."""
+        """Open a connection; its place in the budget is taken already, and counted as opening."""
         held = None
         try:
             held = await self._opener(role, random.uniform(0.9, 1.0))  # noqa: S311 - no secret
         finally:
+            self._opening -= 1
             if held is None:
                 self._vacate()
         held.generation = self._generation
-        self._in_use.add(held)
+        self.in_use.add(held)
         return held
 
     async def _switched(self, held: HeldConnection, role: str) -> HeldConnection:
@@ -307,92 +309,88 @@ class EndpointPool:
                 self.discard(held)
         return held
 
-    def _take_other(self, role: str) -> HeldConnection | None:
-        """The coldest idle connection of the role that has most of them."""
-        for other in sorted(self._idle, key=lambda name: len(self._idle[name]), reverse=True):
-            if other != role and self._idle[other]:
-                self._idle[other].reverse()
-                held = self.take(other)
-                self._idle[other].reverse()
-                if held is not None:
-                    return held
+    def _take_other(self, role: str | None) -> HeldConnection | None:
+        """The coldest idle connection of the role that has most of them, and is another."""
+        while (held := self._idle.coldest(other_than=role)) is not None:
+            if not held.raw.is_closed():
+                self.in_use.add(held)
+                self._renew(held)
+                return held
+            self._vacate()
         return None
+
+    def _left(self, held: HeldConnection) -> None:
+        """It is not in use any more; also called for one that never was."""
+        self.in_use.discard(held)
+        if held.waited_for:
+            self._waiting.left(held)
+
+    def _has_room(self) -> bool:
+        return len(self.in_use) + self._opening < self.admission.most
+
+    def _claim(self) -> bool:
+        """Take a place in the budget, to open a connection in."""
+        if not self._cap.claim():
+            return False
+        self._size += 1
+        self._opening += 1
+        return True
+
+    def _end(self, held: HeldConnection) -> None:
+        """Close it; its place is free when it is closed, and who may have another need not wait."""
+        self._endings.close(held)
+        if self._waiting:
+            self._admit()
 
     def _offer(self, held: HeldConnection) -> None:
         """To whose turn it is, else onto its role's stack."""
-        if self._waiting and self._waiting.hand(held):
-            self._in_use.add(held)
+        if self._waiting and self._has_room() and self._waiting.hand(held):
+            held.idle_since = time.monotonic()
+            self.in_use.add(held)
             return
-        self._overflowing = False
         if self._cap.short:  # somebody waits for a place, elsewhere
-            self._close_later(held)
+            self._end(held)
             return
-        held.idle_since = time.monotonic()
-        self._idle.setdefault(held.role, []).append(held)
+        self._idle.put(held)
 
     def _vacate(self) -> None:
         """A place in the budget is free: for whose turn it is, with the place kept for it."""
-        if self._waiting.hand(None):
+        if self._waiting and not self._idle and self._has_room() and self._waiting.hand(None):
+            self._opening += 1
             return
         self._size -= 1
         self._cap.release()
+        if self._waiting:
+            self._admit()
 
-    async def _clean(self, held: HeldConnection) -> None:
-        cleaned = False
-        try:
-            await held.execute(rollback_and_clean(held.role), TIDY_TIMEOUT_S)
-            cleaned = True
-        except DRIVER_ERRORS:
-            pass  # it is closed instead
-        finally:
-            if cleaned:
-                self.give_back(held)
+    def _admit(self) -> None:
+        """Let in who waits though there are connections, because more of them may be in use."""
+        while self._waiting and self._has_room():
+            held = self._take_other(None)
+            if held is not None:
+                self._left(held)
+                self._offer(held)
+            elif self._size < self._limit and self._claim():
+                if not self._waiting.hand(None):
+                    self._returned(None)
             else:
-                self.discard(held)
-
-    def _close_later(self, held: HeldConnection) -> None:
-        self._leaving.add(held)
-        if self._owner.start(self._closing(held), name=f"close {self._name}") is None:
-            self._leaving.discard(held)
-            held.drop()
-            self._vacate()
-
-    async def _closing(self, held: HeldConnection) -> None:
-        try:
-            await held.close()
-        finally:
-            self._leaving.discard(held)
-            held.drop()
-            self._vacate()
+                return
 
     def _close_idle(self) -> None:
-        for stack in self._idle.values():
-            while stack:
-                self._close_later(stack.pop())
+        for held in self._idle.all():
+            self._end(held)
 
     def _age_out(self) -> None:
-        now = time.monotonic()
         surplus = self._size - self._settings.min_connections
-        for role, stack in tuple(self._idle.items()):
-            keep = []
-            for held in stack:  # the coldest first
-                unused = surplus > 0 and now - held.idle_since > self._settings.idle_time_s
-                if held.raw.is_closed():
-                    self._vacate()
-                elif held.expires_at <= now or unused:
-                    self._close_later(held)
-                else:
-                    keep.append(held)
-                    continue
-                surplus -= 1
-            stack[:] = keep
-            if not keep and role not in _ALWAYS:
-                del self._idle[role]
+        for held in self._idle.aged(time.monotonic(), self._settings.idle_time_s, surplus):
+            if held.raw.is_closed():
+                self._vacate()
+            else:
+                self._end(held)
 
     async def _fill(self) -> None:
         minimum = min(self._settings.min_connections, self._limit)
-        while self._size < minimum and not self._closed and self._cap.claim():
-            self._size += 1
+        while self._size < minimum and not self._closed and self._claim():
             try:
                 self.give_back(await self._open(self._warm_role))
             except (ShardUnavailable, StatementFailed):

@@ -1,6 +1,7 @@
 """Reads: on a replica that has reached what the session saw, elsewhere again when one fails."""
 
 import time
+from collections.abc import Hashable
 from typing import Final
 
 from router.backend_settings import BackendSettings
@@ -93,19 +94,27 @@ class Reads:
             sent.append(live)
         standing = live.standing
         standing.in_flight += 1  # before there is a connection: opening one is load, too
+        pool, among, asked = live.pool, 0, began
+        text: Hashable = query.sql
         try:
-            held = live.pool.take(context.role)
+            held = pool.take(context.role)
             if held is None:
                 held = await self._faults.acquired(live, context)
             asked = time.monotonic()
+            among = len(pool.in_use)
+            late = context.deadline.at - asked < self._plain_from_s
+            text = (query.sql,) if late else query.sql  # in a transaction it takes longer
             rows, in_recovery, lsn = await self._read(shard, live, held, query, context)
         except DeadlineExceeded:
-            standing.waited(time.monotonic() - began)
+            ended = time.monotonic()
+            standing.waited(ended - began)
+            pool.admission.unanswered(text, ended - asked, among, ended)
             raise
         finally:
             standing.in_flight -= 1
         ended = time.monotonic()
         standing.answered_in(ended - asked)
+        pool.admission.answered(text, ended - asked, among, ended)
         standing.lsn = max(standing.lsn, lsn)
         if in_recovery is not standing.in_recovery:
             live.monitor.ask()

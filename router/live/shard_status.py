@@ -29,8 +29,12 @@ class EndpointStatus:
     idle: int
     waiting: int
     limit: int
+    admitted: int
+    """How many connections may be in use now: less than the limit while the endpoint is slow."""
+    limited: int
+    """How often that became less, …"""
     waits: int
-    """How often a request waited for a connection since the start, …"""
+    """… how often a request waited for a connection since the start, …"""
     waited_s: float
     """… for how long in all, …"""
     turned_away: int
@@ -99,6 +103,8 @@ def endpoint_status(member: LiveEndpoint, unfit: str) -> EndpointStatus:
         idle=pool.idle,
         waiting=pool.waiting,
         limit=pool.limit,
+        admitted=pool.admitted,
+        limited=pool.limited,
         waits=pool.waits,
         waited_s=pool.waited_s,
         turned_away=pool.turned_away,

@@ -1,4 +1,8 @@
-"""Those who wait for a connection of one endpoint: in a fair queue, handed one when it is free."""
+"""Those who wait for a connection of one endpoint: in a fair queue, handed one when it is free.
+
+Whose turn it is depends on what each party has: but only what was handed over here is known, since
+nobody is counted who finds a connection idle. While many wait, that is all of them.
+"""
 
 import asyncio
 import time
@@ -15,15 +19,19 @@ Handed = HeldConnection | None
 class Waiting:
     """Whoever waits here is handed something, fails, or leaves; nothing handed over is lost.
 
-    `full` makes the error of those for whom there is no room; `returned` takes back what was
-    handed to a caller that left in the same moment.
+    `full` makes the error of those for whom there is no room, told whether it is the first since
+    the queue was empty; `returned` takes back what was handed to a caller that left in the same
+    moment.
     """
 
     def __init__(
-        self, most: int, full: Callable[[], RouterError], returned: Callable[[Handed], None]
+        self, most: int, full: Callable[[bool], RouterError], returned: Callable[[Handed], None]
     ) -> None:
         self._queue: FairQueue[asyncio.Future[Handed]] = FairQueue(most)
+        self._having: dict[Hashable, int] = {}
+        """How many connections each party has that it waited for."""
         self._full = full
+        self._overflowed = False
         self._returned = returned
         self.waits = 0
         """How often somebody waited, …"""
@@ -42,12 +50,15 @@ class Waiting:
             RouterError: There is no room, or `fail` was called.
         """
         waiter: asyncio.Future[Handed] = asyncio.get_running_loop().create_future()
+        if not self._queue:
+            self._overflowed = False
         leaving = self._queue.push(party, waiter)
         if leaving is not None:
             self.turned_away += 1
+            first, self._overflowed = not self._overflowed, True
             if leaving is waiter:
-                raise self._full()
-            leaving.set_exception(self._full())
+                raise self._full(first)
+            leaving.set_exception(self._full(first))
         self.waits += 1
         began = time.monotonic()
         try:
@@ -60,13 +71,29 @@ class Waiting:
 
     def hand(self, what: Handed) -> bool:
         """Give it to whose turn it is; False: nobody waits."""
-        waiter = self._queue.pop()
-        while waiter is not None:
+        following = self._queue.pop_next(self._having)
+        while following is not None:
+            party, waiter = following
             if not waiter.done():
+                if what is not None:
+                    self.has(party, what)
                 waiter.set_result(what)
                 return True
-            waiter = self._queue.pop()
+            following = self._queue.pop_next(self._having)
         return False
+
+    def has(self, party: Hashable, held: HeldConnection) -> None:
+        """The connection is the party's, until `left`."""
+        held.waited_for = (party,)
+        self._having[party] = self._having.get(party, 0) + 1
+
+    def left(self, held: HeldConnection) -> None:
+        """The party that waited for the connection does not have it any more."""
+        (party,), held.waited_for = held.waited_for, ()
+        if self._having[party] > 1:
+            self._having[party] -= 1
+        else:
+            del self._having[party]
 
     def fail(self, error: Callable[[], RouterError]) -> None:
         """Tell everybody that there is nothing to wait for."""

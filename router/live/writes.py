@@ -69,13 +69,17 @@ class Writes:
         live = group.writer_at_once()
         if live is None:
             live = await group.writer(context.deadline)
-        standing = live.standing
+        standing, pool = live.standing, live.pool
         standing.in_flight += 1
         try:
-            held = live.pool.take(context.role) or await self._acquired(shard, live, context)
+            held = pool.take(context.role) or await self._acquired(shard, live, context)
+            asked = time.monotonic()
+            among = len(pool.in_use)
             rows, position = await self._write(shard, live, held, query, context)
         finally:
             standing.in_flight -= 1
+        ended = time.monotonic()
+        pool.admission.answered(query.sql, ended - asked, among, ended)
         if group.left_behind(position):
             self._observe(CommitLost(shard, live.name))
             raise CommitUnknown(f"{live.name} committed after another server had been promoted")

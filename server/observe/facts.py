@@ -11,6 +11,8 @@ from router import (
     EndpointChanged,
     FloorBeyondTimeline,
     FreshnessMissed,
+    InFlightLimited,
+    InFlightLimitEnded,
     MapAdopted,
     QueueOverflowed,
     ReadHedged,
@@ -93,6 +95,8 @@ RareFact = (
     | FloorBeyondTimeline
     | EndpointChanged
     | QueueOverflowed
+    | InFlightLimited
+    | InFlightLimitEnded
     | CommitLost
     | MapAdopted
     | SchemaAdopted

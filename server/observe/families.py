@@ -34,6 +34,11 @@ COUNTERS: Final = (
     Family("fluxshard_pool_waits", "Requests that waited for a connection", _ENDPOINT),
     Family("fluxshard_pool_wait_seconds", "Time that they waited", _ENDPOINT),
     Family("fluxshard_pool_turned_away", "Requests that found no room to wait in", _ENDPOINT),
+    Family(
+        "fluxshard_pool_limited",
+        "Times that fewer statements were let in because the endpoint had become slow",
+        _ENDPOINT,
+    ),
     Family("fluxshard_writes_held", "Writes that waited for a primary", ("shard", "outcome")),
     Family(
         "fluxshard_durability_missed",

@@ -116,6 +116,8 @@ class Gauges:
                 yield one("fluxbase_db_connections_idle", endpoint.idle, *labels)
                 yield one("fluxbase_db_connections_max", endpoint.limit, *labels)
                 yield one("fluxshard_pool_waiting", endpoint.waiting, *labels)
+                yield one("fluxshard_pool_admitted", endpoint.admitted, *labels)
+                counts["fluxshard_pool_limited", labels] = endpoint.limited
                 counts["fluxshard_pool_waits", labels] = endpoint.waits
                 counts["fluxshard_pool_wait_seconds", labels] = endpoint.waited_s
                 counts["fluxshard_pool_turned_away", labels] = endpoint.turned_away

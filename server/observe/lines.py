@@ -13,6 +13,8 @@ from router import (
     EndpointChanged,
     FloorBeyondTimeline,
     FreshnessMissed,
+    InFlightLimited,
+    InFlightLimitEnded,
     MapAdopted,
     Observation,
     QueueOverflowed,
@@ -129,6 +131,8 @@ def _of_the_router(fact: Observation) -> Line:  # noqa: C901, PLR0912 - one case
             return Line(level, "endpoint_changed", {**_at(shard, endpoint), **what})
         case QueueOverflowed(shard, endpoint, waiting):
             return Line(Level.WARN, "queue_full", {**_at(shard, endpoint), "waiting": waiting})
+        case InFlightLimited() | InFlightLimitEnded():
+            return _of_limits(fact)
         case CommitLost(shard, endpoint):
             return Line(Level.ERROR, "commit_unknown", _at(shard, endpoint))
         case MapAdopted(epoch):
@@ -141,6 +145,19 @@ def _of_the_router(fact: Observation) -> Line:  # noqa: C901, PLR0912 - one case
             return _of_two_phase(fact)
         case _:
             return _of_replicas(fact)
+
+
+def _of_limits(fact: InFlightLimited | InFlightLimitEnded) -> Line:
+    at = _at(fact.shard, fact.endpoint)
+    match fact:
+        case InFlightLimited(_, _, most, ceiling, inflation):
+            what = {**at, "in_flight": most, "of": ceiling}
+            if inflation is None:
+                return Line(Level.INFO, "in_flight_limit_tried", what)
+            slower = {"times_slower": round(inflation, 1)}
+            return Line(Level.WARN, "in_flight_limited", {**what, **slower})
+        case InFlightLimitEnded():
+            return Line(Level.INFO, "in_flight_limit_ended", at)
 
 
 def _of_replicas(fact: ReplicaFact) -> Line:

@@ -9,6 +9,8 @@ from router import (
     EndpointChanged,
     FloorBeyondTimeline,
     FreshnessMissed,
+    InFlightLimited,
+    InFlightLimitEnded,
     MapAdopted,
     QueueOverflowed,
     ReadHedged,
@@ -112,6 +114,8 @@ class Meter:
                 pass
             case QueueOverflowed() | OverloadBegan() | OverloadEnded():
                 pass  # the gauges know how many were turned away
+            case InFlightLimited() | InFlightLimitEnded():
+                pass  # the same
             case _:
                 assert_never(fact)
 

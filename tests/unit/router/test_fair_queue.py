@@ -35,6 +35,20 @@ def test_one_of_each_party_is_served_in_turn():
     assert [party for party, _ in drained(queue)] == ["flood", "small", *["flood"] * 4]
 
 
+def test_who_has_least_comes_first_and_of_equals_the_one_whose_turn_it_is():
+    queue = FairQueue(100)
+    for party in ("flood", "flood", "a", "b", "a"):
+        queue.push(party, party)
+    having = Counter(flood=3, b=1)
+
+    found = []
+    while (following := queue.pop_next(having)) is not None:
+        found.append(following[0])
+        having[following[0]] += 1
+
+    assert found == ["a", "b", "a", "flood", "flood"]
+
+
 def test_a_full_queue_pushes_out_the_newest_of_who_has_most():
     queue = FairQueue(3)
     assert [queue.push("flood", number) for number in range(3)] == [None, None, None]

@@ -11,7 +11,7 @@ def endpoint(name, state="replica", **more):
     fields = {
         "detail": "", "timeline": 1, "lsn": 1, "lag_bytes": 0, "lag_s": 0.0, "trust": "trusted",
         "share": 1.0, "latency_s": 0.001, "in_flight": 0, "connections": 3, "idle": 2,
-        "waiting": 0, "limit": 25, "waits": 0, "waited_s": 0.0, "turned_away": 0,
+        "waiting": 0, "limit": 25, "admitted": 25, "limited": 0, "waits": 0, "waited_s": 0.0, "turned_away": 0,
     }  # fmt: skip
     return EndpointStatus(name, state, **{**fields, **more})
 
