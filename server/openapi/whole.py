@@ -59,9 +59,8 @@ def whole(
     paths |= map(procedure_path, procedures)
     if any(route.template == "/api/v1/sql" for route in routes):
         paths |= [sql_path()]
-        described.append("/api/v1/sql")
     for template, operations in other_paths(routes, described):
-        paths[template] = paths.get(template, {}) | operations
+        paths[template] = operations | paths.get(template, {})
     schemas: dict[str, Json] = error_schemas() | SCHEMAS
     parameters: dict[str, Json] = PARAMETERS | TABLE_PARAMETERS
     for table in tables:
