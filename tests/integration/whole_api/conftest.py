@@ -11,7 +11,7 @@ import json
 import secrets
 import threading
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import asyncpg
 import httpx
@@ -173,12 +173,33 @@ A, A2 = tenants_of(0)[:2]
 B = tenants_of(1)[0]
 
 
+class Recorder:
+    """The router, which remembers what it is asked."""
+
+    def __init__(self, router, asked):
+        self._router = router
+        self._asked = asked
+
+    def __getattr__(self, name):
+        return getattr(self._router, name)
+
+    async def answer(self, statement, context):
+        self._asked.append(statement)
+        return await self._router.answer(statement, context)
+
+    async def stream(self, statement, context, longest_s):
+        self._asked.append(statement)
+        return await self._router.stream(statement, context, longest_s)
+
+
 @dataclass
 class Site:
     """Running fronts. A and A2 are tenants of the first shard, B of the second."""
 
     directory: object
     fronts: dict = field(default_factory=dict)
+    asked: list = field(default_factory=list)
+    """The statements that the router was asked, by all fronts."""
     routed: tuple = ()
     """The routes of the default front."""
     A, A2, B = A, A2, B
@@ -192,6 +213,11 @@ class Site:
         role = role or ("service_role" if tenant is None else "authenticated")
         return mint({"role": role, **({"tenant_id": tenant} if tenant else {}), **claims}, SECRET)
 
+    def client(self, front="default", **options):
+        """A client of a front, for many requests on one connection."""
+        transport = httpx.HTTPTransport(uds=self.fronts[front])
+        return httpx.Client(transport=transport, base_url="http://site", timeout=LIMIT_S, **options)
+
     def ask(
         self, method, url, body=None, *, tenant=None, role=None, token=None, front="default", **more
     ):
@@ -203,8 +229,7 @@ class Site:
         if body is not None and not isinstance(body, bytes):
             body = (body if isinstance(body, str) else json.dumps(body)).encode()
             headers.setdefault("Content-Type", "application/json")
-        transport = httpx.HTTPTransport(uds=self.fronts[front])
-        with httpx.Client(transport=transport, base_url="http://site", timeout=LIMIT_S) as client:
+        with self.client(front) as client:
             return client.request(method, url, content=body, headers=headers)
 
 
@@ -289,6 +314,7 @@ class _SiteThread:
         services = await stack.enter_async_context(
             open_services(settings, shard_map, lambda _: None, Share())
         )
+        services = replace(services, router=Recorder(services.router, self.site.asked))
         for number, (name, changes) in enumerate(FRONTS.items()):
             path = str(self.site.directory / f"{number}.sock")
             await self._serve(stack, services, environ | changes, path)
