@@ -39,6 +39,7 @@ from router.consistency import (
 )
 from router.context import NOTHING_SEEN, SERVICE_ROLE, Deadline, QueryContext, Reached
 from router.description import Description, OutputColumn
+from router.environment import Environment, ResponsesDiffer, RowsTooMany, Told
 from router.errors import (
     AccessRefused,
     CommitOvertaken,
@@ -187,6 +188,7 @@ __all__ = [
     "Ejecting",
     "EndpointChanged",
     "EndpointStatus",
+    "Environment",
     "Explanation",
     "FairQueue",
     "FilterRequired",
@@ -243,12 +245,14 @@ __all__ = [
     "RelationNotes",
     "ReplicaChoice",
     "ReplicaDiscovered",
+    "ResponsesDiffer",
     "Result",
     "Router",
     "RouterError",
     "Routine",
     "RoutineNotes",
     "RowCountUnexpected",
+    "RowsTooMany",
     "Schema",
     "SchemaAdopted",
     "SchemasDiffer",
@@ -287,6 +291,7 @@ __all__ = [
     "TenantKeyNull",
     "TenantRequired",
     "Together",
+    "Told",
     "TransactionOptions",
     "TransactionOver",
     "TransactionRecovered",

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, Self
 
 from router.consistency import SESSION, Consistency
+from router.environment import Environment
 from router.live.freshness import Position
 from shardmap import ShardId, TenantId
 
@@ -55,6 +56,8 @@ class QueryContext(NamedTuple):
     """What the caller says that it has seen: its reads are not older, whatever their policy but ANY."""
     reached: Reached | None = None
     """Whoever answers adds to it; None: nobody wants to know."""
+    environment: Environment | None = None
+    """What surrounds its statements besides role and claims."""
 
     @property
     def service(self) -> bool:

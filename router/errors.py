@@ -13,6 +13,7 @@ RouterError
 │   ├── FilterRequired            P108
 │   ├── RowCountUnexpected        P109  the statement was rolled back
 │   ├── UniqueNotGuarded          P110  the statement was rolled back
+│   ├── ResponsesDiffer, RowsTooMany  see `router.environment`
 │   ├── SeveralShardsInTransaction P120
 │   ├── ReadOnlyAsked             P121
 │   ├── TransactionOver           P122

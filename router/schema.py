@@ -104,6 +104,8 @@ class Schema:
     """Tables that the shards do not agree on, and in what."""
     routines: Mapping[tuple[str, str], tuple[Routine, ...]] = field(default_factory=dict)
     """The functions of the exposed schemas that every shard has, by schema and name."""
+    aware: bool = False
+    """Code of users may ask for settings of a request, or set those of its response."""
 
     def table(self, name: TableName) -> Table | None:
         """The table of that full name, or None.

@@ -6,6 +6,7 @@ from functools import partial
 from router import NOTHING_SEEN, Router
 from server.admin import Health, MapDoor, Metrics, Operators, TenantsDoor
 from server.auth import Authenticator
+from server.errors import Dialect
 from server.front import Front
 from server.front.turnstile import Turnstile
 from server.idempotency import Idempotency, KeyedRouter
@@ -17,7 +18,7 @@ from server.observe.facts import FactObserver
 from server.openapi import Documents, Mode, OpenApiDoor, RootDocument, RootSpec, place_of
 from server.policies import Policies, policies
 from server.positions import Positions
-from server.rest import Answers, Limits, Noting, Tables, told
+from server.rest import Answers, Limits, Noting, Tables, surroundings, told
 from server.routes import Route, Routes
 from server.rpc import Library, RpcDoor, load_procedures
 from server.services import Services, backend_settings
@@ -91,7 +92,9 @@ def _tables(
         aggregates=api_settings.aggregates,
         plans=api_settings.plans,
         stream_s=settings.http.stream_timeout_s,
+        tx_override=settings.request.tx_end.endswith("-allow-override"),
     )
+    around = surroundings(settings.request.pre_request, settings.request.tx_end).around
 
     def routes(router: Router | KeyedRouter) -> tuple[Route, ...]:
         asked: Answers = Noting(router) if api_settings.served_by else router
@@ -104,7 +107,17 @@ def _tables(
         rpc = RpcDoor(router, services.schema, library, settings.rpc, tables.postgrest)
         return (*tables.routes(root.handle), *rpc.routes())
 
-    found = Idempotency(services.router).routes(routes(services.router), routes(KeyedRouter()))
+    found = tuple(
+        replace(
+            route,
+            handler=around(
+                route.handler, services.schema, postgrest=route.dialect is Dialect.POSTGREST
+            ),
+        )
+        for route in Idempotency(services.router).routes(
+            routes(services.router), routes(KeyedRouter())
+        )
+    )
     if not api_settings.served_by:
         return found
     return tuple(replace(route, handler=told(route.handler)) for route in found)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
-from router import NOTHING_SEEN, SERVICE_ROLE, Deadline, Position, Reached
+from router import NOTHING_SEEN, SERVICE_ROLE, Deadline, Environment, Position, Reached
 from shardmap import ShardId, TenantId
 
 
@@ -52,6 +52,8 @@ class Request(NamedTuple):
     """What the caller says to have seen of each shard."""
     reached: Reached | None = None
     """What the request adds to that, for the response to tell."""
+    environment: Environment | None = None
+    """What surrounds its statements besides role and claims."""
 
 
 class Pieces(Protocol):
@@ -111,3 +113,5 @@ class Reply(NamedTuple):
     """The body, in place of `body`, when it is too large to be held: its length is not known."""
     upgrade: Talk | None = None
     """With status 101: what follows on the connection."""
+    reason: str = ""
+    """Of the status line; empty: the usual one."""

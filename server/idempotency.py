@@ -151,6 +151,7 @@ class Idempotency:
             request.deadline,
             seen=request.seen,
             reached=request.reached,
+            environment=request.environment,
         )
         kept = await self._router.once(key, context, work)
         if kept is not None:

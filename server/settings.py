@@ -24,6 +24,7 @@ from server.database_settings import DatabaseSettings, ShardSettings
 from server.freshness_settings import FreshnessSettings, SharedSettings
 from server.openapi_settings import OpenApiSettings
 from server.replica_settings import ReplicaSettings
+from server.request_settings import RequestSettings
 from server.rpc_settings import RpcSettings
 from shardmap import KeyType
 
@@ -39,6 +40,7 @@ __all__ = [
     "OpenApiSettings",
     "ProcessSettings",
     "ReplicaSettings",
+    "RequestSettings",
     "RpcSettings",
     "Settings",
     "ShardSettings",
@@ -380,6 +382,7 @@ class Settings:
     shared: SharedSettings = field(default_factory=SharedSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
+    request: RequestSettings = field(default_factory=RequestSettings)
     openapi: OpenApiSettings = field(default_factory=OpenApiSettings)
     rpc: RpcSettings = field(default_factory=RpcSettings)
     sql: SqlSettings = field(default_factory=SqlSettings)

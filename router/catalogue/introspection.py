@@ -22,6 +22,9 @@ FUNCTIONS: Final = files("router.catalogue").joinpath("functions.sql").read_text
 ROUTINES: Final = files("router.catalogue").joinpath("routines.sql").read_text()
 """Takes the names of the schemas as `$1`, and gives one row for each function that can be called."""
 
+AWARENESS: Final = files("router.catalogue").joinpath("awareness.sql").read_text()
+"""Gives one value: whether code of users may ask for settings of a request, or of its response."""
+
 NO_DIFFERENCES: Final[Mapping[TableName, str]] = MappingProxyType({})
 
 
@@ -107,6 +110,7 @@ def merged(  # noqa: PLR0913 - what a schema is made of
     *,
     differing: Mapping[TableName, str] = NO_DIFFERENCES,
     routines: Iterable[Routine] = (),
+    aware: bool = False,
 ) -> Schema:
     """One schema of the shards' tables and the catalog's: global tables are the catalog's.
 
@@ -127,8 +131,8 @@ def merged(  # noqa: PLR0913 - what a schema is made of
         key = (routine.schema, routine.name)
         called[key] = (*called.get(key, ()), routine)
     content = (exposed, tuple(ordered.values()), sorted(unread), sorted(functions.items()), other)
-    version = _version((*content, called))
-    return Schema(version, ordered, exposed, unread, functions, other, called)
+    version = _version((*content, called, aware))
+    return Schema(version, ordered, exposed, unread, functions, other, called, aware)
 
 
 def computing(

@@ -15,6 +15,7 @@ from router.analysis.functions import SAFE_MARK, Function
 from router.backend_settings import BackendSettings
 from router.catalogue.agreement import agreed
 from router.catalogue.introspection import (
+    AWARENESS,
     FUNCTIONS,
     INTROSPECTION,
     ROUTINES,
@@ -55,6 +56,8 @@ class Holdings(NamedTuple):
     tables: tuple[Table, ...]
     functions: tuple[Function, ...]
     routines: tuple[Routine, ...]
+    aware: bool = False
+    """See `Schema.aware`."""
 
 
 class KnownSchema:
@@ -182,6 +185,7 @@ class KnownSchema:
             worst((*functions, *(catalog.functions if catalog is not None else ()))),
             differing=agreement.differing,
             routines=common([one.routines for one in held.values()]),
+            aware=any(one.aware for one in held.values()),
         )
 
     async def _hold(self, groups: Sequence[ShardEndpoints]) -> Mapping[ShardId, RouterError]:
@@ -237,19 +241,23 @@ class KnownSchema:
             tables, _ = await held.fetch(INTROSPECTION, (exposed,), deadline.remaining_s())
             functions, _ = await held.fetch(FUNCTIONS, (SAFE_MARK,), deadline.remaining_s())
             routines, _ = await held.fetch(ROUTINES, (exposed,), deadline.remaining_s())
+            aware, _ = await held.fetch(AWARENESS, (), deadline.remaining_s())
             put_back = live.pool.give_back
         except DRIVER_ERRORS as error:
             scene = Scene(group.shard, live.name, read=True, closed=held.closed, expired=False)
             raise translated(error, scene) from error
         else:
-            return tables, functions, routines
+            return tables, functions, routines, aware
         finally:
             put_back(held)
 
 
-def _holdings(tables: Sequence[Any], functions: Sequence[Any], routines: Sequence[Any]) -> Holdings:
+def _holdings(
+    tables: Sequence[Any], functions: Sequence[Any], routines: Sequence[Any], aware: Sequence[Any]
+) -> Holdings:
     return Holdings(
         read_tables(map(dict, tables)),
         read_functions(map(dict, functions)),
         read_routines(map(dict, routines)),
+        aware[0]["aware"],
     )

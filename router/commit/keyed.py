@@ -28,7 +28,7 @@ from router.backends import (
 )
 from router.commit.keeping import keep_unique
 from router.commit.participant import Participant, Phase
-from router.commit.parts import ran_together
+from router.commit.parts import ran_together, surrounded
 from router.commit.two_phase import TwoPhase
 from router.commit.write_keys import (
     FORGET,
@@ -239,10 +239,13 @@ class KeyedBackends:
         seat = await self._seat(shard)
         self._written.add(shard)
         rows = await seat.run(query, None)
+        await seat.take_note()
         if query.inline_position:
             rows = Rows([row[:-2] for row in rows.rows], rows.affected, rows.columns[:-2])
         if query.exactly is not None and rows.affected != query.exactly:
             raise RowCountUnexpected(query.exactly, rows.affected)
+        if self._context.environment is not None:
+            self._context.environment.check_rows(rows.affected)
         return self._reply(seat, rows, began)
 
     async def run_together(self, write: Together, _: QueryContext) -> Sequence[ShardReply]:
@@ -251,6 +254,8 @@ class KeyedBackends:
         seats = [await self._seat(part.shard) for part in write.parts]
         self._written.update(part.shard for part in write.parts)
         ran = await ran_together(write, seats)
+        if self._context.environment is not None:
+            await surrounded(write, seats[: len(ran)], ran, self._context.environment)
         if write.unique:
             keeping = seats[: len(ran)]
             await keep_unique(keeping, write.unique, self._live.shard_map, self._seat)

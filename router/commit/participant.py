@@ -14,6 +14,7 @@ from router.backends import ShardQuery
 from router.commit.prepared import GlobalId
 from router.commit.uniques import NOTES, NOTING, Step, says_taken, violation
 from router.context import Deadline, QueryContext
+from router.environment import ASKED, Told
 from router.errors import CommitUnknown, DeadlineExceeded, PrimaryAway, RouterError
 from router.live.connection import HeldConnection
 from router.live.execution import Rows, left_ms, left_s, run_statement, run_to_its_end
@@ -158,6 +159,17 @@ class Participant:
         except DRIVER_ERRORS as error:
             raise self._meaning(error) from error
         self.phase = Phase.RAN
+
+    async def take_note(self) -> None:
+        """Ask what code of users has told here, where the request's environment is to hear of it.
+
+        Raises:
+            RouterError: It failed, and with it the transaction.
+        """
+        environment = self._context.environment
+        if environment is not None:
+            ((status, headers),) = await self.ask(ASKED, ())
+            environment.told[self.shard] = Told(status, headers)
 
     async def end(self) -> None:
         """Roll back what is open; the seat is as it was before it was begun.

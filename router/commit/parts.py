@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 from router.backends import Together
 from router.commit.copies import copied_rows
 from router.commit.participant import Participant
+from router.environment import Environment
 from router.errors import RowCountUnexpected, SchemasDiffer, StatementFailed
 from router.gather import first_failure
 from router.live.execution import Rows
@@ -89,6 +90,22 @@ async def at_once(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     except ExceptionGroup as failures:
         raise first_failure(failures) from failures
     return [task.result() for task in running]
+
+
+async def surrounded(
+    write: Together, seats: Sequence[Participant], ran: Sequence[Rows], environment: Environment
+) -> None:
+    """Let the request's environment hear of what ran, and have its say, while it can be undone.
+
+    Raises:
+        RowsTooMany: More rows are written than were allowed.
+        ResponsesDiffer: Functions on several shards gave the response different headers.
+        RouterError: A shard could not be asked.
+    """
+    copied = write.copied is not None
+    environment.check_rows(ran[0].affected if copied else sum(rows.affected for rows in ran))
+    await at_once([seat.take_note() for seat in seats])
+    environment.response()
 
 
 def _check(write: Together, ran: Sequence[Rows]) -> None:

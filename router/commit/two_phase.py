@@ -18,7 +18,7 @@ from router.backends import ShardReply, Together
 from router.commit.decisions import Decisions
 from router.commit.keeping import keep_unique
 from router.commit.participant import Participant
-from router.commit.parts import at_once, ran_together
+from router.commit.parts import at_once, ran_together, surrounded
 from router.commit.prepared import GlobalId
 from router.commit.recovery import Recovery
 from router.context import Deadline, QueryContext
@@ -110,6 +110,9 @@ class TwoPhase:
                 seats.append(await self.seated(part.shard, context))  # noqa: PERF401 - each one is left again
             ran = await ran_together(write, seats)
             taking_part = len(ran)
+            environment = context.environment
+            if environment is not None:
+                await surrounded(write, seats[:taking_part], ran, environment)
             if write.unique:
                 await keep_unique(
                     seats,
@@ -118,6 +121,8 @@ class TwoPhase:
                     lambda shard: self.seated(shard, context),
                 )
                 taking_part = len(seats)
+            if environment is not None and environment.rolled_back:
+                return self._answered(write, seats[:taking_part], ran, began)
             outcome = self.start_commit(seats[:taking_part], context)
             handed_over = True
         finally:

@@ -19,6 +19,7 @@ from router.consistency import Policy
 from router.context import Deadline, QueryContext
 from router.errors import DeadlineExceeded, PoolTimeout, StatementFailed
 from router.live.connection import HeldConnection
+from router.live.execution import take_note
 from router.live.failures import DRIVER_ERRORS, PlanOutdated, TryAgain
 from router.live.faults import Faults
 from router.live.freshness import Position
@@ -72,6 +73,9 @@ class Cursors:
 
         A read that was thought to need no claims and met a policy runs again with them.
         """
+        environment = context.environment
+        if environment is not None and environment.always and not query.claims:
+            query = query._replace(claims=True)
 
         async def once(excluded: tuple[int, ...]) -> Cursor:
             return await self._once(group, query, context, until, excluded)
@@ -246,6 +250,8 @@ class Cursor:
         self._portal = await factory
         rows = await self._portal.fetch(self._batch, timeout=self._left_s())
         self._first = cast("Sequence[Row]", rows)  # tuples in all but name
+        if context.environment is not None:
+            await take_note(held, context.environment, self._shard, context.deadline)
         position = await held.read_position(self._left_s())
         await self._settle(held, self._first)
         return position

@@ -13,6 +13,7 @@ import asyncpg
 
 from router.backends import ShardQuery
 from router.context import Deadline, QueryContext
+from router.environment import ASKED, Environment, Told
 from router.errors import (
     CommitUnknown,
     DeadlineExceeded,
@@ -23,7 +24,8 @@ from router.live.connection import HeldConnection, Prepared
 from router.live.freshness import Position
 from router.live.messages import Row, Unsendable, position
 from router.live.one_sync import claims_message
-from router.live.preamble import COMMIT, commit_and_clean
+from router.live.preamble import COMMIT, commit_and_clean, rollback_and_clean
+from shardmap import ShardId
 
 PLAIN_SHARE: Final = 0.9
 """A read with this share of the session's `statement_timeout` left needs no shorter one."""
@@ -65,8 +67,16 @@ async def read_plainly(held: HeldConnection, query: ShardQuery, deadline: Deadli
     return Reading(_rows(records, prepared, query), in_recovery, lsn)
 
 
+async def take_note(
+    held: HeldConnection, environment: Environment, shard: ShardId, deadline: Deadline
+) -> None:
+    """Ask in the open transaction what code of users has told on the shard."""
+    ((status, headers),), _ = await held.fetch(ASKED, (), left_s(deadline))
+    environment.told[shard] = Told(status, headers)
+
+
 async def read_in_transaction(
-    held: HeldConnection, query: ShardQuery, context: QueryContext
+    held: HeldConnection, query: ShardQuery, context: QueryContext, shard: ShardId
 ) -> Reading:
     """Run a read with role, claims and time limit of its own, and leave a clean session."""
     deadline = context.deadline
@@ -74,13 +84,19 @@ async def read_in_transaction(
         held.begin(context, write=False, timeout_ms=left_ms(deadline)), left_s(deadline)
     )
     reading = await read_plainly(held, query, deadline)
+    if context.environment is not None:
+        await take_note(held, context.environment, shard, deadline)
     end = commit_and_clean(held.role) if query.claims else COMMIT
     await held.execute(end, left_s(deadline))
     return reading
 
 
 async def read_in_one_sync(
-    held: HeldConnection, query: ShardQuery, context: QueryContext, timeout_s: float
+    held: HeldConnection,
+    query: ShardQuery,
+    context: QueryContext,
+    timeout_s: float,
+    shard: ShardId,
 ) -> Reading | None:
     """Run a read that gives one envelope, with role and claims, in one round trip.
 
@@ -89,8 +105,8 @@ async def read_in_one_sync(
     if query.row_count_column is None:
         return None
     try:
-        if held.pooled:
-            rows = await _in_one_packet(held, query, context, timeout_s)
+        if held.pooled or context.environment is not None:
+            rows = await _in_one_packet(held, query, context, timeout_s, shard)
         else:
             claims = claims_message(context.role, context.claims, context.tenant or "")
             rows = await held.one_sync.ask(query.sql, query.args, claims, held.role, timeout_s)
@@ -106,12 +122,24 @@ async def read_in_one_sync(
 
 
 async def _in_one_packet(
-    held: HeldConnection, query: ShardQuery, context: QueryContext, timeout_s: float
+    held: HeldConnection,
+    query: ShardQuery,
+    context: QueryContext,
+    timeout_s: float,
+    shard: ShardId,
 ) -> list[Row]:
-    """The same behind a pooler: BEGIN, statement and COMMIT are sent together."""
+    """The same behind a pooler, or with an environment: BEGIN, statement and COMMIT at once."""
     before = held.begin(context, write=False, timeout_ms=left_ms(context.deadline))
     after = commit_and_clean(held.role) if query.claims else COMMIT
-    return await held.one_sync.ask_within(before, query.sql, query.args, after, timeout_s)
+    environment = context.environment
+    if environment is None:
+        return await held.one_sync.ask_within(before, query.sql, query.args, after, timeout_s)
+    *rows, told = await held.one_sync.ask_within(
+        before, query.sql, query.args, after, timeout_s, asked=ASKED
+    )
+    status, headers = (None if each is None else each.decode() for each in told)
+    environment.told[shard] = Told(status, headers)
+    return rows
 
 
 class Write:
@@ -123,7 +151,7 @@ class Write:
         self.stage = Stage.BEGIN
 
     async def run(
-        self, held: HeldConnection, query: ShardQuery, context: QueryContext
+        self, held: HeldConnection, query: ShardQuery, context: QueryContext, shard: ShardId
     ) -> tuple[Rows, Position]:
         """Run the statement and commit it; up to where the shard's WAL then is durable.
 
@@ -132,6 +160,7 @@ class Write:
 
         Raises:
             RowCountUnexpected: Before COMMIT.
+            RowsTooMany: The same.
             CommitUnknown: COMMIT did not end in time.
             Exception: What the driver raises; `stage` tells what it means.
         """
@@ -144,10 +173,17 @@ class Write:
         rows = _rows(records, prepared, query)
         if query.exactly is not None and rows.affected != query.exactly:
             raise RowCountUnexpected(query.exactly, rows.affected)
+        end = commit_and_clean(held.role)
+        environment = context.environment
+        if environment is not None:
+            environment.check_rows(rows.affected)
+            await take_note(held, environment, shard, deadline)
+            if environment.rolled_back:
+                end = rollback_and_clean(held.role)
         remaining_s = left_s(deadline)
         self.stage = Stage.COMMIT
         held.abandonable = False
-        await run_to_its_end(held, commit_and_clean(held.role), remaining_s)
+        await run_to_its_end(held, end, remaining_s)
         self.stage = Stage.POSITION
         position = await held.written_position(deadline.remaining_s())
         held.abandonable = True

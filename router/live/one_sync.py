@@ -107,10 +107,19 @@ class OneSync:
             raise asyncpg.PostgresError.new(exchange.error)
         return rows
 
-    async def ask_within(
-        self, before: str, sql: str, args: Sequence[object], after: str, timeout_s: float
+    async def ask_within(  # noqa: PLR0913 - a transaction in all its parts
+        self,
+        before: str,
+        sql: str,
+        args: Sequence[object],
+        after: str,
+        timeout_s: float,
+        *,
+        asked: str = "",
     ) -> list[Row]:
         """The rows of the statement, as text, in a transaction that `before` begins and `after` ends.
+
+        Those of `asked`, a statement without arguments that runs behind it, follow them.
 
         For sessions behind a pooler: the three messages are of one transaction, so they reach one
         server, and nothing is prepared that would have to be there the next time.
@@ -124,6 +133,11 @@ class OneSync:
                 messages.parse(b"", sql),
                 messages.bind(b"", args),
                 messages.EXECUTE,
+                *(
+                    (messages.parse(b"", asked), messages.bind(b"", ()), messages.EXECUTE)
+                    if asked
+                    else ()
+                ),
                 messages.SYNC,
                 messages.simple_query(after),
             )

@@ -125,8 +125,20 @@ def begin(
         " SET LOCAL row_security = on;"
         f" SELECT pg_catalog.set_config('role', {quote_literal(context.role)}, true),"
         f" pg_catalog.set_config('request.jwt.claims', {quote_literal(context.claims)}, true),"
-        f" pg_catalog.set_config('fluxshard.tenant', {tenant}, true)"
+        f" pg_catalog.set_config('fluxshard.tenant', {tenant}, true){_surrounded(context)}"
     )
+
+
+def _surrounded(context: QueryContext) -> str:
+    """The rest of that message: the request's own settings, and the function that runs first."""
+    environment = context.environment
+    if environment is None:
+        return ""
+    settings = "".join(
+        f", pg_catalog.set_config({quote_literal(name)}, {quote_literal(value)}, true)"
+        for name, value in environment.settings
+    )
+    return f"{settings}; {environment.before}" if environment.before else settings
 
 
 def opening(schemas: Sequence[str], marker: str) -> str:

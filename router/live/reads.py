@@ -54,6 +54,9 @@ class Reads:
 
         A read that was thought to need no claims and met a policy runs again with them.
         """
+        environment = context.environment
+        if environment is not None and environment.always and not query.claims:
+            query = query._replace(claims=True)
         try:
             try:
                 if self._hedging is None:
@@ -162,9 +165,9 @@ class Reads:
             else:
                 found = None
                 if alone:
-                    found = await read_in_one_sync(held, query, context, left_s)
+                    found = await read_in_one_sync(held, query, context, left_s, shard)
                     alone = found is not None
-                reading = found or await read_in_transaction(held, query, context)
+                reading = found or await read_in_transaction(held, query, context, shard)
         except DRIVER_ERRORS as error:
             failure = self._faults.noted(error, shard, live, held, context, read=True)
             if isinstance(failure, StatementFailed | PlanOutdated):

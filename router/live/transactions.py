@@ -17,7 +17,14 @@ from router.errors import (
     TransactionOver,
 )
 from router.live.connection import HeldConnection
-from router.live.execution import Rows, left_ms, left_s, run_statement, run_to_its_end
+from router.live.execution import (
+    Rows,
+    left_ms,
+    left_s,
+    run_statement,
+    run_to_its_end,
+    take_note,
+)
 from router.live.failures import (
     DRIVER_ERRORS,
     EndpointLost,
@@ -225,6 +232,8 @@ class OpenTransaction:
         self._state = State.RUNNING
         try:
             rows = await run_statement(self._held, query, deadline)
+            if self._context.environment is not None:
+                await take_note(self._held, self._context.environment, self._shard, deadline)
         except DRIVER_ERRORS as error:
             raise self._meaning(error) from error
         if query.inline_position:

@@ -7,6 +7,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random
 
 from router.backends import ShardQuery, ShardReply
 from router.context import QueryContext
+from router.environment import RowsTooMany
 from router.errors import (
     CommitUnknown,
     DeadlineExceeded,
@@ -112,7 +113,7 @@ class Writes:
         attempt = Write()
         failure: RouterError | None = None
         try:
-            return await attempt.run(held, query, context)
+            return await attempt.run(held, query, context, shard)
         except DRIVER_ERRORS as error:
             failure = self._meaning(error, attempt.stage, shard, live, held, context)
             raise failure from error
@@ -170,7 +171,7 @@ def _put_back(
     """A connection whose COMMIT may still be running is dropped: nothing may cancel it."""
     if stage is Stage.DONE:
         live.pool.give_back(held)
-    elif isinstance(failure, StatementFailed | PlanOutdated | RowCountUnexpected):
+    elif isinstance(failure, StatementFailed | PlanOutdated | RowCountUnexpected | RowsTooMany):
         live.pool.tidy(held)
     elif stage in {Stage.COMMIT, Stage.POSITION}:
         live.pool.drop(held)

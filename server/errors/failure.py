@@ -35,6 +35,8 @@ class Failure:
     hint: str | None = None
     title: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+    """Of the status line; empty: the usual one."""
 
 
 def failure_reply(failure: Failure, dialect: Dialect, request_id: str) -> Reply:
@@ -46,6 +48,7 @@ def failure_reply(failure: Failure, dialect: Dialect, request_id: str) -> Reply:
                 orjson.dumps(_native_body(failure, request_id)),
                 NATIVE_TYPE,
                 failure.headers,
+                reason=failure.reason,
             )
         case Dialect.POSTGREST:
             body = {
@@ -54,12 +57,14 @@ def failure_reply(failure: Failure, dialect: Dialect, request_id: str) -> Reply:
                 "details": failure.details,
                 "hint": failure.hint,
             }
-            proxy_status = ("Proxy-Status", f"fluxshard; error={failure.code}")
+            code = failure.code if failure.code.isprintable() else "?"
+            proxy_status = ("Proxy-Status", f"fluxshard; error={code}")
             return Reply(
                 failure.status,
                 orjson.dumps(body),
                 POSTGREST_TYPE,
                 (*failure.headers, proxy_status),
+                reason=failure.reason,
             )
 
 

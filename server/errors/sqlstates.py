@@ -9,6 +9,7 @@ from typing import Final
 
 from router import StatementFailed
 from server.errors.failure import Failure
+from server.errors.raised import SQLSTATE, raised
 
 RETRY_AFTER: Final = (("Retry-After", "1"),)
 """For failures that changed nothing and pass by themselves."""
@@ -87,10 +88,14 @@ def native_failure(error: StatementFailed, *, anonymous: bool, operation: str) -
 
     `operation` completes "Failed to …", the text of every error without a code of its own.
     """
+    if error.sqlstate == SQLSTATE:
+        return raised(error)
     if error.sqlstate == _POLICY:
         status, code = (
             (401, "AUTHENTICATION_REQUIRED") if anonymous else (403, "RLS_POLICY_VIOLATION")
         )
+    elif own := _OWN_STATUS.fullmatch(error.sqlstate):
+        status, code = int(own[1]), "RAISED"
     else:
         status, code = _NATIVE_EXACT.get(error.sqlstate) or _NATIVE_CLASS.get(
             error.sqlstate[:2], (500, "DATABASE_ERROR")
@@ -108,6 +113,8 @@ def native_failure(error: StatementFailed, *, anonymous: bool, operation: str) -
 
 def postgrest_failure(error: StatementFailed, *, anonymous: bool) -> Failure:
     """The answer of the /rest/v1 dialect: PostgreSQL's own four fields, PostgREST's status."""
+    if error.sqlstate == SQLSTATE:
+        return raised(error)
     status = _postgrest_status(error, anonymous=anonymous)
     return Failure(
         status,

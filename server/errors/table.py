@@ -15,6 +15,7 @@ from router import (
     QueryRefused,
     RouterError,
     RowCountUnexpected,
+    RowsTooMany,
     SetupRefused,
     ShardUnavailable,
     StatementFailed,
@@ -72,6 +73,11 @@ TABLE: Final[Mapping[type[Exception], Row]] = MappingProxyType(
             postgrest_status=406,
             postgrest_code="PGRST116",
             postgrest_message="Cannot coerce the result to a single JSON object",
+        ),
+        RowsTooMany: Row(
+            400,
+            postgrest_code="PGRST124",
+            postgrest_message="Query result exceeds max-affected preference constraint",
         ),
         AccessRefused: Row(403),
         WriteKeyRefused: Row(409),
@@ -178,6 +184,8 @@ def _tabled(error: RouterError | ShardMapError, row: Row, dialect: Dialect) -> F
 def _postgrest_details(error: RouterError | ShardMapError, row: Row, message: str) -> str | None:
     if isinstance(error, RowCountUnexpected):
         return f"The result contains {error.found} rows"
+    if isinstance(error, RowsTooMany):
+        return f"The query affects {error.found} rows"
     if row.postgrest_code is None:
         return None
     return error.code if row.postgrest_message is None else f"{error.code}: {message}"

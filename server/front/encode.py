@@ -45,6 +45,8 @@ def encode(  # noqa: PLR0913 - what differs from one response to the next
     status = reply.status
     body = reply.body
     line = _STATUS_LINES.get((status, minor)) or f"HTTP/1.{minor} {status} \r\n"
+    if reply.reason:
+        line = f"HTTP/1.{minor} {status} {reply.reason}\r\n"
     fields = [line]
     if reply.content_type is not None:
         fields.append(f"Content-Type: {reply.content_type}\r\n")

@@ -101,6 +101,8 @@ class _Build:
         if not routine.set_of:
             return self._draft.template(f"SELECT {called} AS v", Form.JSON)
         rows = self._paged(f"SELECT r.v FROM {called} AS r(v)", request)
+        if request.apart:
+            return self._draft.template(rows, Form.JSON)
         sql = f"SELECT coalesce(json_agg(r.v) , '[]'::json) AS v , count(*) AS n FROM ({rows}) AS r"
         return self._draft.template(sql, Form.JSON)
 

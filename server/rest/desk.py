@@ -159,4 +159,5 @@ def _context(request: Request, filled: Filled) -> QueryContext:
         filled.consistency or filled.template.consistency,
         request.seen,
         request.reached,
+        request.environment,
     )

@@ -35,6 +35,8 @@ class Limits:
     """Whether `select` may hold aggregates under /rest/v1."""
     plans: bool = False
     """Whether clients under /rest/v1 may see PostgreSQL's plans."""
+    tx_override: bool = False
+    """Whether `Prefer: tx=…` says how a write under /rest/v1 ends."""
     stream_s: float = 300.0
     """How long an answer in pieces may take."""
 

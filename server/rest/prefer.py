@@ -1,10 +1,12 @@
 """The Prefer header (RFC 7240): what a client would like, and what of it was done."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from multidict import MultiMapping
 
 from router import Consistency, read_consistency
 
@@ -17,6 +19,8 @@ _VALUES: Final = {
     "handling": frozenset({"strict", "lenient"}),
 }
 _MAX_AFFECTED: Final = re.compile(r"[0-9]{1,18}")
+
+HEADER: Final = "Prefer"
 
 ORDER: Final = (
     "resolution",
@@ -31,6 +35,9 @@ ORDER: Final = (
 )
 """In which order applied preferences are reported."""
 
+
+_OF_EACH: Final = ("tx", "handling", "timezone")
+"""What every method honours."""
 
 SNAPSHOT: Final = "snapshot"
 
@@ -93,6 +100,16 @@ class Preferences:
 NONE: Final = Preferences()
 
 
+def preferences_of(headers: Mapping[str, str]) -> Preferences:
+    """What the headers of that name ask for together; the first of each kind counts."""
+    first = headers.get(HEADER)
+    if first is None:
+        return NONE
+    if isinstance(headers, MultiMapping):
+        return preferences(", ".join(headers.getall(HEADER)))
+    return preferences(first)
+
+
 def preferences(header: str | None) -> Preferences:
     """What the header asks for; the first of each kind counts."""
     if header is None:
@@ -120,6 +137,25 @@ def preferences(header: str | None) -> Preferences:
         consistency=None if consistency is None else read_consistency(consistency),
         invalid=tuple(invalid),
     )
+
+
+def reported(
+    prefer: Preferences, *names: str, consistent: str | None = None
+) -> tuple[tuple[str, str], ...]:
+    """The `Preference-Applied` header of a method that honours the preferences of these names."""
+    bounded = prefer.strict and prefer.max_affected is not None
+    given = {
+        "resolution": prefer.resolution,
+        "missing": prefer.missing,
+        "return": prefer.returns,
+        "count": prefer.count,
+        "tx": prefer.tx,
+        "handling": prefer.handling,
+        "timezone": prefer.timezone,
+        "max-affected": str(prefer.max_affected) if bounded else None,
+    }
+    pairs = ((name, given[name]) for name in (*names, *_OF_EACH))
+    return applied((*pairs, ("consistency", consistent)))
 
 
 def applied(pairs: Iterable[tuple[str, str | None]]) -> tuple[tuple[str, str], ...]:

@@ -163,6 +163,8 @@ class CallRoutine:
     order: tuple[Sort, ...] = ()
     limited: bool = False
     skipped: bool = False
+    apart: bool = False
+    """Values of a set come in rows of their own, to be counted, not as one array."""
 
 
 TableRequest = ReadRows | InsertRows | UpdateRows | DeleteRows | CallRoutine

@@ -101,6 +101,19 @@ class RoutineVolatile(RestError):
         )
 
 
+class RowsNotCounted(RestError):
+    """A function that gives no rows is called with a limit of the rows that it affects."""
+
+    code = "ROWS_NOT_COUNTED"
+    postgrest_code = "PGRST128"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Function must return SETOF or TABLE when max-affected preference is used with"
+            " handling=strict"
+        )
+
+
 def routine_of(
     schema: Schema, namespace: str, name: str, given: Collection[str], *, body: bool
 ) -> Routine:

@@ -11,6 +11,7 @@ from server.rest.catalogue import Catalogue
 from server.rest.desk import Answers, Desk
 from server.rest.page import Limits
 from server.rest.relations import TenantColumn
+from server.rest.wished import heeding
 from server.routes import BodyKind, Entry, Handler, Route
 
 _NATIVE_PLACES: Final = ("/{table}", "/{schema}/{table}", "/{schema}/{table}/{id}")
@@ -41,9 +42,9 @@ class Tables:
         policies: Policies | None = None,
     ) -> None:
         desk = Desk(router, Catalogue(schema, tenant_column, policies), tenant_column, limits)
-        self.native: Final[Handler] = native.Native(desk).handle
+        self.native: Final[Handler] = heeding(native.Native(desk).handle)
         """Replies to requests under /api/v1/tables."""
-        self.postgrest: Final[Handler] = postgrest.Postgrest(desk).handle
+        self.postgrest: Final[Handler] = heeding(postgrest.Postgrest(desk).handle)
         """Replies to requests under /rest/v1."""
 
     def routes(self, root: Handler | None = None) -> tuple[Route, ...]:

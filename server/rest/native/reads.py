@@ -20,7 +20,7 @@ from server.rest.native.form import query_form
 from server.rest.native.identity import identified
 from server.rest.native.query import CUTTABLE, SINGLE, Count, NativeQuery, native_query
 from server.rest.page import native_page
-from server.rest.prefer import preferences
+from server.rest.prefer import preferences_of
 from server.rest.query_text import pairs
 from server.rest.request import Page, ReadRows
 from server.rest.shapes import Cut, cut
@@ -194,10 +194,9 @@ def miscounted(found: int) -> RecordNotFound | RecordAmbiguous:
 
 def _preferred(request: Request, reading: Filled) -> tuple[Filled, str | None]:
     """The read as fresh as the caller prefers, and what to say of that."""
-    header = request.headers.get("Prefer")
-    if header is None:
+    if request.headers.get("Prefer") is None:
         return reading, None
-    prefer = preferences(header)
+    prefer = preferences_of(request.headers)
     consistent = prefer.consistent
     if consistent is None:
         return reading, None

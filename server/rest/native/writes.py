@@ -18,7 +18,7 @@ from server.rest.native import render
 from server.rest.native.identity import identified
 from server.rest.native.query import NativeQuery
 from server.rest.native.reads import ROWS, miscounted, parsed_query
-from server.rest.prefer import Preferences, Return, preferences
+from server.rest.prefer import Preferences, Return, preferences_of
 from server.rest.request import Assignment, DeleteRows, InsertRows, Shown, UpdateRows
 from server.rest.template import Template
 from server.rest.writes import assignments_of, conflict_of, insert_columns
@@ -40,7 +40,7 @@ class NativeWrites:
             WriteBlocked: The one row was not written, by policy.
         """
         query = parsed_query(request, single=ROWS | {"on_conflict"}, filters=False)
-        prefer = preferences(request.headers.get("Prefer"))
+        prefer = preferences_of(request.headers)
         if query.on_conflict and prefer.resolution is None:
             raise ParameterMisplaced("on_conflict", "an insert without Prefer: resolution")
         rows = json_rows(request.body)
@@ -81,7 +81,7 @@ class NativeWrites:
         query = parsed_query(request, single=ROWS, filters=True)
         if not query.where:
             raise FilterMissing(request.method)
-        prefer = preferences(request.headers.get("Prefer"))
+        prefer = preferences_of(request.headers)
         assignments, values = _assigned(request, target, after=len(query.values))
         update = UpdateRows(
             target.table.name, assignments, query.where, _returned(query.shown, prefer)
@@ -102,7 +102,7 @@ class NativeWrites:
         query = parsed_query(request, single=ROWS, filters=True)
         if not query.where:
             raise FilterMissing(request.method)
-        prefer = preferences(request.headers.get("Prefer"))
+        prefer = preferences_of(request.headers)
         delete = DeleteRows(target.table.name, query.where, _returned(query.shown, prefer))
         result = await self._desk.ask(
             request, Filled(self._desk.template(delete, target), query.values)
@@ -117,7 +117,7 @@ class NativeWrites:
             RecordNotFound: There is none.
         """
         query = parsed_query(request, single=ROWS, filters=False)
-        prefer = preferences(request.headers.get("Prefer"))
+        prefer = preferences_of(request.headers)
         assignments, values = _assigned(request, target, after=1)
         update = UpdateRows(
             target.table.name,

@@ -1,15 +1,16 @@
 """The PostgREST dialect under /rest/v1."""
 
+from dataclasses import replace
 from typing import Final
 
 from server.exchange import Reply, Request
 from server.rest.desk import Desk
-from server.rest.errors import FeatureMissing, PreferencesInvalid
+from server.rest.errors import PreferencesInvalid
 from server.rest.postgrest.paths import PREFIX, profile_of, target_of
 from server.rest.postgrest.reads import PostgrestReads
 from server.rest.postgrest.rpc import PostgrestCalls
 from server.rest.postgrest.writes import PostgrestWrites
-from server.rest.prefer import Preferences, preferences
+from server.rest.prefer import NONE, Preferences, preferences_of
 
 __all__ = ["PREFIX", "Postgrest"]
 
@@ -33,8 +34,9 @@ class Postgrest:
             RouterError: So it is by the router.
         """
         schema = self._desk.catalogue.schema
-        prefer = preferences(request.headers.get("Prefer"))
-        _check(prefer, request.method)
+        prefer = preferences_of(request.headers)
+        if prefer is not NONE:
+            prefer = _heeded(prefer, tx_override=self._desk.limits.tx_override)
         if request.path.startswith(_CALLS):
             if request.method == "OPTIONS":
                 return self._calls.options(request, schema)
@@ -55,15 +57,14 @@ class Postgrest:
                 return await self._writes.replace(request, target, prefer)
 
 
-def _check(prefer: Preferences, method: str) -> None:
-    """Refuses what a strict client does not know, and what would change the outcome unseen."""
+def _heeded(prefer: Preferences, *, tx_override: bool) -> Preferences:
+    """The preferences without one that the operator does not let callers have.
+
+    Raises:
+        PreferencesInvalid: A strict client has some that we do not know.
+    """
     if prefer.strict and prefer.invalid:
         raise PreferencesInvalid(prefer.invalid)
-    if prefer.timezone is not None:
-        raise FeatureMissing("Prefer: timezone")
-    if method in {"GET", "HEAD", "OPTIONS"}:
-        return
-    if prefer.tx == "rollback":
-        raise FeatureMissing("Prefer: tx=rollback")
-    if prefer.strict and prefer.max_affected is not None and method in {"PATCH", "DELETE"}:
-        raise FeatureMissing("Prefer: max-affected")
+    if prefer.tx is not None and not tx_override:
+        return replace(prefer, tx=None)
+    return prefer

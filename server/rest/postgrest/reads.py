@@ -12,7 +12,7 @@ from server.rest.postgrest.media import Media, media_of
 from server.rest.postgrest.paths import profile_of, profiled, range_of, target_of
 from server.rest.postgrest.plan_media import PlanMedia, plan_media
 from server.rest.postgrest.query import CUTTABLE, postgrest_query
-from server.rest.prefer import Preferences, applied
+from server.rest.prefer import NONE, Preferences, reported
 from server.rest.query_text import pairs
 from server.rest.request import Page, ReadRows, Shown
 from server.rest.shapes import cut
@@ -52,13 +52,8 @@ class PostgrestReads:
             reading = reading._replace(snapshot=prefer.snapshot, consistency=prefer.consistency)
         result = await self._desk.ask_for_rows(request, reading)
         extra = (*profiled(profile), *render.warned(reading.warnings))
-        if counted is not None or prefer.handling is not None or consistent is not None:
-            told = (
-                ("count", counted),
-                ("handling", prefer.handling),
-                ("consistency", consistent),
-            )
-            extra = (*extra, *applied(told))
+        if prefer is not NONE:
+            extra = (*extra, *reported(prefer, "count", consistent=consistent))
         return await self._replied(request, result, reading, media, extra, total)
 
     async def _replied(  # noqa: PLR0913, PLR0917 - what a reply is made of

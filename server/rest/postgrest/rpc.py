@@ -5,6 +5,7 @@ from typing import Final
 
 from router import Result, Routine, Schema
 from server.exchange import Reply, Request
+from server.rest import exact_json
 from server.rest.body import form_rows, json_object
 from server.rest.build import STRUCTURED
 from server.rest.call_scope import CallScope
@@ -19,12 +20,13 @@ from server.rest.postgrest.media import Media, body_type, media_of
 from server.rest.postgrest.paths import PREFIX, READS, profile_of, profiled, range_of
 from server.rest.postgrest.plan_media import plan_media
 from server.rest.postgrest.query import GRAMMAR, SINGLE, postgrest_query
-from server.rest.prefer import Preferences, applied
+from server.rest.prefer import Preferences, reported
 from server.rest.query_text import Pair, pairs, segment
 from server.rest.request import CallRoutine, Passed, Shown
 from server.rest.routines import (
     RoutineMethodRefused,
     RoutineVolatile,
+    RowsNotCounted,
     routine_of,
     rows_table,
     takes_body,
@@ -98,26 +100,34 @@ class PostgrestCalls:
         media = media_of(accept) if explained is None else explained.media
         if not routine.columns and media not in {Media.JSON, Media.OBJECT}:
             raise MediaUnavailable([media.content_type])
+        bounded = prefer.strict and prefer.max_affected is not None
+        if bounded and not routine.set_of:
+            raise RowsNotCounted
         values, passed = (
             _of_query(routine, given) if reads else _of_body(routine, arguments, request)
         )
         by_name = {each.parameter.name: values[each.value] for each in passed}
         caller = self._scope.caller(request.principal, schema, routine, by_name)
         request = request._replace(principal=caller)
-        filled = self._filled(request, schema, others, routine, values, passed, media)
+        filled = self._filled(
+            request, schema, others, routine, values, passed, media, apart=bounded
+        )
         if prefer.count is not None and routine.columns:
             filled = filled._replace(counted=True)
         if explained is not None:
             plans = await self._desk.server_plans(request, filled, explained.options)
             return render.planned(request, plans, explained)
         result = await self._desk.ask(request, filled)
+        if bounded and request.environment is not None:
+            request.environment.check_rows(result.row_count)
         extra = (
             *profiled(profile_of(request)),
-            *applied(
-                (("count", "exact" if filled.counted else None), ("handling", prefer.handling))
-            ),
+            *reported(prefer, "count", "max-affected"),
         )
-        return _reply(request, result, filled, routine, media, extra)
+        counted = prefer.count is not None
+        return _reply(
+            request, result, filled, routine, media, extra, apart=bounded, counted=counted
+        )
 
     def _filled(  # noqa: PLR0913, PLR0917 - what a call is made of
         self,
@@ -128,6 +138,8 @@ class PostgrestCalls:
         values: Sequence[object],
         passed: tuple[Passed, ...],
         media: Media,
+        *,
+        apart: bool,
     ) -> Filled:
         limits = self._desk.limits
         query = postgrest_query(others, limits, reserved=len(values))
@@ -141,6 +153,7 @@ class PostgrestCalls:
             query.order,
             limited=page.limit is not None,
             skipped=page.offset > 0,
+            apart=apart and not routine.columns,
         )
         template = self._desk.template(call, Target(table, schema))
         return Filled(template, (*values, *query.values[len(values) :]), page)
@@ -257,12 +270,17 @@ def _reply(  # noqa: PLR0913, PLR0917 - what a reply is made of
     routine: Routine,
     media: Media,
     extra: render.Headers,
+    *,
+    apart: bool,
+    counted: bool,
 ) -> Reply:
     if routine.void:
         return Reply(204, headers=(render.VARY, *extra))
     if not routine.columns:
         value, rows = result.body[len(_VALUE) : -2], 1
-        if routine.set_of:
+        if apart:
+            value, rows = _apart(result.body), result.row_count
+        elif routine.set_of:
             value, _, number = value.rpartition(_NUMBER)
             rows = int(number)
         extent = content_range(filled.page.offset if routine.set_of else 0, rows, None)
@@ -270,9 +288,18 @@ def _reply(  # noqa: PLR0913, PLR0917 - what a reply is made of
         return Reply(200, _sent(request, value.encode()), media.content_type, headers)
     if not routine.set_of and media is Media.JSON:
         body = render.content(result, Media.OBJECT, ())
-        headers = (("Content-Range", "0-0/*"), render.VARY, *extra)
+        headers = (
+            ("Content-Range", content_range(0, 1, 1 if counted else None)),
+            render.VARY,
+            *extra,
+        )
         return Reply(200, _sent(request, body), media.content_type, headers)
     return render.read(request, result, filled, media, extra)
+
+
+def _apart(body: str) -> str:
+    """The values of rows of one column, as one array."""
+    return f"[{render.ROW_SEPARATOR.join(exact_json.dumps(row['v']) for row in exact_json.loads(body))}]"
 
 
 def _sent(request: Request, body: bytes) -> bytes:

@@ -23,7 +23,7 @@ from server.rest.postgrest import render
 from server.rest.postgrest.media import Media, body_type, media_of
 from server.rest.postgrest.paths import profile_of, profiled
 from server.rest.postgrest.query import SINGLE, PostgrestQuery, postgrest_query
-from server.rest.prefer import Preferences, Return, applied
+from server.rest.prefer import Preferences, Return, reported
 from server.rest.query_text import pairs
 from server.rest.request import (
     DeleteRows,
@@ -67,7 +67,7 @@ class PostgrestWrites:
         result, names = await self._ask(request, insert, target, values, media)
         headers = [
             ("Content-Range", content_range(0, 0, _counted(prefer, result))),
-            *_applied(prefer, "resolution", "missing", "return", "count", "handling"),
+            *reported(prefer, "resolution", "missing", "return", "count"),
             *profiled(profile_of(request)),
         ]
         if key:
@@ -115,7 +115,7 @@ class PostgrestWrites:
         result, names = await self._ask(request, write, target, (*query.values, *values), media)
         headers = [
             ("Content-Range", content_range(0, result.row_count, _counted(prefer, result))),
-            *_applied(prefer, "missing", "return", "count", "handling"),
+            *reported(prefer, "missing", "return", "count", "max-affected"),
             *profiled(profile_of(request)),
         ]
         status = 204 if shown is None else 200
@@ -130,7 +130,7 @@ class PostgrestWrites:
         result, names = await self._ask(request, delete, target, query.values, media)
         headers = [
             ("Content-Range", content_range(0, 0, _counted(prefer, result))),
-            *_applied(prefer, "return", "count", "handling"),
+            *reported(prefer, "return", "count", "max-affected"),
             *profiled(profile_of(request)),
         ]
         status = 204 if shown is None else 200
@@ -159,7 +159,7 @@ class PostgrestWrites:
         result, names = await self._ask(
             request, insert, target, (rows.argument, *query.values[1:]), media
         )
-        headers = [*_applied(prefer, "return", "handling"), *profiled(profile_of(request))]
+        headers = [*reported(prefer, "return", "count"), *profiled(profile_of(request))]
         status = 204 if shown is None else 200
         return render.written(status, _body(shown, result, names, media), media, headers)
 
@@ -241,17 +241,6 @@ def _body(shown: Shown | None, result: Result, names: Sequence[str], media: Medi
 
 def _counted(prefer: Preferences, result: Result) -> int | None:
     return None if prefer.count is None else result.row_count
-
-
-def _applied(prefer: Preferences, *names: str) -> render.Headers:
-    given = {
-        "resolution": prefer.resolution,
-        "missing": prefer.missing,
-        "return": prefer.returns,
-        "count": prefer.count and "exact",
-        "handling": prefer.handling,
-    }
-    return applied((name, given[name]) for name in names)
 
 
 def _put_key(query: PostgrestQuery, table: Table, tenant_column: str | None) -> dict[str, str]:

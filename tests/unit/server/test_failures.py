@@ -153,7 +153,7 @@ def test_the_text_of_an_unforeseen_error_stays_inside():
         ("40001", "serialization", (500, "DATABASE_ERROR"), 500),
         ("P0001", "raised", (400, "RAISED"), 400),
         ("P0002", "no data", (500, "DATABASE_ERROR"), 500),
-        ("PT418", "teapot", (500, "DATABASE_ERROR"), 418),
+        ("PT418", "teapot", (418, "RAISED"), 418),
         ("PT999", "no status", (500, "DATABASE_ERROR"), 400),
         ("XX000", "internal", (500, "DATABASE_ERROR"), 500),
     ],

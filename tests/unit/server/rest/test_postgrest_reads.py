@@ -444,14 +444,6 @@ async def test_unknown_preferences_are_errors_only_when_handling_is_strict(rest)
     assert body_of(strict)["details"] == "Invalid preferences: foo=bar, count=nope"
 
 
-@pytest.mark.parametrize("prefer", ["timezone=Europe/Vienna", "timezone=UTC"])
-async def test_a_time_zone_is_refused_by_name(rest, prefer):
-    reply = await rest.postgrest("GET", "/orders", Prefer=prefer)
-
-    assert body_of(reply)["code"] == "PGRST127"
-    assert body_of(reply)["details"] == "Prefer: timezone"
-
-
 async def test_the_first_preference_of_a_kind_wins_and_the_order_is_fixed(rest):
     rest.answers.result = Result(2, body=ROWS, total=2)
 

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from multidict import CIMultiDict
 
 from router import Result, RowCountUnexpected
+from server.rest.prefer import Preferences, Return, preferences_of
 
 INSERT = 'INSERT INTO "public"."orders" '
 SOURCE = "FROM json_to_recordset($1::text::json) AS x"
@@ -342,22 +344,30 @@ async def test_a_delete_answers_with_rows_only_when_they_are_wanted(
     assert (reply.body != b"") == (status == 200)
 
 
-@pytest.mark.parametrize(
-    ("prefer", "method", "details"),
-    [
-        ("tx=rollback", "POST", "Prefer: tx=rollback"),
-        ("tx=rollback", "DELETE", "Prefer: tx=rollback"),
-        ("handling=strict, max-affected=5", "PATCH", "Prefer: max-affected"),
-        ("handling=strict, max-affected=5", "DELETE", "Prefer: max-affected"),
-    ],
-)
-async def test_preferences_that_would_change_the_outcome_are_not_dropped(
-    rest, prefer, method, details
-):
-    reply = await rest.postgrest(method, "/orders?id=eq.1", {"note": "a"}, Prefer=prefer)
+async def test_an_end_of_the_transaction_that_is_not_allowed_is_not_reported(rest):
+    reply = await rest.postgrest("DELETE", "/orders?id=eq.1", Prefer="tx=rollback, return=minimal")
 
-    assert (body_of(reply)["code"], body_of(reply)["details"]) == ("PGRST127", details)
-    assert rest.answers.statements == []
+    assert dict(reply.headers)["Preference-Applied"] == "return=minimal"
+
+
+async def test_what_was_honoured_is_reported_in_its_order(rest):
+    prefer = "max-affected=5, timezone=UTC, handling=strict, count=exact, return=minimal"
+
+    reply = await rest.postgrest("PATCH", "/orders?id=eq.1", {"note": "a"}, Prefer=prefer)
+
+    assert dict(reply.headers)["Preference-Applied"] == (
+        "return=minimal, count=exact, handling=strict, timezone=UTC, max-affected=5"
+    )
+
+
+async def test_several_headers_are_one_and_the_first_of_a_kind_counts(rest):
+    headers = CIMultiDict()
+    for value in ("return=representation", "count=exact, return=minimal", "resolution=sideways"):
+        headers.add("Prefer", value)
+
+    assert preferences_of(headers) == Preferences(
+        returns=Return.REPRESENTATION, count="exact", invalid=("resolution=sideways",)
+    )
 
 
 async def test_a_lenient_client_gets_no_limit_of_rows(rest):
