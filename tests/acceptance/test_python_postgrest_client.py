@@ -204,6 +204,58 @@ async def test_related_rows_come_within_rows(client):
         assert len(row["order_items"]) <= 1
 
 
+async def test_estimated_counts_are_exact_below_the_cap_and_planned_ones_the_planners(
+    client, stage
+):
+    few = client.table("orders").select("id", count=CountMethod.estimated).lt("id", 6)
+    many = client.table("orders").select("id", count=CountMethod.planned, head=True)
+
+    assert (await few.execute()).count == 5
+    assert (await many.execute()).count > 0
+
+
+async def test_csv_stripped_nulls_and_patterns(client):
+    orders = client.table("orders")
+    csv = (await orders.select("id,status").order("id").limit(2).csv().execute()).data
+    lean = await orders.select("id,note").is_("note", "null").limit(3).strip_nulls().execute()
+    named = client.table("customers").select("name").limit(9)
+    any_of = (await named.ilike_any_of("name", "a%,b%").execute()).data
+    searched = (
+        await client.table("products").select("name").text_search("name", "chair").execute()
+    ).data
+
+    assert csv.splitlines()[0] == "id,status"
+    assert [line.partition(",")[0] for line in csv.splitlines()[1:]] == ["1", "2"]
+    assert all(set(row) == {"id"} for row in lean.data)
+    assert all(row["name"][0] in "AaBb" for row in any_of)
+    assert all("chair" in row["name"].lower() for row in searched)
+
+
+async def test_related_rows_are_spread_tested_and_ordered_by(client):
+    answer = (
+        await client.table("orders")
+        .select("id, ...customers(customer:name), items:order_items()")
+        .not_.is_("items", "null")
+        .order("customers(name)")
+        .limit(5)
+        .execute()
+    )
+
+    names = [row["customer"] for row in answer.data]
+    assert len(names) == 5
+    assert names == sorted(names)
+    assert all(set(row) == {"id", "customer"} for row in answer.data)
+
+
+async def test_plans_and_aggregates_are_off_until_the_operator_says_so(client):
+    with pytest.raises(APIError) as plan:
+        await client.table("orders").select("id").explain(format="json").execute()
+    with pytest.raises(APIError) as aggregate:
+        await client.table("orders").select("total.sum()").execute()
+
+    assert (plan.value.code, aggregate.value.code) == ("PGRST107", "PGRST123")
+
+
 async def test_functions_run_on_own_rows(client, product):
     found = (
         await client.rpc("search_products", {"term": "made by"})

@@ -106,6 +106,25 @@ for (const { tenant, key, orders } of JSON.parse(process.env.FLUXSHARD_TENANTS))
     assert.equal(unrelated.error.code, "PGRST200");
   });
 
+  test(`tenant ${tenant}: other counts, csv, patterns, spread, plans`, async () => {
+    const few = await ok(client.from("orders").select("id", { count: "estimated" }).lt("id", 6));
+    assert.equal(few.count, 5);
+    const many = await ok(client.from("orders").select("*", { count: "planned", head: true }));
+    assert.ok(many.count > 0);
+    const csv = await ok(client.from("orders").select("id").order("id").limit(2).csv());
+    assert.equal(csv.data, "id\n1\n2");
+    const some = await ok(
+      client.from("customers").select("name").ilikeAnyOf("name", ["a%", "b%"]).limit(9),
+    );
+    assert.ok(some.data.every(({ name }) => "AaBb".includes(name[0])));
+    const spread = await ok(
+      client.from("orders").select("id, ...customers(customer:name)").order("id").limit(2),
+    );
+    assert.deepEqual(Object.keys(spread.data[0]), ["id", "customer"]);
+    const plan = await client.from("orders").select("id").explain({ format: "json" });
+    assert.equal(plan.error.code, "PGRST107");
+  });
+
   test(`tenant ${tenant}: bulk insert and errors`, async () => {
     const rows = [1, 2, 3].map((n) => ({ category_id: 2, name: `bulk js ${n}`, price: n }));
     const made = await ok(client.from("products").insert(rows).select("name"));
