@@ -91,7 +91,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """All tables of the exposed schemas. `version` changes whenever anything in it does."""
+    """All tables of the exposed schemas, and what their views are made of in others.
+
+    `version` changes whenever anything in it does.
+    """
 
     version: str
     tables: Mapping[TableName, Table]

@@ -1,4 +1,5 @@
--- The tables and views of the schemas in $1 (text[]), one row each, columns as a JSON array.
+-- The tables and views of the schemas in $1 (text[]), and what these views are made of in other
+-- schemas, one row each, columns as a JSON array.
 --
 -- Names are as stored. Types are base types without modifiers, spelled so that a cast to them
 -- reads the whole value: `bit` and `char` are quoted, because unquoted they mean one bit and one
@@ -6,11 +7,29 @@
 -- itself. Expressions are read as node trees: their function calls are listed there whatever the
 -- syntax was, and pg_depend does not list the built-in ones.
 WITH RECURSIVE
+relations AS (
+    SELECT c.oid, c.relkind, n.nspname
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+),
+meant AS (  -- with what views are made of, as far as it is no catalog
+    SELECT oid, relkind FROM relations WHERE nspname = ANY ($1)
+    UNION
+    SELECT relations.oid, relations.relkind
+    FROM meant
+    JOIN pg_catalog.pg_rewrite AS r ON r.ev_class = meant.oid AND meant.relkind IN ('v', 'm')
+    JOIN pg_catalog.pg_depend AS d
+        ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+        AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    JOIN relations ON relations.oid = d.refobjid
+    WHERE relations.nspname NOT IN ('pg_catalog', 'information_schema', 'fluxshard')
+),
 exposed AS (
     SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+    WHERE c.oid IN (SELECT oid FROM meant)
 ),
 parts AS (  -- a table with its partitions, whose triggers run for rows of the table
     SELECT oid AS root, oid AS relid FROM exposed

@@ -136,7 +136,30 @@ class Relations:
         if target is not None and target.definition is not None:
             ways += _ending(ways, target.name, self._shown(target))
         tables = self._schema.tables
-        return [way for way in ways if tables[way.target].schema == source.schema]
+        near = (way for way in ways if tables[way.target].schema == source.schema)
+        return [way for each in near if (way := self._over_shown(each, source)) is not None]
+
+    def _over_shown(self, way: Relationship, source: Table) -> Relationship | None:
+        """The way; over a view of its junction, where the junction is of a schema of its own."""
+        junction = way.junction
+        if junction is None or self._schema.tables[junction.table].schema == source.schema:
+            return way
+        for view in self._schema.tables.values():
+            if view.schema != source.schema or view.definition is None:
+                continue
+            shown = self._shown(view)
+            names = [shown.get((junction.table, between)) for _, between in way.pairs]
+            others = [shown.get((junction.table, between)) for between, _ in junction.far]
+            if None in names or None in others:
+                continue
+            pairs = tuple(
+                (near, name) for name, (near, _) in zip(names, way.pairs, strict=True) if name
+            )
+            far = tuple(
+                (name, there) for name, (_, there) in zip(others, junction.far, strict=True) if name
+            )
+            return replace(way, pairs=pairs, junction=replace(junction, table=view.name, far=far))
+        return None
 
     def _shown(self, table: Table) -> Shown:
         """What a view shows; worked out when it is first named."""

@@ -145,6 +145,22 @@ CREATE FUNCTION unmarked() RETURNS bigint STABLE LANGUAGE sql
 """
 
 LIBRARY_COMPUTED = """
+CREATE SCHEMA hidden;
+CREATE TABLE hidden.rooms (tenant_id int, id int, name text, PRIMARY KEY (tenant_id, id));
+CREATE TABLE hidden.guests (tenant_id int, id int, name text, PRIMARY KEY (tenant_id, id));
+CREATE TABLE hidden.shelves (
+    tenant_id int, id int, room_id int, PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, room_id) REFERENCES hidden.rooms
+);
+CREATE TABLE hidden.stays (
+    tenant_id int, room_id int, guest_id int, PRIMARY KEY (tenant_id, room_id, guest_id),
+    FOREIGN KEY (tenant_id, room_id) REFERENCES hidden.rooms,
+    FOREIGN KEY (tenant_id, guest_id) REFERENCES hidden.guests
+);
+CREATE VIEW rooms AS SELECT * FROM hidden.rooms;
+CREATE VIEW guests AS SELECT tenant_id, id AS number, name FROM hidden.guests;
+CREATE VIEW shelves AS SELECT * FROM hidden.shelves;
+CREATE VIEW stays AS SELECT tenant_id, room_id AS room, guest_id AS guest FROM hidden.stays;
 CREATE VIEW author_list AS SELECT tenant_id, id AS number, name, country FROM authors;
 CREATE VIEW book_list AS
     SELECT b.tenant_id, b.id AS number, b.title, b.author_id AS writer_id, a.name AS writer
@@ -167,7 +183,12 @@ CREATE FUNCTION editor(books) RETURNS SETOF authors ROWS 1 STABLE LANGUAGE sql
 """Views, and functions of a row: columns and relations that no table has."""
 
 LIBRARY_ROWS = """
-TRUNCATE authors, profiles, books, chapters, labels, book_labels;
+TRUNCATE authors, profiles, books, chapters, labels, book_labels,
+    hidden.rooms, hidden.guests, hidden.shelves, hidden.stays;
+INSERT INTO hidden.rooms VALUES (TENANT, 1, 'hall'), (TENANT, 2, 'attic');
+INSERT INTO hidden.guests VALUES (TENANT, 1, 'Eve'), (TENANT, 2, 'Max');
+INSERT INTO hidden.shelves VALUES (TENANT, 1, 1), (TENANT, 2, 1);
+INSERT INTO hidden.stays VALUES (TENANT, 1, 1), (TENANT, 1, 2), (TENANT, 2, 2);
 INSERT INTO authors VALUES
     (TENANT, 1, 'Ada', 'at', NULL), (TENANT, 2, 'Bo', 'br', 1), (TENANT, 3, 'Cy', NULL, 1);
 INSERT INTO profiles VALUES (TENANT, 1, 'first of tenant TENANT');
@@ -187,6 +208,10 @@ LIBRARY = {
     **{
         TableName(f"public.{name}"): Sharded("tenant_id")
         for name in ("authors", "profiles", "books", "chapters", "labels", "book_labels")
+    },
+    **{
+        TableName(f"hidden.{name}"): Sharded("tenant_id")
+        for name in ("rooms", "guests", "shelves", "stays")
     },
 }
 

@@ -68,6 +68,20 @@ FOUND = {
             {"number": 2, "labels": [{"word": "green"}]},
         ],
     ),
+    "between views of a schema that is not exposed": (
+        "/rooms?select=name,shelves(id)&shelves.order=id&order=id",
+        [
+            {"name": "hall", "shelves": [{"id": 1}, {"id": 2}]},
+            {"name": "attic", "shelves": []},
+        ],
+    ),
+    "over a view of a junction that is not exposed": (
+        "/guests?select=name,rooms(name)&rooms.order=name&order=number",
+        [
+            {"name": "Eve", "rooms": [{"name": "hall"}]},
+            {"name": "Max", "rooms": [{"name": "attic"}, {"name": "hall"}]},
+        ],
+    ),
 }
 
 
@@ -111,6 +125,15 @@ async def test_a_tenants_rows_are_all_that_a_computed_relation_gives(library, te
 async def test_a_computed_column_that_is_none_is_unknown(library, tenants):
     for url in ("/books?select=works", "/authors?select=works", "/books?shouting=eq.X"):
         assert (await answer(library, url, tenants[0], 400))["code"] == "42703"
+
+
+async def test_what_views_are_made_of_is_not_shown_itself(library, tenants):
+    for url in ("/book_labels?select=stays(room)", "/rooms?select=rooms_not(id)"):
+        assert (await answer(library, url, tenants[0], 400))["code"] == "PGRST200"
+    reply = await library.postgrest("GET", "/shelves", tenant=tenants[0], Accept_Profile="hidden")
+    native = await library.native("GET", "/hidden/shelves", tenant=tenants[0])
+
+    assert (reply.status, native.status) == (406, 404)
 
 
 GROUPED = {
