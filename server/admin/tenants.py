@@ -8,8 +8,9 @@ from server.exchange import Reply, Request
 from server.mapchange.applying import stored_map
 from server.routes import Route
 from server.tenants.measuring import measure, tenant_extents
+from server.tenants.placing import placing
 from server.tenants.sizes import Extent, TenantSize, by_shard
-from shardmap import PinUnit, ShardMap, TenantId, slot_of, tenant_id
+from shardmap import ShardMap, tenant_id
 
 _LIMITS: Final = range(1, 10_001)
 
@@ -63,18 +64,6 @@ class TenantsDoor:
 def tenant_document(shard_map: ShardMap, size: TenantSize) -> dict[str, Any]:
     """Where a tenant is and how large, for programs."""
     return {**placing(shard_map, size.tenant), **_extent(size.whole)}
-
-
-def placing(shard_map: ShardMap, tenant: TenantId) -> dict[str, Any]:
-    """What the map says of the tenant."""
-    unit = shard_map.unit(tenant)
-    return {
-        "tenant": tenant,
-        "shard": shard_map.owner(tenant),
-        "unit": "pin" if isinstance(unit, PinUnit) else "slot",
-        "slot": slot_of(tenant),
-        "unit_epoch": shard_map.unit_epoch(unit),
-    }
 
 
 def _extent(extent: Extent) -> dict[str, int]:

@@ -12,6 +12,7 @@ COMMANDS: Final = (
     "token",
     "map",
     "audit",
+    "tenants",
     "shard",
     "rebalance",
     "drain",

@@ -72,6 +72,8 @@ PURE_OPERATORS = {
     "mapchange/balancing",
     "mapchange/estimate",
     "mapchange/proposal",
+    "tenants/manifest",
+    "tenants/placing",
     "tenants/sizes",
 }
 """The same in the rooms of operators."""

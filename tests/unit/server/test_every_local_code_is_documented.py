@@ -9,6 +9,7 @@ from server.failover import FailoverError
 from server.joining import JoinError
 from server.migrate.errors import MigrateError
 from server.moves import MoveError
+from server.tenants.errors import TenantError
 
 DOCS = (Path(__file__).parents[3] / "docs" / "errors.md").read_text("utf-8")
 
@@ -21,7 +22,16 @@ def descendants(error):
 
 @pytest.mark.parametrize(
     "base",
-    [EmbeddedError, DemoError, MigrateError, BenchError, FailoverError, MoveError, JoinError],
+    [
+        EmbeddedError,
+        DemoError,
+        MigrateError,
+        BenchError,
+        FailoverError,
+        MoveError,
+        JoinError,
+        TenantError,
+    ],
 )
 def test_every_code_is_in_the_list_of_errors(base):
     codes = [error.code for error in descendants(base)]
@@ -32,7 +42,16 @@ def test_every_code_is_in_the_list_of_errors(base):
 
 @pytest.mark.parametrize(
     "base",
-    [EmbeddedError, DemoError, MigrateError, BenchError, FailoverError, MoveError, JoinError],
+    [
+        EmbeddedError,
+        DemoError,
+        MigrateError,
+        BenchError,
+        FailoverError,
+        MoveError,
+        JoinError,
+        TenantError,
+    ],
 )
 def test_no_code_has_two_meanings(base):
     codes = [error.code for error in descendants(base) if "code" in vars(error)]
