@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 from router import NOTHING_SEEN, Router
-from server.admin import Health, MapDoor, Metrics, Operators, TenantsDoor
+from server.admin import Health, MapDoor, Metrics, MovesDoor, Operators, TenantsDoor
 from server.auth import Authenticator
 from server.errors import Dialect
 from server.front import Front
@@ -160,7 +160,11 @@ def _sql(settings: Settings, services: Services, positions: Positions) -> tuple[
 
 def _admin(settings: Settings, services: Services) -> tuple[Route, ...]:
     operators = Operators(services.current_map, settings.environ)
-    return (*MapDoor(operators).routes(), *TenantsDoor(operators).routes())
+    return (
+        *MapDoor(operators).routes(),
+        *MovesDoor(operators, services.tasks).routes(),
+        *TenantsDoor(operators).routes(),
+    )
 
 
 def _front(  # noqa: PLR0913, PLR0917 - what a front is made of

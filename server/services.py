@@ -19,6 +19,7 @@ from router import (
     Schema,
     ShardStatus,
     SharedFloors,
+    TaskOwner,
 )
 from server.catalog import catalog_session
 from server.mapuse import MapInUse
@@ -43,6 +44,8 @@ class Services:
     _backends: PostgresBackends
     _in_use: MapInUse
     _watch: MapWatch
+    tasks: TaskOwner
+    """Owns what goes on behind a request's answer; ended before everything that it uses."""
 
     def schema(self) -> Schema:
         """The tables as last read.
@@ -140,7 +143,8 @@ async def open_services(
         )
         limits = PullUpLimits(settings.database.pull_up_rows, settings.database.pull_up_bytes)
         router = Router(backends, in_use.current, backends.schema, limits)
-        yield Services(router, backends, in_use, watch)
+        tasks = await opened.enter_async_context(TaskOwner())
+        yield Services(router, backends, in_use, watch, tasks)
 
 
 def backend_settings(settings: Settings, workers: int) -> BackendSettings:

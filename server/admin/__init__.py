@@ -3,7 +3,8 @@
 from server.admin.health import Health
 from server.admin.map import MapDoor
 from server.admin.metrics import Metrics
+from server.admin.moves import MovesDoor
 from server.admin.operator import Operators
 from server.admin.tenants import TenantsDoor
 
-__all__ = ["Health", "MapDoor", "Metrics", "Operators", "TenantsDoor"]
+__all__ = ["Health", "MapDoor", "Metrics", "MovesDoor", "Operators", "TenantsDoor"]

@@ -1,5 +1,7 @@
 """What the admin API says no to."""
 
+from collections.abc import Sequence
+
 from server.errors import ServerError
 
 
@@ -66,3 +68,14 @@ class NotThere(ServerError):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"There is no {what}")
+
+
+class MoveNotPossible(ServerError):
+    """What keeps a move from being begun or steered; `details` has its own code."""
+
+    status = 409
+    code = "MOVE_NOT_POSSIBLE"
+    postgrest_code = "MOVE_NOT_POSSIBLE"
+
+    def __init__(self, code: str, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems), details={"code": code, "problems": list(problems)})

@@ -1,12 +1,15 @@
 """The admin API: the map over HTTP, and who is let in."""
 
+import asyncio
 import json
 from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 
-from server.admin import MapDoor, Operators, TenantsDoor
+from router import TaskOwner, prepare_database
+from server.admin import MapDoor, MovesDoor, Operators, TenantsDoor
+from server.catalog import connected
 from shardmap import Pin, Sharded, ShardId, TableName, TenantId, read_map, write_json, write_yaml
 
 ORDERS = """
@@ -15,14 +18,15 @@ alter table public.orders enable row level security;
 """
 
 
-def admin_routes(shard_map):
+def admin_routes(shard_map, tasks):
     operators = Operators(lambda: shard_map, {})
-    return (*MapDoor(operators).routes(), *TenantsDoor(operators).routes())
+    doors = (MapDoor(operators), MovesDoor(operators, tasks), TenantsDoor(operators))
+    return tuple(route for door in doors for route in door.routes())
 
 
 @pytest.fixture
 async def site(applied, serving):
-    async with serving(admin_routes(applied)) as running:
+    async with TaskOwner() as tasks, serving(admin_routes(applied, tasks)) as running:
         yield running
 
 
@@ -48,6 +52,13 @@ def pinned(shard_map, tenant="7"):
     return replace(shard_map, pins={key: Pin(shard_map.owner(key))})
 
 
+def filled(template):
+    names = {"{tenant}": "7", "{move}": "1", "{deed}": "clean"}
+    for name, value in names.items():
+        template = template.replace(name, value)
+    return template
+
+
 async def test_nobody_but_the_service_role_is_let_in(applied, site):
     callers = {
         403: [
@@ -63,11 +74,11 @@ async def test_nobody_but_the_service_role_is_let_in(applied, site):
     seen = {
         (route.method, route.template, wanted): (
             await site.ask(
-                f"{route.method} {route.template.replace('{tenant}', '7')}?reason=x\n{who}\nIf-Match: {tag}",
+                f"{route.method} {filled(route.template)}?reason=x\n{who}\nIf-Match: {tag}",
                 write_json(pinned(applied)).encode() if route.method != "GET" else b"",
             )
         ).status
-        for route in admin_routes(applied)
+        for route in admin_routes(applied, TaskOwner())
         for wanted, asking in callers.items()
         for who in asking
     }
@@ -172,3 +183,71 @@ async def test_plans_differences_and_tenants_are_data(
     assert shown["tables"]["public.orders"]["rows"] == 300
     assert nobody.status == 400
     assert schema["title"] == "Fluxshard shard map"
+
+
+async def test_moves_are_begun_followed_and_cleaned(
+    applied, operator, site, fluxshard, document, databases
+):
+    await databases.execute(ORDERS, "shard_0", "shard_1")
+    for shard in applied.shards.values():
+        async with connected(shard.primary, {}) as session:
+            await prepare_database(session, number=applied.number(shard.id))
+    placed = replace(applied, tables={TableName("public.orders"): Sharded("tenant_id")})
+    await fluxshard("map", "apply", document(placed), "--reason", "place", "--yes")
+    keys = (TenantId(str(one)) for one in range(99))
+    tenant = next(one for one in keys if placed.owner(one) == "shard_1")
+    await databases.execute(
+        f"insert into orders select {tenant}, id, 'x' from generate_series(1, 30) id", "shard_1"
+    )
+    wanted = {"to": "shard_0", "tenants": [tenant], "reason": "its own"}
+
+    async with site.client() as listener:
+        listener.send(
+            "GET /api/v1/admin/moves/events HTTP/1.1\r\nHost: x\r\n"
+            f"{site.bearer(role='service_role')}\r\n\r\n"
+        )
+        head = await listener.reader.readuntil(b": moves\n\n")
+        dry = await operator("POST /api/v1/admin/moves", body_of(wanted | {"dry_run": True}))
+        begun = await operator("POST /api/v1/admin/moves", body_of(wanted))
+        again = await operator("POST /api/v1/admin/moves", body_of(wanted))
+        (move,) = json.loads(begun.body)["moves"]
+        followed = await listener.reader.readuntil(b'"state":"moved"')
+    shown = json.loads((await operator(f"GET /api/v1/admin/moves/{move['id']}")).body)
+    verified = await operator(f"POST /api/v1/admin/moves/{move['id']}/verify")
+    aborted = await operator(
+        f"POST /api/v1/admin/moves/{move['id']}/abort", body_of({"reason": "too late"})
+    )
+    cleaned = await operator(
+        f"POST /api/v1/admin/moves/{move['id']}/clean", body_of({"reason": "sure"})
+    )
+    await ended(operator, move["id"])
+    listed = json.loads((await operator("GET /api/v1/admin/moves")).body)
+    absent = await operator("GET /api/v1/admin/moves/99")
+    wrong = await operator("POST /api/v1/admin/moves", body_of({"to": "shard_0", "reason": "x"}))
+    audit = json.loads((await operator("GET /api/v1/admin/audit?action=move")).body)
+
+    assert b"Content-Type: text/event-stream" in head
+    assert b"event: move" in followed
+    assert json.loads(dry.body)["plans"][0]["target"] == "shard_0"
+    assert [one.status for one in (dry, begun, again, cleaned, absent, wrong)] == [
+        200, 202, 409, 202, 404, 400,
+    ]  # fmt: skip
+    assert json.loads(again.body)["details"]["code"] == "V101"
+    assert (shown["state"], shown["steps"][0]["state"]) == ("moved", "planned")
+    assert json.loads(verified.body)["differences"] == []
+    assert json.loads(aborted.body)["details"]["code"] == "V103"
+    assert [(one["id"], one["state"]) for one in listed] == [(move["id"], "cleaned")]
+    assert [one["action"] for one in audit] == ["move clean", "move"]
+
+
+def body_of(document):
+    return json.dumps(document).encode()
+
+
+async def ended(operator, move):
+    async with asyncio.timeout(60):
+        while True:
+            found = json.loads((await operator(f"GET /api/v1/admin/moves/{move}")).body)
+            if found["state"] == "cleaned":
+                return
+            await asyncio.sleep(0.05)
