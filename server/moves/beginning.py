@@ -1,14 +1,28 @@
 """The first steps: whose fences these are, and a pin for a tenant that has none."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from server.moves.errors import WrongState
-from server.moves.fences import Fence, claim, read_fences, set_fence, texts
+from server.moves.fences import LOCK_TIMEOUT_S, Fence, claim, read_fences, set_fence, texts
 from server.moves.pinning import newest_map, pin_at_home
 from server.moves.request import Move, State
 from server.moves.work import Work
-from shardmap import PinUnit, ShardId, ShardMap, Unit, unit_text
+from shardmap import (
+    PinUnit,
+    ShardId,
+    ShardMap,
+    SlotUnit,
+    TenantId,
+    Unit,
+    read_unit,
+    slot_of,
+    unit_text,
+)
+
+_ONCE_PINNED: Final = """\
+SELECT DISTINCT pg_catalog.jsonb_object_keys(document -> 'pins') AS tenant FROM fluxshard.maps
+WHERE pg_catalog.jsonb_typeof(document -> 'pins') = 'object'"""
 
 
 async def begin(work: Work, move: Move) -> Move:
@@ -32,6 +46,7 @@ async def begin(work: Work, move: Move) -> Move:
                 work.places, tenant, author=work.author, reason=f"move {move.id}: a pin at home"
             )
     epochs = {unit_text(unit): shard_map.unit_epoch(unit) for unit in move.units}
+    await work.patiently(lambda: _shut_out_old_maps(work, move, shard_map))
     await work.patiently(lambda: _fenced(work, move, move.source, epochs, "open"))
     async with work.places.primary(move.target) as session:
         before = await read_fences(session, move.units)
@@ -42,6 +57,54 @@ async def begin(work: Work, move: Move) -> Move:
     move = await work.journal.step(move, State.PLANNED, facts)
     await work.patiently(lambda: _fenced(work, move, move.target, epochs, "arriving"))
     return await work.journal.step(move, State.COPYING)
+
+
+async def _shut_out_old_maps(work: Work, move: Move, shard_map: ShardMap) -> None:
+    """Writers whose map routes these tenants by another unit enter no fence of this move.
+
+    Maps from before a pin have its slot, those from before it was lifted have the pin. A map that
+    moves no row is applied without the shards: so what it changed is put on the fences now.
+    """
+    wanted: dict[str, tuple[int, str]] = {}
+    for pinned in move.units:
+        if isinstance(pinned, PinUnit):
+            slot = SlotUnit(slot_of(pinned.tenant))
+            if shard_map.slots[slot.slot] == move.source:
+                wanted[unit_text(slot)] = (shard_map.unit_epoch(slot), "open")
+    if move.of_slots:
+        for tenant in await _once_pinned(work, shard_map, frozenset(move.of_slots)):
+            slot = SlotUnit(slot_of(tenant))
+            wanted[unit_text(PinUnit(tenant))] = (shard_map.unit_epoch(slot), "gone")
+    units = [unit for text in wanted if (unit := read_unit(text)) is not None]
+    async with work.places.primary(move.source) as session, session.transaction():
+        await session.execute(f"SET LOCAL lock_timeout = '{int(LOCK_TIMEOUT_S * 1000)}ms'")
+        present = await read_fences(session, units)
+        for text, (epoch, state) in sorted(wanted.items()):
+            fence = present.get(text)
+            opposed = state == "gone" and fence is not None and fence.state == "open"
+            if fence is not None and fence.epoch >= epoch and not opposed:
+                continue
+            await set_fence(
+                session,
+                text,
+                epoch=max(epoch, fence.epoch if fence is not None else 0),
+                state=state,
+                moved_to=move.source if state == "gone" else None,
+                lease=fence.lease if fence is not None else 0,
+                tenants=None,
+            )
+
+
+async def _once_pinned(
+    work: Work, shard_map: ShardMap, slots: frozenset[int]
+) -> tuple[TenantId, ...]:
+    """Tenants of these slots that an earlier map had a pin for, and this one has not."""
+    async with work.places.catalog() as session:
+        rows = await session.fetch(_ONCE_PINNED)
+    tenants = (TenantId(row["tenant"]) for row in rows)
+    return tuple(
+        sorted(key for key in tenants if key not in shard_map.pins and slot_of(key) in slots)
+    )
 
 
 def _at_home(shard_map: ShardMap, unit: Unit, source: ShardId) -> None:

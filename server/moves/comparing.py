@@ -62,7 +62,7 @@ def buckets_sql(table: Table, mine: str) -> str:
 def rows_sql(table: Table, mine: str) -> str:
     """Key and digest of every row in the buckets `$1`."""
     return (
-        f"SELECT {_key(table)} AS key, md5({_whole(table)}) AS digest"  # noqa: S608
+        f"SELECT {key_sql(table)} AS key, md5({_whole(table)}) AS digest"  # noqa: S608
         f" FROM {table.relation} AS t WHERE {mine} AND {_bucket(table)} = ANY ($1::int[])"
     )
 
@@ -70,8 +70,8 @@ def rows_sql(table: Table, mine: str) -> str:
 def keyed_sql(table: Table, mine: str) -> str:
     """Key and digest of the rows with the keys `$1`."""
     return (
-        f"SELECT {_key(table)} AS key, md5({_whole(table)}) AS digest"  # noqa: S608
-        f" FROM {table.relation} AS t WHERE {mine} AND {_key(table)} = ANY ($1::text[])"
+        f"SELECT {key_sql(table)} AS key, md5({_whole(table)}) AS digest"  # noqa: S608
+        f" FROM {table.relation} AS t WHERE {mine} AND {key_sql(table)} = ANY ($1::text[])"
     )
 
 
@@ -112,7 +112,8 @@ def settled(
     return different, unknown
 
 
-def _key(table: Table) -> str:
+def key_sql(table: Table) -> str:
+    """The text of a row's key, of the table as `t`."""
     return f"ROW({', '.join(f't.{quoted(name)}' for name in table.identity)})::text"
 
 
@@ -121,4 +122,4 @@ def _whole(table: Table) -> str:
 
 
 def _bucket(table: Table) -> str:
-    return f"(('x' || substr(md5({_key(table)}), 1, 3))::bit(12)::int % {BUCKETS})"
+    return f"(('x' || substr(md5({key_sql(table)}), 1, 3))::bit(12)::int % {BUCKETS})"

@@ -14,13 +14,14 @@ from typing import Final
 
 import asyncpg
 
+from server.moves.enumerating import enumerate_tenants
 from server.moves.errors import PauseTooLong, StreamBroken
 from server.moves.fences import Fence, claim, guarded, read_fences, set_fence, settled, texts
 from server.moves.request import Move
 from server.moves.sequences import raise_sequences, sequence_pairs
 from server.moves.sessions import Places, Session
 from server.moves.streams import Stream, flushed_position, reached
-from shardmap import ShardId, TableName, TenantId
+from shardmap import ShardId, ShardMap, TableName, TenantId
 
 LOCK_SHARE: Final = 0.6
 """The part of the pause that may be spent waiting for those who are inside."""
@@ -39,6 +40,14 @@ FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND active_pid IS NULL
     AND confirmed_flush_lsn < pg_catalog.pg_current_wal_flush_lsn()"""
 
 
+class Newcomers(Exception):
+    """Tenants that have to be taken into the move before its cutover."""
+
+    def __init__(self, tenants: tuple[TenantId, ...]) -> None:
+        super().__init__(f"{len(tenants)} tenants are new in the slots")
+        self.tenants = tenants
+
+
 @dataclass(frozen=True, slots=True)
 class Cutover:
     """What changes places: the stream's origin is the old home, its destination the new one."""
@@ -48,7 +57,6 @@ class Cutover:
     """The slot of the stream back, on the new home; it begins where the cutover ends."""
     epochs: Mapping[str, int]
     """The units' epochs at the new home, by name."""
-    tenants: tuple[TenantId, ...]
     tables: tuple[TableName, ...]
 
     @property
@@ -101,6 +109,7 @@ async def attempt(places: Places, cutover: Cutover) -> float:
 
     Raises:
         PauseTooLong: It would have taken longer than the move's `max_pause_s`; nothing changed.
+        Newcomers: Tenants came into a slot that moves; nothing changed.
         LeaseLost: Another mover has taken over.
         MoveAway: A server stopped answering. Which side is home, the fences say: see `decided`.
     """
@@ -118,7 +127,9 @@ async def attempt(places: Places, cutover: Cutover) -> float:
         began = time.monotonic()
         try:
             async with old.transaction():
-                await _shut(old, cutover)
+                await shut_units(old, move)
+                await _mark_gone(old, cutover)
+                await _refuse_newcomers(old, places.shard_map, move)
                 left = began + move.max_pause_s - time.monotonic()
                 if not await reached(watch, stream, await flushed_position(watch), left):
                     raise PauseTooLong(f"{cutover.new_home} did not confirm in time")
@@ -132,9 +143,8 @@ async def attempt(places: Places, cutover: Cutover) -> float:
         return time.monotonic() - began
 
 
-async def _shut(session: Session, cutover: Cutover) -> None:
-    """Wait for those inside, and mark the units as gone; until the commit they still are here."""
-    move = cutover.move
+async def shut_units(session: Session, move: Move) -> None:
+    """Wait for those inside of the units, and let nobody in until the transaction ends."""
     patience_ms = max(1, int(move.max_pause_s * LOCK_SHARE * 1000))
     await session.execute(f"SET LOCAL lock_timeout = '{patience_ms}ms'")
     await session.execute(
@@ -143,6 +153,23 @@ async def _shut(session: Session, cutover: Cutover) -> None:
     for unit in texts(move.units):
         await session.execute(_LOCK, unit)
     await session.execute(_LOCK, ALL)
+
+
+async def _refuse_newcomers(session: Session, shard_map: ShardMap, move: Move) -> None:
+    """Tenants that came into a slot after its copy began are not on the new home.
+
+    Raises:
+        Newcomers: There are some.
+    """
+    if move.of_slots:
+        found = await enumerate_tenants(session, shard_map, frozenset(move.of_slots))
+        new = tuple(tenant for tenant in found if tenant not in move.tenants)
+        if new:
+            raise Newcomers(new)
+
+
+async def _mark_gone(session: Session, cutover: Cutover) -> None:
+    move = cutover.move
     for unit in texts(move.units):
         await set_fence(
             session,

@@ -12,8 +12,6 @@ from server.moves.request import Move
 from server.moves.sessions import Session
 from shardmap import ShardId, TenantId, Unit, unit_text
 
-ABANDONED_AFTER_S: Final = 5
-"""The server ends a transaction of a mover that stands still in it: it may hold a fence's lock."""
 LOCK_TIMEOUT_S: Final = 0.5
 """How long writers may queue behind a fence that waits for those inside."""
 
@@ -61,7 +59,6 @@ async def claim(session: Session, move: Move) -> Mapping[str, Fence]:
         LeaseLost: A newer mover has been here (as `FX003`).
     """
     await session.execute(f"SET LOCAL lock_timeout = '{int(LOCK_TIMEOUT_S * 1000)}ms'")
-    await session.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{ABANDONED_AFTER_S}s'")
     await session.execute(_CLAIM, texts(move.units), move.lease)
     return await read_fences(session, move.units)
 
@@ -111,9 +108,6 @@ async def guarded(session: Session, move: Move) -> AsyncIterator[None]:
         LeaseLost: A newer mover has been here.
     """
     async with session.transaction():
-        await session.execute(
-            f"SET LOCAL idle_in_transaction_session_timeout = '{ABANDONED_AFTER_S}s'"
-        )
         refuse_stale(_fences(await session.fetch(_SHARED, texts(move.units))), move)
         yield
 

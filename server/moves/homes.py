@@ -8,8 +8,9 @@ import asyncio
 import random
 from typing import Final
 
+from server.moves.admitting import admit
 from server.moves.cleaning import take_rows_away
-from server.moves.cutover import Cutover, attempt, decided, is_open, opened
+from server.moves.cutover import Cutover, Newcomers, attempt, decided, is_open, opened
 from server.moves.errors import PauseTooLong, WayBackLost
 from server.moves.fences import claim, set_fence
 from server.moves.group import sharded_tables
@@ -62,10 +63,13 @@ async def cut_over(work: Work, move: Move) -> Move:
         forward_stream(move),
         backward(move),
         {unit: epoch + 1 for unit, epoch in move.facts["epochs"].items()},
-        move.tenants,
         tuple(sharded_tables(work.places.shard_map)),
     )
-    pause_s = await _decide(work, move, cutover)
+    try:
+        pause_s = await _decide(work, move, cutover)
+    except Newcomers as newcomers:
+        tenants = newcomers.tenants
+        return await work.patiently(lambda: admit(work, move, tenants))
     await _publish_map(work, move, cutover)
     await take_down(work.places, forward_stream(move))
     async with work.places.primary(move.source) as source:
@@ -99,7 +103,6 @@ async def return_home(work: Work, move: Move) -> Move:
         backward_stream(move),
         None,
         {unit: epoch + 2 for unit, epoch in move.facts["epochs"].items()},
-        move.tenants,
         tuple(sharded_tables(work.places.shard_map)),
     )
     pause_s = await _decide(work, move, cutover)

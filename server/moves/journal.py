@@ -50,6 +50,8 @@ UPDATE fluxshard.moves SET state = $3, facts = facts || $4::jsonb, changed_at = 
     held_until = CASE WHEN $3 = ANY ($6) THEN NULL
         ELSE now() + pg_catalog.make_interval(secs => $5) END
 WHERE id = $1 AND lease = $2 RETURNING {_COLUMNS}"""  # noqa: S608
+_WIDEN: Final = f"""\
+UPDATE fluxshard.moves SET tenants = $3 WHERE id = $1 AND lease = $2 RETURNING {_COLUMNS}"""  # noqa: S608
 _NOTE_STEP: Final = """\
 INSERT INTO fluxshard.move_steps (move, state, lease, facts, note) VALUES ($1, $2, $3, $4::jsonb, $5)"""
 _PAUSE: Final = "UPDATE fluxshard.moves SET paused = $2 WHERE id = $1 RETURNING id"
@@ -205,6 +207,18 @@ class Journal:
             if row is None:
                 raise LeaseLost(f"move {move.id} was taken over by another process")
             await session.execute(_NOTE_STEP, move.id, state.value, move.lease, added, "")
+        return _move(row)
+
+    async def widen(self, move: Move, tenants: tuple[TenantId, ...]) -> Move:
+        """Write that the move carries these tenants.
+
+        Raises:
+            LeaseLost: Another process carries the move out.
+        """
+        async with self._places.catalog() as session:
+            row = await session.fetchrow(_WIDEN, move.id, move.lease, list(tenants))
+        if row is None:
+            raise LeaseLost(f"move {move.id} was taken over by another process")
         return _move(row)
 
     async def pause(self, move: int, *, paused: bool) -> None:

@@ -20,7 +20,7 @@ async def abort(work: Work, move: Move) -> Move:
     """
     epochs = {unit: epoch + 1 for unit, epoch in move.facts.get("epochs", {}).items()}
     if epochs:
-        cutover = Cutover(forward_stream(move), None, epochs, move.tenants, ())
+        cutover = Cutover(forward_stream(move), None, epochs, ())
         if await is_decided(work, cutover):
             return await work.journal.step(move, State.CUTOVER)
     await take_down(work.places, forward_stream(move))

@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 
 from server.moves.errors import MoveAway, PauseTooLong, WrongState
-from server.moves.fences import ABANDONED_AFTER_S, LOCK_TIMEOUT_S, read_fences, set_fence
+from server.moves.fences import LOCK_TIMEOUT_S, read_fences, set_fence
 from server.moves.sessions import Places, Session
 from shardmap import (
     CatalogSource,
@@ -128,7 +128,6 @@ async def _published(  # noqa: PLR0913 - what it changes, and who says so
 
 async def _fenced(session: Session, new: ShardMap, units: tuple[Unit, ...], home: ShardId) -> None:
     await session.execute(f"SET LOCAL lock_timeout = '{int(LOCK_TIMEOUT_S * 1000)}ms'")
-    await session.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{ABANDONED_AFTER_S}s'")
     present = await read_fences(session, units)
     for unit in units:
         name = unit_text(unit)

@@ -104,12 +104,14 @@ class Move:
         """The slots that it moves; none when it moves one tenant."""
         return tuple(unit.slot for unit in self.units if isinstance(unit, SlotUnit))
 
-    def tenants_of(self, unit: str) -> tuple[TenantId, ...]:
-        """The tenants of one unit, by its name."""
-        found = read_unit(unit)
+    def tenants_of(
+        self, unit: str, tenants: tuple[TenantId, ...] | None = None
+    ) -> tuple[TenantId, ...]:
+        """Those of the move's tenants, or of these, that are of one unit, by its name."""
+        found, tenants = read_unit(unit), self.tenants if tenants is None else tenants
         if isinstance(found, SlotUnit):
-            return tuple(tenant for tenant in self.tenants if slot_of(tenant) == found.slot)
-        return self.tenants
+            return tuple(tenant for tenant in tenants if slot_of(tenant) == found.slot)
+        return tenants
 
     @property
     def title(self) -> str:

@@ -27,6 +27,8 @@ CONNECT_TIMEOUT_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 5.0
 """For a server to say whether it is the primary; a frozen one takes connections and is silent."""
 CLOSE_TIMEOUT_S: Final = 2.0
+ABANDONED_AFTER: Final = "5s"
+"""A server ends a transaction in which a mover stands still: others may wait for what it holds."""
 STALE_LEASE: Final = "FX003"
 """SQLSTATE of a fence that a newer mover has written."""
 
@@ -40,6 +42,7 @@ SELECT pg_catalog.pg_is_in_recovery() AS recovering,
 _SETTINGS: Final = {
     "application_name": APPLICATION,
     "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": ABANDONED_AFTER,
     "default_transaction_read_only": "off",
     "row_security": "off",
     # one text for one value, whatever the server's defaults

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from server.moves.carrying import carry_rows
 from server.moves.comparing import (
     Difference,
     Rows,
@@ -16,7 +17,7 @@ from server.moves.comparing import (
     settled,
 )
 from server.moves.errors import MoveAway
-from server.moves.group import Table, quoted, whose
+from server.moves.group import Table, whose
 from server.moves.sessions import Places, Session
 from server.moves.streams import Stream, flushed_position, reached
 from shardmap import KeyType, TableName, TenantId
@@ -74,27 +75,11 @@ async def repair(
             table = tables[TableName(difference.table)]
             mine = whose(table.tenant, tenants, key_type)
             await _caught_up(home, stream)
-            await _put_right(home, copy, table, mine, difference.key)
+            async with copy.transaction():
+                await copy.execute("SET LOCAL session_replication_role = replica")
+                await carry_rows(home, copy, table, mine, difference.key)
             repaired += 1
     return repaired
-
-
-async def _put_right(home: Session, copy: Session, table: Table, mine: str, key: str) -> None:
-    names = [name for name, _, _ in table.columns]
-    key_text = f"ROW({', '.join(f't.{quoted(name)}' for name in table.identity)})::text"
-    texts = ", ".join(f"t.{quoted(name)}::text AS {quoted(name)}" for name in names)
-    condition = f"{mine} AND {key_text} = $1"
-    rows = await home.fetch(f"SELECT {texts} FROM {table.relation} AS t WHERE {condition}", key)  # noqa: S608
-    values = ", ".join(
-        f"${number}::text::{kind}" for number, (_, kind, _) in enumerate(table.columns, 1)
-    )
-    listed = ", ".join(quoted(name) for name in names)
-    insert = f"INSERT INTO {table.relation} ({listed}) OVERRIDING SYSTEM VALUE VALUES ({values})"  # noqa: S608
-    async with copy.transaction():
-        await copy.execute("SET LOCAL session_replication_role = replica")
-        await copy.execute(f"DELETE FROM {table.relation} AS t WHERE {condition}", key)  # noqa: S608
-        for row in rows:
-            await copy.execute(insert, *(row[name] for name in names))
 
 
 class _Pair:

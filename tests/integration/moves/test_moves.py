@@ -1,6 +1,14 @@
 """Moves of single tenants between two shards."""
 
-from server.moves import MoveRequest, State
+import asyncio
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from server.moves import MoveRequest, RowsDiffer, State, examine
+from shardmap import SLOTS, CatalogSource, MapRefused, Pin, slot_of
 
 
 async def _moved(world, tenant, target, **options):
@@ -32,3 +40,118 @@ async def test_a_tenant_moves_with_all_its_rows_and_back_again(world):
     assert not any((await world.contents(tenant, b)).values())
     assert (await world.map()).owner(str(tenant)) == a
     assert await world.leftovers() == []
+
+
+async def test_whole_slots_move_with_tenants_that_came_after_the_plan(world):
+    a, b = world.first.shards
+    first = world.tenant(a)
+    slot = slot_of(str(first))
+    others = [key for key in range(first + 1, 40_000) if slot_of(str(key)) == slot]
+    second, newcomer = others[:2]
+    empty = next(one for one in range(SLOTS) if world.first.slots[one] == a and one != slot)
+    for tenant in (first, second):
+        await world.fill(tenant, a)
+    moves = await world.moves()
+    (plan,) = await moves.plan(MoveRequest(b, slots=(slot, empty)))
+    await world.fill(newcomer, a)
+    before = {key: await world.contents(key, a) for key in (first, second, newcomer)}
+
+    (outcome,) = await moves.run([plan], lambda _: None)
+    after = await world.map()
+    compared = await (await world.moves()).compare(outcome.move.id)
+    cleaned = await moves.clean(outcome.move.id, lambda _: None)
+
+    assert plan.tenants == (str(first), str(second))
+    assert outcome.error is None, outcome.error
+    assert after.slots[slot] == after.slots[empty] == b
+    assert compared == ((), 3 * 205)
+    assert cleaned.state is State.CLEANED
+    for tenant, rows in before.items():
+        assert await world.contents(tenant, b) == rows
+        assert not any((await world.contents(tenant, a)).values())
+    assert await world.leftovers() == []
+    assert await examine(moves.places.on(after)) == ()
+
+
+async def test_the_new_home_numbers_rows_beyond_those_of_the_old_one(world):
+    a, b = world.first.shards
+    tenant = world.tenant(a)
+    await world.fill(tenant, a)
+
+    await _moved(world, tenant, b)
+
+    async with world.session(b) as session:
+        added = await session.fetchval(
+            f"INSERT INTO events (tenant_id, client, number) VALUES ({tenant}, 'after', 1) RETURNING id"
+        )
+    assert added > 50
+
+
+async def test_rows_that_differ_are_listed_kept_from_moving_and_repaired(world):
+    a, b = world.first.shards
+    tenant = world.tenant(a)
+    await world.fill(tenant, a)
+    moves = await world.moves()
+    (plan,) = await moves.plan(world.request(b, tenant))
+    move = await moves.begin(plan)
+    spoilt = []
+
+    def spoil(fact):
+        if fact.state is State.VERIFYING and not spoilt:
+            spoilt.append(asyncio.run_coroutine_threadsafe(_spoil(world, b, tenant), helper))
+            spoilt[0].result()
+
+    with background_loop() as helper, pytest.raises(RowsDiffer) as caught:
+        await moves.carry_out(move.id, spoil)
+    (stopped,) = await moves.journal.unfinished()
+    ended = await moves.resume(move.id, lambda _: None, repair=True)
+
+    assert caught.value.lines == (
+        "3 rows differ, of 205",
+        f"public.items ({tenant},1,1): is missing on the copy",
+        f"public.orders ({tenant},1): differs",
+        f"public.parts ({tenant},99): is on the copy only",
+    )
+    assert (stopped.state, stopped.note[:4]) == (State.VERIFYING, "V107")
+    assert ended.state is State.MOVED
+    assert await world.contents(tenant, b) == await world.contents(tenant, a)
+
+
+async def _spoil(world, shard, tenant):
+    async with world.session(shard) as session:
+        await session.execute(
+            f"SET session_replication_role = replica;"
+            f"UPDATE orders SET note = 'spoilt' WHERE tenant_id = {tenant} AND id = 1;"
+            f"DELETE FROM items WHERE tenant_id = {tenant} AND order_id = 1 AND line = 1;"
+            f"INSERT INTO parts VALUES ({tenant}, 99, 'new')"
+        )
+
+
+@contextmanager
+def background_loop():
+    """A loop on a thread of its own, for work that a callback has to wait for."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def test_a_map_that_changes_what_is_moving_is_refused(world):
+    a, b = world.first.shards
+    tenant = world.tenant(a)
+    move, _ = await _moved(world, tenant, b)
+    shard_map = await world.map()
+
+    with pytest.raises(MapRefused, match=f"is in move {move.id}, which is moved"):
+        async with (await world.moves()).places.catalog() as session:
+            await CatalogSource(session).apply(
+                replace(shard_map, pins={str(tenant): Pin(b, 9)}),
+                expected_epoch=shard_map.epoch,
+                author="test",
+                reason="too soon",
+            )
