@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from server.catalog import Session
 from server.moves import Places
-from server.moves.fences import ABANDONED_AFTER_S, LOCK_TIMEOUT_S, read_fences, set_fence
+from server.moves.fences import LOCK_TIMEOUT_S, read_fences, set_fence
 from shardmap import PinUnit, ShardId, ShardMap, SlotUnit, Unit, slot_of, unit_text
 
 
@@ -69,7 +69,6 @@ async def _set(session: Session, home: ShardId, changes: tuple[FenceChange, ...]
     if await session.fetchval("select pg_catalog.to_regclass('fluxshard.fence') is null"):
         return
     await session.execute(f"set local lock_timeout = '{int(LOCK_TIMEOUT_S * 1000)}ms'")
-    await session.execute(f"set local idle_in_transaction_session_timeout = '{ABANDONED_AFTER_S}s'")
     present = await read_fences(session, [change.unit for change in changes])
     for change in changes:
         name = unit_text(change.unit)

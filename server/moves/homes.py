@@ -82,15 +82,35 @@ async def go_back(work: Work, move: Move) -> Move:
     """Make sure that a rollback loses nothing.
 
     Raises:
-        WayBackLost: The stream back is gone with a server.
+        WayBackLost: The stream back is gone with a server; the target stays home.
+    """
+    await _refuse_without_way_back(work, move)
+    return await work.journal.step(move, State.RETURNING)
+
+
+async def _refuse_without_way_back(work: Work, move: Move) -> None:
+    """Leave the move at rest where it is if it cannot return: it can be cleaned up then.
+
+    Raises:
+        WayBackLost: It cannot.
     """
     async with work.places.primary(move.target) as target:
-        if await slot_lost(target, backward_stream(move)):
-            raise WayBackLost(
-                f"the stream back to {move.source} was lost with a server of {move.target}:"
-                f" `fluxshard moves clean {move.id}`, then move it anew"
-            )
-    return await work.journal.step(move, State.RETURNING)
+        lost = await slot_lost(target, backward_stream(move))
+    if lost and not await is_decided(work, _return(work, move)):
+        await work.journal.step(move, State.MOVED)
+        raise WayBackLost(
+            f"the stream back to {move.source} was lost with a server of {move.target}:"
+            f" `fluxshard moves clean {move.id}`, then move it anew"
+        )
+
+
+def _return(work: Work, move: Move) -> Cutover:
+    return Cutover(
+        backward_stream(move),
+        None,
+        {unit: epoch + 2 for unit, epoch in move.facts["epochs"].items()},
+        tuple(sharded_tables(work.places.shard_map)),
+    )
 
 
 async def return_home(work: Work, move: Move) -> Move:
@@ -98,13 +118,10 @@ async def return_home(work: Work, move: Move) -> Move:
 
     Raises:
         PauseTooLong: No attempt was short enough; the target is home as before.
+        WayBackLost: The stream back is gone with a server; the target stays home.
     """
-    cutover = Cutover(
-        backward_stream(move),
-        None,
-        {unit: epoch + 2 for unit, epoch in move.facts["epochs"].items()},
-        tuple(sharded_tables(work.places.shard_map)),
-    )
+    await _refuse_without_way_back(work, move)
+    cutover = _return(work, move)
     pause_s = await _decide(work, move, cutover)
     await _publish_map(work, move, cutover)
     await take_down(work.places, backward_stream(move))

@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
+import asyncpg
 import pytest
 
-from server.moves import MoveRequest, RowsDiffer, State, examine
+from server.moves import MoveRequest, RowsDiffer, State, WayBackLost, examine
 from shardmap import SLOTS, CatalogSource, MapRefused, Pin, slot_of
 
 
@@ -155,3 +156,30 @@ async def test_a_map_that_changes_what_is_moving_is_refused(world):
                 author="test",
                 reason="too soon",
             )
+
+
+async def test_a_way_back_that_was_lost_with_its_server_is_said_and_leaves_a_way_on(world):
+    a, b = world.first.shards
+    tenant = world.tenant(a)
+    await world.fill(tenant, a)
+    move, _ = await _moved(world, tenant, b)
+    async with world.session(b) as session:
+        while not await session.fetchval(
+            "SELECT count(*) = 0 FROM pg_replication_slots WHERE database = current_database()"
+        ):
+            with suppress(asyncpg.ObjectInUseError):
+                await session.execute(
+                    "SELECT pg_terminate_backend(active_pid), pg_drop_replication_slot(slot_name)"
+                    " FROM pg_replication_slots WHERE database = current_database()"
+                )
+
+    moves = await world.moves()
+    with pytest.raises(WayBackLost):
+        await moves.rollback(move.id, lambda _: None)
+    stays = await moves.journal.one(move.id)
+    cleaned = await moves.clean(move.id, lambda _: None)
+
+    assert stays.state is State.MOVED
+    assert cleaned.state is State.CLEANED
+    assert (await world.map()).owner(str(tenant)) == b
+    assert await world.leftovers() == []
