@@ -22,6 +22,7 @@ from server.configuration.forms import (
 )
 from server.database_settings import DatabaseSettings, ShardSettings
 from server.freshness_settings import FreshnessSettings, SharedSettings
+from server.move_settings import MoveSettings
 from server.openapi_settings import OpenApiSettings
 from server.replica_settings import ReplicaSettings
 from server.request_settings import RequestSettings
@@ -37,6 +38,7 @@ __all__ = [
     "HttpSettings",
     "LoggingSettings",
     "MetricsSettings",
+    "MoveSettings",
     "OpenApiSettings",
     "ProcessSettings",
     "ReplicaSettings",
@@ -380,6 +382,7 @@ class Settings:
     replicas: ReplicaSettings = field(default_factory=ReplicaSettings)
     freshness: FreshnessSettings = field(default_factory=FreshnessSettings)
     shared: SharedSettings = field(default_factory=SharedSettings)
+    moves: MoveSettings = field(default_factory=MoveSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     request: RequestSettings = field(default_factory=RequestSettings)

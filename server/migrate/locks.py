@@ -26,6 +26,12 @@ where l.locktype = 'advisory' and l.granted and l.objsubid = 1
     and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
     and (l.classid::bigint << 32 | l.objid::bigint) = $1
 """
+_MOVES: Final = "select to_regclass('fluxshard.moves') is not null"
+_MOVING: Final = """
+select id, units, state from fluxshard.moves where not state = any ($1) order by id limit 1
+"""
+_AT_REST: Final = ["moved", "cleaned", "aborted", "rolled_back"]
+"""States of moves that copy nothing; see `server.moves`."""
 _BLOCKERS: Final = """
 select a.pid, a.usename, a.application_name, a.state, a.xact_start
 from pg_catalog.pg_stat_activity a
@@ -82,8 +88,21 @@ def quoted_name(name: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in name.split(".", 1))
 
 
+async def _refuse_moves(session: Session) -> None:
+    """Tables may not change while rows of theirs are on their way to another shard."""
+    if not await session.fetchval(_MOVES):
+        return
+    row = await session.fetchrow(_MOVING, _AT_REST)
+    if row is not None:
+        raise MigrationLocked(
+            f"move {row['id']} ({', '.join(row['units'][:3])}) is {row['state']}: tables do not change"
+            " while rows move; `fluxshard moves` shows how far it is"
+        )
+
+
 async def _take(session: Session, database: ShardId) -> None:
     if await session.fetchval(_TRY):
+        await _refuse_moves(session)
         return
     row = await session.fetchrow(_HOLDER, LOCK)
     if row is None:

@@ -17,6 +17,7 @@ from server.moves.errors import (
     WrongState,
 )
 from server.moves.examining import Ailment
+from server.moves.keeping import MoveFact, MoveKeeper, MoveKept, MoveNotKept
 from server.moves.pinning import newest_map, pin_at_home, unpin_at_home
 from server.moves.request import (
     ABORTABLE,
@@ -43,6 +44,10 @@ __all__ = [
     "MoveAway",
     "MoveBusy",
     "MoveError",
+    "MoveFact",
+    "MoveKeeper",
+    "MoveKept",
+    "MoveNotKept",
     "MovePaused",
     "MovePlan",
     "MoveRefused",

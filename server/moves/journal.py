@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import asyncpg
 
-from server.moves.errors import LeaseLost, MoveBusy, NoSuchMove, WrongState
+from server.migrate.locks import LOCK as MIGRATION_LOCK
+from server.moves.errors import LeaseLost, MoveBusy, MoveRefused, NoSuchMove, WrongState
 from server.moves.request import ENDED, Move, State
 from server.moves.sessions import Places, Session
 from shardmap import PinUnit, ShardId, SlotUnit, TenantId, Unit, read_unit, unit_text
@@ -31,6 +32,10 @@ _UNFINISHED: Final = (
 _ABANDONED: Final = """\
 SELECT id FROM fluxshard.moves
 WHERE NOT state = ANY ($1) AND NOT paused AND held_until < now() AND note = '' ORDER BY id"""
+_NO_MIGRATION: Final = "SELECT pg_catalog.pg_try_advisory_xact_lock_shared($1)"
+_EXPIRED: Final = """\
+SELECT id FROM fluxshard.moves
+WHERE state = $1 AND NOT paused AND changed_at < now() - pg_catalog.make_interval(secs => $2) ORDER BY id"""
 _ADD: Final = f"""\
 INSERT INTO fluxshard.moves
     (token, cluster_id, units, tenants, source, target, state, max_pause_s, facts, author)
@@ -88,10 +93,16 @@ class Journal:
         facts: Mapping[str, Any],
         author: str,
     ) -> Move:
-        """A new move, planned; its number is in the names of what it will make."""
+        """A new move, planned; its number is in the names of what it will make.
+
+        Raises:
+            MoveRefused: Somebody migrates; who begins to after this sees the move.
+        """
         async with self._places.catalog() as session:
             await install(session)
             async with session.transaction():
+                if not await session.fetchval(_NO_MIGRATION, MIGRATION_LOCK):
+                    raise MoveRefused(["a migration is under way: tables change"])
                 row = await session.fetchrow(
                     _ADD,
                     secrets.token_hex(5),
@@ -131,6 +142,14 @@ class Journal:
                 return ()
             resting = [state.value for state in (*ENDED, State.MOVED)]
             return tuple(row["id"] for row in await session.fetch(_ABANDONED, resting))
+
+    async def expired(self, retention_s: float) -> tuple[int, ...]:
+        """Moves that have been at their new home for longer than this."""
+        async with self._places.catalog() as session:
+            if not await session.fetchval(_PRESENT):
+                return ()
+            rows = await session.fetch(_EXPIRED, State.MOVED.value, retention_s)
+            return tuple(row["id"] for row in rows)
 
     async def one(self, move: int) -> Move:
         """One move.

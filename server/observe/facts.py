@@ -28,6 +28,7 @@ from router import (
     WriteHeld,
 )
 from server.mapwatch import WatchReport
+from server.moves import MoveFact
 from server.shared.facts import SharedFact
 
 
@@ -88,6 +89,7 @@ class OverloadEnded:
 
 RareFact = (
     SharedFact
+    | MoveFact
     | StatementErred
     | ReadRetried
     | FreshnessMissed

@@ -80,6 +80,8 @@ COUNTERS: Final = (
     Family("fluxshard_shared_state_lost", "Times that shared state went away"),
     Family("fluxshard_floors_unpublished", "Answers given before others could learn of them"),
     Family("fluxshard_floors_not_learned", "Reads sent to primaries as nothing was known"),
+    Family("fluxshard_moves_kept", "Moves gone on with here, by their new state", ("state",)),
+    Family("fluxshard_moves_not_kept", "Moves that an operator has to look at", ("code",)),
     Family("fluxshard_catalog_lost", "Times that the catalog went away"),
 )
 

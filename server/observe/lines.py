@@ -38,6 +38,7 @@ from server.mapwatch import (
     WatchFailed,
     WatchReport,
 )
+from server.moves import MoveKept, MoveNotKept
 from server.observe.facts import (
     AnswerBroken,
     Fact,
@@ -105,6 +106,10 @@ def line_of(fact: Fact, slow_request_s: float) -> Line:
             return Line(Level.INFO, "overload_ended", {"shed": shed})
         case SharedLost() | SharedFound() | FloorUnpublished() | FloorNotLearned():
             return _of_shared_state(fact)
+        case MoveKept(move, title, state):
+            return Line(Level.INFO, "move_kept", {"move": move, "moves": title, "state": state})
+        case MoveNotKept(move, code, reason):
+            return Line(Level.WARN, "move_not_kept", {"move": move, "code": code, "reason": reason})
         case CatalogLost() | CatalogFound() | MapUnusable() | CopyFailed() | WatchFailed():
             return _of_the_watch(fact)
         case _:

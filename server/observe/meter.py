@@ -26,6 +26,7 @@ from router import (
     WriteHeld,
 )
 from server.mapwatch import CatalogFound, CatalogLost, CopyFailed, MapUnusable, WatchFailed
+from server.moves import MoveKept, MoveNotKept
 from server.observe.facts import (
     AnswerBroken,
     Fact,
@@ -95,6 +96,10 @@ class Meter:
                 tally.count("fluxshard_answers_broken", route, _bounded(code))
             case MapAdopted():
                 tally.count("fluxshard_maps_adopted")
+            case MoveKept(_, _, state):
+                tally.count("fluxshard_moves_kept", state)
+            case MoveNotKept(_, code, _):
+                tally.count("fluxshard_moves_not_kept", code)
             case CatalogLost():
                 tally.count("fluxshard_catalog_lost")
             case SharedLost():

@@ -10,6 +10,7 @@ from server.app import api, metrics_port
 from server.front.connection import HttpServer
 from server.front.turnstile import Turnstile
 from server.lifecycle import Lifecycle
+from server.moves import MoveKeeper
 from server.observe.board import Board
 from server.observe.console import Console, bridge_logging
 from server.observe.gauges import Gauges
@@ -46,6 +47,15 @@ async def work(settings: Settings, shard_map: ShardMap, place: Place) -> None:
         services = await opened.enter_async_context(
             open_services(settings, shard_map, observe, Share(place.index, place.count, shared))
         )
+        if settings.moves.resume and place.index == 0:
+            await opened.enter_async_context(
+                MoveKeeper(
+                    services.current_map,
+                    settings.environ,
+                    observe,
+                    retention_s=settings.moves.retention_s,
+                )
+            )
         turnstile = opened.enter_context(Turnstile(settings.http.shed_after_s, observe))
         gauges = Gauges(
             tally,

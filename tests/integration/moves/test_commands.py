@@ -7,7 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from server.cli import main
-from server.moves import PauseTooLong
+from server.migrate.errors import MigrationLocked
+from server.migrate.locks import take_lock
+from server.moves import MoveKeeper, MoveKept, MoveRefused, PauseTooLong
+from shardmap import CATALOG
 
 
 @pytest.fixture
@@ -123,3 +126,48 @@ async def test_what_would_break_a_move_is_named_before_anything_is_changed(world
         assert words in refused.output
     assert 'V101 there is no shard "shard_9"' in nowhere.output
     assert (await world.map()).epoch == 1
+
+
+async def test_a_server_goes_on_with_a_move_whose_process_is_gone_and_ends_its_retention(
+    world, eventually
+):
+    a, b = world.first.shards
+    tenant = world.tenant(a)
+    await world.fill(tenant, a)
+    before = await world.contents(tenant, a)
+    moves = await world.moves(lease_s=0.1)
+    (plan,) = await moves.plan(world.request(b, tenant))
+    move = await moves.begin(plan)
+    await moves.journal.take(move.id)  # and is never heard of again
+    facts = []
+
+    async def told(state):
+        return any(isinstance(one, MoveKept) and one.state == state for one in facts)
+
+    shard_map = await world.map()
+    async with MoveKeeper(lambda: shard_map, {}, facts.append, retention_s=0.1, look_s=0.1):
+        await eventually(lambda: told("moved"))
+        await eventually(lambda: told("cleaned"))
+
+    assert [one for one in facts if not isinstance(one, MoveKept)] == []
+    assert await world.contents(tenant, b) == before
+    assert not any((await world.contents(tenant, a)).values())
+    assert await world.leftovers() == []
+
+
+async def test_tables_do_not_change_while_rows_move_nor_rows_while_tables_change(world):
+    a, b = world.first.shards
+    tenant = world.tenant(a)
+    moves = await world.moves()
+    (plan,) = await moves.plan(world.request(b, tenant))
+    async with moves.places.catalog() as session:
+        await take_lock(session, CATALOG, 0.0)
+        with pytest.raises(MoveRefused, match="a migration is under way"):
+            await moves.begin(plan)
+
+    move = await moves.begin(plan)
+
+    async with moves.places.catalog() as session:
+        with pytest.raises(MigrationLocked, match=f"move {move.id} .* is planned"):
+            await take_lock(session, CATALOG, 0.0)
+    await moves.abort(move.id, lambda _: None)
