@@ -79,6 +79,12 @@ INSERT INTO counts (tenant_id, client, n) VALUES ($1, $2, 1)
 ON CONFLICT (tenant_id, client) DO UPDATE SET n = counts.n + 1
 """
 ELSEWHERE, HELD = "FX001", "FX002"
+LOST = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 
 def map_of(endpoints, cluster_id):
@@ -142,7 +148,7 @@ class Client:
                     await self._refresh()
                     continue
                 result = await work(session)
-            except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+            except LOST as error:
                 self.sessions.pop(home, None)
                 self.errors.append(repr(error))
                 await asyncio.sleep(0.05)
@@ -168,7 +174,7 @@ class Client:
             try:
                 await transaction.commit()
                 outcome = histories.ACKNOWLEDGED
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (asyncpg.PostgresError, *LOST):
                 session.terminate()
         finally:
             self.history.writes.append(
@@ -182,7 +188,7 @@ class Client:
                 "SELECT number FROM log WHERE tenant_id = $1 AND client = $2", int(TENANT), client
             )
         )
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with suppress(asyncpg.PostgresError, *LOST):
             await transaction.rollback()
         numbers = [row["number"] for row in rows]
         if len(numbers) != len(set(numbers)):
