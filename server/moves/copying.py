@@ -23,6 +23,7 @@ from server.moves.streams import (
     reached,
     slot_lost,
     subscribe,
+    timeline,
     unready,
     unsubscribe,
 )
@@ -57,6 +58,9 @@ async def copy(work: Work, move: Move) -> Move:
         await make_slot(source, stream)
     conninfo = await work.places.conninfo(move.source)
     async with work.places.primary(move.target) as target:
+        if "timeline" not in move.facts or fresh:
+            found = await timeline(target)
+            move = await work.journal.step(move, State.COPYING, {"timeline": found})
         await subscribe(target, stream, conninfo, copy=True, enabled=True)
     await _all_copied(work, stream)
     async with work.places.primary(move.target) as target:

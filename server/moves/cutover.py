@@ -20,7 +20,7 @@ from server.moves.fences import Fence, claim, guarded, read_fences, set_fence, s
 from server.moves.request import Move
 from server.moves.sequences import raise_sequences, sequence_pairs
 from server.moves.sessions import Places, Session
-from server.moves.streams import Stream, flushed_position, reached
+from server.moves.streams import Stream, flushed_position, reached, timeline
 from shardmap import ShardId, ShardMap, TableName, TenantId
 
 LOCK_SHARE: Final = 0.6
@@ -32,6 +32,7 @@ ALL: Final = "*"
 
 _LOCK: Final = "SELECT pg_catalog.pg_advisory_xact_lock(fluxshard.unit_lock($1))"
 _GONE: Final = "gone"
+_RECORD: Final = "SELECT pg_catalog.pg_logical_emit_message(true, 'fluxshard', '')"
 _HAS_SLOT: Final = """\
 SELECT EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1)"""
 _ADVANCE: Final = """\
@@ -48,6 +49,14 @@ class Newcomers(Exception):
         self.tenants = tenants
 
 
+class FailedOver(Exception):
+    """The new home has another primary than when both sides were compared.
+
+    What the old one has confirmed, the new one need not have: PostgreSQL's apply worker may confirm
+    a commit that waits for a standby when its server dies.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Cutover:
     """What changes places: the stream's origin is the old home, its destination the new one."""
@@ -58,6 +67,8 @@ class Cutover:
     epochs: Mapping[str, int]
     """The units' epochs at the new home, by name."""
     tables: tuple[TableName, ...]
+    timeline: str = ""
+    """Of the new home when both sides were compared."""
 
     @property
     def move(self) -> Move:
@@ -109,6 +120,7 @@ async def attempt(places: Places, cutover: Cutover) -> float:
 
     Raises:
         PauseTooLong: It would have taken longer than the move's `max_pause_s`; nothing changed.
+        FailedOver: The new home's primary is another one; nothing changed.
         Newcomers: Tenants came into a slot that moves; nothing changed.
         LeaseLost: Another mover has taken over.
         MoveAway: A server stopped answering. Which side is home, the fences say: see `decided`.
@@ -135,6 +147,9 @@ async def attempt(places: Places, cutover: Cutover) -> float:
                     raise PauseTooLong(f"{cutover.new_home} did not confirm in time")
                 await raise_sequences(watch, new, numbered)
                 await _advanced(advance, cutover)
+                await _with_standby(advance)
+                if await timeline(advance) != cutover.timeline:
+                    raise FailedOver
                 if time.monotonic() - began > move.max_pause_s:
                     raise PauseTooLong(f"the pause was longer than {move.max_pause_s:g} s")
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
@@ -200,6 +215,12 @@ async def opened(session: Session, cutover: Cutover) -> None:
                     lease=move.lease,
                     tenants=None,
                 )
+
+
+async def _with_standby(session: Session) -> None:
+    """Commit something: it returns when a standby has all of this server's log, where one has to."""
+    async with session.transaction():
+        await session.execute(_RECORD)
 
 
 async def _advanced(session: Session, cutover: Cutover) -> None:

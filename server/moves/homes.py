@@ -10,8 +10,8 @@ from typing import Final
 
 from server.moves.admitting import admit
 from server.moves.cleaning import take_rows_away
-from server.moves.cutover import Cutover, Newcomers, attempt, decided, is_open, opened
-from server.moves.errors import PauseTooLong, WayBackLost
+from server.moves.cutover import Cutover, FailedOver, Newcomers, attempt, decided, is_open, opened
+from server.moves.errors import PauseTooLong, RowsDiffer, WayBackLost
 from server.moves.fences import claim, set_fence
 from server.moves.group import sharded_tables
 from server.moves.names import backward
@@ -26,13 +26,17 @@ from server.moves.streams import (
     slot_lost,
     subscribe,
     take_down,
+    timeline,
     unsubscribe,
 )
+from server.moves.verifying import differences, repair
 from server.moves.work import Work
 from shardmap import CatalogSource, ShardId, Unit, read_unit
 
 FIRST_AGAIN_S: Final = 0.1
 LAST_AGAIN_S: Final = 5.0
+LISTED: Final = 50
+"""Differences that an error names."""
 
 
 async def prepare_way_back(work: Work, move: Move) -> Move:
@@ -64,9 +68,12 @@ async def cut_over(work: Work, move: Move) -> Move:
         backward(move),
         {unit: epoch + 1 for unit, epoch in move.facts["epochs"].items()},
         tuple(sharded_tables(work.places.shard_map)),
+        str(move.facts.get("timeline")),
     )
     try:
         pause_s = await _decide(work, move, cutover)
+    except FailedOver:
+        return await work.journal.step(move, State.VERIFYING)
     except Newcomers as newcomers:
         tenants = newcomers.tenants
         return await work.patiently(lambda: admit(work, move, tenants))
@@ -83,9 +90,20 @@ async def go_back(work: Work, move: Move) -> Move:
 
     Raises:
         WayBackLost: The stream back is gone with a server; the target stays home.
+        RowsDiffer: The source's rows are not the target's, and cannot be put right.
     """
     await _refuse_without_way_back(work, move)
-    return await work.journal.step(move, State.RETURNING)
+    stream, key_type = backward_stream(move), work.places.shard_map.key_type
+    tables = await tables_on(work.places, move.target)
+    async with work.places.primary(move.source) as source:
+        on_timeline = await timeline(source)
+    found, rows = await differences(work.places, stream, tables, move.tenants, key_type)
+    if found:  # a primary of the source has confirmed what its heir has not
+        await repair(work.places, stream, tables, found, (move.tenants, key_type))
+        found, rows = await differences(work.places, stream, tables, move.tenants, key_type)
+    if found:
+        raise RowsDiffer(f"{len(found)} rows differ, of {rows}", *map(str, found[:LISTED]))
+    return await work.journal.step(move, State.RETURNING, {"timeline_back": on_timeline})
 
 
 async def _refuse_without_way_back(work: Work, move: Move) -> None:
@@ -110,6 +128,7 @@ def _return(work: Work, move: Move) -> Cutover:
         None,
         {unit: epoch + 2 for unit, epoch in move.facts["epochs"].items()},
         tuple(sharded_tables(work.places.shard_map)),
+        str(move.facts.get("timeline_back")),
     )
 
 
@@ -122,7 +141,10 @@ async def return_home(work: Work, move: Move) -> Move:
     """
     await _refuse_without_way_back(work, move)
     cutover = _return(work, move)
-    pause_s = await _decide(work, move, cutover)
+    try:
+        pause_s = await _decide(work, move, cutover)
+    except FailedOver:
+        return await work.journal.step(move, State.ROLLING_BACK)
     await _publish_map(work, move, cutover)
     await take_down(work.places, backward_stream(move))
     await forget(work, move, move.target)

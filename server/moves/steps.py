@@ -14,7 +14,7 @@ from server.moves.homes import cut_over, go_back, prepare_way_back, return_home
 from server.moves.leaving import abort, clean
 from server.moves.preflight import tables_on
 from server.moves.request import PAUSABLE, Move, State
-from server.moves.streams import backward_stream, forward_stream, slot_lost
+from server.moves.streams import backward_stream, forward_stream, slot_lost, timeline
 from server.moves.verifying import differences, repair
 from server.moves.work import Work
 
@@ -39,13 +39,17 @@ async def verify(work: Work, move: Move) -> Move:
     """Both sides compared row by row while writers go on.
 
     Raises:
-        RowsDiffer: They differ, and are not to be repaired.
+        RowsDiffer: They differ, and are not to be repaired. After a promotion of the target they
+            are: its old primary may have confirmed what the new one has not.
     """
     stream = forward_stream(move)
     tables = await tables_on(work.places, move.source)
     key_type = work.places.shard_map.key_type
+    async with work.places.primary(move.target) as target:
+        on_timeline = await timeline(target)
+    promoted = on_timeline != move.facts.get("timeline")
     found, rows = await differences(work.places, stream, tables, move.tenants, key_type)
-    if found and work.repair:
+    if found and (work.repair or promoted):
         await repair(work.places, stream, tables, found, (move.tenants, key_type))
         found, rows = await differences(work.places, stream, tables, move.tenants, key_type)
     if found:
@@ -53,7 +57,7 @@ async def verify(work: Work, move: Move) -> Move:
         if len(found) > LISTED:
             lines.append(f"and {len(found) - LISTED} more")
         raise RowsDiffer(f"{len(found)} rows differ, of {rows}", *lines)
-    return await work.journal.step(move, State.VERIFIED, {"rows": rows})
+    return await work.journal.step(move, State.VERIFIED, {"rows": rows, "timeline": on_timeline})
 
 
 async def stream_broken(work: Work, move: Move, error: StreamBroken) -> Move:

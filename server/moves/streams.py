@@ -51,6 +51,8 @@ FROM pg_catalog.pg_replication_slots WHERE slot_name = $1"""
 _REACHED: Final = """\
 SELECT confirmed_flush_lsn >= $2::text::pg_catalog.pg_lsn AS reached
 FROM pg_catalog.pg_replication_slots WHERE slot_name = $1"""
+_TIMELINE: Final = """\
+SELECT pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8)"""
 FLUSHED: Final = """\
 SET LOCAL synchronous_commit = 'local';
 SELECT pg_catalog.pg_logical_emit_message(true, 'fluxshard', '')"""
@@ -233,6 +235,11 @@ async def flushed_position(session: Session) -> str:
     async with session.transaction():
         await session.execute(FLUSHED)
     return str(await session.fetchval("SELECT pg_catalog.pg_current_wal_flush_lsn()::text"))
+
+
+async def timeline(session: Session) -> str:
+    """The timeline of a primary; a promotion begins another one."""
+    return str(await session.fetchval(_TIMELINE))
 
 
 async def reached(session: Session, stream: Stream, lsn: str, within_s: float) -> bool:
