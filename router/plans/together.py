@@ -42,7 +42,7 @@ def spread_form(
         return NotTogether(
             "a SELECT or MERGE that may write or lock cannot run on several shards", ONE_TENANT
         )
-    if (column := system_column(parsed.nodes)) is not None:
+    if (column := system_column(parsed.nodes, spared=_tells_new)) is not None:
         return NotTogether(
             f"a write that names the system column {column} cannot run on several shards",
             ONE_TENANT,
@@ -55,6 +55,17 @@ def spread_form(
     if not isinstance(tree, exp.Insert):
         return SpreadForm(sql)
     return _spread_insert(parsed, tree, target, keys, sql, reply)
+
+
+def _tells_new(column: exp.Column) -> bool:
+    """Whether it is `xmax = 0`, which says of a row that nobody has touched it: the same anywhere."""
+    compared = column.parent
+    return (
+        folded(column.this) == "xmax"
+        and isinstance(compared, exp.EQ)
+        and isinstance(compared.expression, exp.Literal)
+        and str(compared.expression.this) == "0"
+    )
 
 
 def _spread_insert(  # noqa: PLR0913, PLR0917 - one insert with all that is known of it

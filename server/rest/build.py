@@ -6,6 +6,7 @@ the router's. Rows of an insert come as one JSON parameter, read by `json_to_rec
 
 # ruff: noqa: S608 - text is made here and only here, of quoted names and parameters
 
+from collections.abc import Sequence
 from typing import Final, assert_never
 
 from router import Column, Form, Table
@@ -16,6 +17,7 @@ from server.rest.relations import Relations
 from server.rest.request import (
     Assignment,
     CallRoutine,
+    Cells,
     DeleteRows,
     InsertRows,
     Passed,
@@ -26,6 +28,9 @@ from server.rest.request import (
 )
 from server.rest.selecting import OUTERMOST, Selecting, aliased, source_of
 from server.rest.template import Draft, Given, Limit, Offset, Template, quoted
+
+MARK: Final = "fluxshard_inserted"
+"""The first key of the rows that an insert gives, where it is to be known which are new."""
 
 STRUCTURED: Final = frozenset("AC")
 """Categories (arrays, composites) whose values are read from JSON, not from a literal."""
@@ -141,7 +146,9 @@ class _Build:
         return sql
 
     def insert(self, request: InsertRows) -> Template:
-        if request.columns:
+        if request.columns and request.cells is not None:
+            given = self._cells(request.columns, request.cells)
+        elif request.columns:
             columns = [_written(self._table, name) for name in request.columns]
             names = ", ".join(quoted(column.name) for column in columns)
             values = " , ".join(f"x.{quoted(column.name)}" for column in columns)
@@ -152,8 +159,26 @@ class _Build:
             given = "DEFAULT VALUES"
         conflict = _conflict(request, self._table)
         returning = self._returning(request.shown)
-        sql = f"INSERT INTO {aliased(self._source)} {given}{conflict}{returning}"
-        return self._template(sql, request.shown)
+        sql = f"INSERT INTO {aliased(self._source)} {given}{conflict}"
+        if not request.marked:
+            return self._template(f"{sql}{returning}", request.shown)
+        alias = f"{quoted(self._source.alias)}." if self._source.alias else ""
+        mark = f" RETURNING {alias}xmax = 0 AS {quoted(MARK)}"
+        if request.shown is None:
+            return self._draft.template(f"{sql}{mark}", Form.JSON)
+        others = returning.removeprefix(" RETURNING ")
+        return self._template(f"{sql}{mark} , {others}", request.shown)
+
+    def _cells(self, names: Sequence[str], cells: Cells) -> str:
+        """The columns and VALUES of an insert in which rows have defaults of their own."""
+        columns = [_written(self._table, name) for name in names]
+        rows = " , ".join(
+            "(" + ", ".join(map(self._cell, columns, positions)) + ")" for positions in cells
+        )
+        return f"({', '.join(quoted(column.name) for column in columns)}) VALUES {rows}"
+
+    def _cell(self, column: Column, position: int | None) -> str:
+        return "DEFAULT" if position is None else self._value(column, position)
 
     def update(self, request: UpdateRows) -> Template:
         sets = " , ".join(self._assignment(each) for each in request.assignments)
@@ -173,11 +198,16 @@ class _Build:
         name = quoted(column.name)
         if assignment.value is None:
             return f"{name} = DEFAULT"
-        parameter = self._draft.param(Given(assignment.value, same))
+        return f"{name} = {self._value(column, assignment.value)}"
+
+    def _value(self, column: Column, position: int) -> str:
+        """A value of the body, as PostgreSQL reads one of the column."""
+        parameter = self._draft.param(Given(position, same))
         if column.category in STRUCTURED:
+            name = quoted(column.name)
             rows = f"json_to_recordset({parameter}::text::json) AS x({name} {column.type})"
-            return f"{name} = (SELECT x.{name} FROM {rows})"
-        return f"{name} = {typed(parameter, column.type)}"
+            return f"(SELECT x.{name} FROM {rows})"
+        return typed(parameter, column.type)
 
     def _returning(self, shown: Shown | None) -> str:
         if shown is None:

@@ -1,6 +1,6 @@
 """What handlers of both dialects share: the router, the tables, the limits, and how to ask."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +21,7 @@ from server.rest.page import Limits, may_be_large
 from server.rest.relations import TenantColumn
 from server.rest.request import WHOLE, Page, TableRequest
 from server.rest.template import Template
+from shardmap import TenantId
 
 
 class Answers(Protocol):
@@ -98,6 +99,11 @@ class Desk:
     def template(self, request: TableRequest, target: Target) -> Template:
         """The statement of a table request, without its values."""
         return self.catalogue.template(request, target.table, target.schema)
+
+    def own(self, table: Table, tenant: TenantId | None) -> Mapping[str, str]:
+        """What a row of the table gets in the column of the caller's tenant."""
+        column = self.tenant_column(table.name)
+        return {} if column is None or tenant is None else {column: tenant}
 
     async def ask(self, request: Request, filled: Filled) -> Result:
         """The result of a statement for the caller of the request.

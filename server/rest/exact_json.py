@@ -90,6 +90,19 @@ def members(text: str) -> dict[str, Member]:
     return found
 
 
+def elements(text: str) -> list[str]:
+    """The exact texts of the elements of the JSON array `text`, which is known to be valid."""
+    found: list[str] = []
+    position = _skip(text, text.index("[") + 1)
+    while text[position] != "]":
+        _, end = _DECODER.raw_decode(text, position)
+        found.append(text[position:end])
+        position = _skip(text, end)
+        if text[position] == ",":
+            position = _skip(text, position + 1)
+    return found
+
+
 def _skip(text: str, position: int) -> int:
     while text[position] in WHITE:
         position += 1

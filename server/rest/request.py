@@ -103,6 +103,10 @@ class Conflict:
     updated: tuple[str, ...]
 
 
+Cells = tuple[tuple[int | None, ...], ...]
+"""For each row the positions of its columns' values; None: the column's default."""
+
+
 @dataclass(frozen=True, slots=True)
 class InsertRows:
     """An insert of the JSON rows that are value 0. No columns means one row of defaults."""
@@ -112,6 +116,10 @@ class InsertRows:
     conflict: Conflict | None = None
     shown: Shown | None = None
     """None: no RETURNING."""
+    cells: Cells | None = None
+    """The rows one value at a time, in place of value 0."""
+    marked: bool = False
+    """Each row that it gives says first whether it was inserted (`MARK`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,29 @@ async def test_insert_of_many_keeps_their_order(client):
     assert len(gone.data) == 5
 
 
+async def test_rows_of_one_insert_have_defaults_of_their_own(client):
+    rows = [
+        {"category_id": 2, "name": "uneven 1", "price": 1},
+        {"category_id": 2, "name": "uneven 2", "price": 1, "stock": 7},
+    ]
+
+    made = (await client.table("products").insert(rows, default_to_null=False).execute()).data
+
+    assert [row["stock"] for row in made] == [0, 7]
+    await client.table("products").delete().like("name", "uneven %").execute()
+
+
+async def test_an_update_of_more_rows_than_allowed_changes_nothing(client, product):
+    update = client.table("products").update({"price": 1}).gt("id", 0).max_affected(1)
+
+    with pytest.raises(APIError) as caught:
+        await update.execute()
+
+    assert caught.value.code == "PGRST124"
+    found = await client.table("products").select("price").eq("id", product["id"]).execute()
+    assert found.data == [{"price": 12.5}]
+
+
 async def test_upsert_inserts_and_then_updates(client):
     row = {"id": 77_000_001, "category_id": 1, "name": "first", "price": 1}
 

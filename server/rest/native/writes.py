@@ -21,7 +21,7 @@ from server.rest.native.reads import ROWS, miscounted, parsed_query
 from server.rest.prefer import Preferences, Return, preferences_of
 from server.rest.request import Assignment, DeleteRows, InsertRows, Shown, UpdateRows
 from server.rest.template import Template
-from server.rest.writes import assignments_of, conflict_of, insert_columns
+from server.rest.writes import assignments_of, conflict_of, insert_columns, with_defaults
 
 ANON: Final = "anon"
 
@@ -49,8 +49,11 @@ class NativeWrites:
         if not rows.rows:
             return _short(prefer, 0, 201) or render.array("[]", 201, render.batch_headers(0))
         insert = self._inserted(query, rows, target, prefer)
+        values: list[Any] = [rows.argument]
+        if prefer.defaults:
+            own = self._desk.own(target.table, request.principal.tenant)
+            insert = with_defaults(insert, rows, target.table, values, own)
         template = self._desk.template(insert, target)
-        values = (rows.argument,) if insert.columns else ()
         result = await self._desk.ask(request, Filled(template, values))
         kept = insert.conflict is not None and not insert.conflict.updated
         if result.row_count == 0 and not kept and target.table.rls:

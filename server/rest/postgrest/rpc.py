@@ -6,7 +6,7 @@ from typing import Final
 from router import Result, Routine, Schema
 from server.exchange import Reply, Request
 from server.rest import exact_json
-from server.rest.body import form_rows, json_object
+from server.rest.body import JSON_TYPES, form_rows, json_object
 from server.rest.build import STRUCTURED
 from server.rest.call_scope import CallScope
 from server.rest.desk import Desk, Filled, Target
@@ -255,7 +255,9 @@ def _members(request: Request) -> Mapping[str, Member] | None:
     if kind == "application/x-www-form-urlencoded":
         [row] = form_rows(request.body).rows
         return {name: Member(value, encode(value)) for name, value in row.items()}
-    if kind != "application/json":
+    if kind not in JSON_TYPES:
+        if kind not in WHOLE_BODY.values():
+            raise BodyInvalid(f"Content-Type not acceptable: {kind}")
         return None
     try:
         return json_object(request.body)

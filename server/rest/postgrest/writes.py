@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from router import Result, Table
+from router import Kind, Result, Table
 from server.exchange import Reply, Request
 from server.rest import exact_json
 from server.rest.body import JSON_TYPES, Rows, csv_rows, form_rows, json_object, json_rows
@@ -26,6 +26,7 @@ from server.rest.postgrest.query import SINGLE, PostgrestQuery, postgrest_query
 from server.rest.prefer import Preferences, Return, reported
 from server.rest.query_text import pairs
 from server.rest.request import (
+    Conflict,
     DeleteRows,
     InsertRows,
     Output,
@@ -34,7 +35,7 @@ from server.rest.request import (
     TableRequest,
     UpdateRows,
 )
-from server.rest.writes import assignments_of, conflict_of, insert_columns
+from server.rest.writes import assignments_of, conflict_of, fresh, insert_columns, with_defaults
 
 NOTHING: Final = Result(0)
 """The result of a write that has nothing to write."""
@@ -60,11 +61,15 @@ class PostgrestWrites:
         if prefer.returns is Return.HEADERS_ONLY and len(rows.rows) == 1:
             key = target.table.primary_key
         insert: InsertRows | ReadRows = _nothing(target, shown)
+        values = [rows.argument, *query.values[1:]]
         if rows.rows:
             returned = _key_shown(key) if key else shown
             insert = self._inserted(query, rows, target, prefer, returned)
-        values = (rows.argument, *query.values[1:])
+            if prefer.defaults:
+                own = self._desk.own(target.table, request.principal.tenant)
+                insert = with_defaults(insert, rows, target.table, values, own)
         result, names = await self._ask(request, insert, target, values, media)
+        result, inserted = fresh(insert, result)
         headers = [
             ("Content-Range", content_range(0, 0, _counted(prefer, result))),
             *reported(prefer, "resolution", "missing", "return", "count"),
@@ -72,7 +77,8 @@ class PostgrestWrites:
         ]
         if key:
             headers += render.key_location(request, result)
-        return render.written(201, _body(shown, result, names, media), media, headers)
+        status = 200 if prefer.merge and inserted == 0 else 201
+        return render.written(status, _body(shown, result, names, media), media, headers)
 
     def _inserted(
         self,
@@ -94,7 +100,8 @@ class PostgrestWrites:
                 tenant_column=self._desk.tenant_column(target.table.name),
                 merge=prefer.merge,
             )
-        return InsertRows(target.table.name, columns, conflict, shown)
+        marked = prefer.merge and _markable(target.table, conflict)
+        return InsertRows(target.table.name, columns, conflict, shown, marked=marked)
 
     async def update(self, request: Request, target: Target, prefer: Preferences) -> Reply:
         """Updates the rows that fit, all of them if there is no filter.
@@ -155,12 +162,14 @@ class PostgrestWrites:
         shown = _returned(query, prefer, media)
         columns = insert_columns(rows, target.table, named=query.columns, defaults=False)
         conflict = conflict_of(target.table, columns, named=(), tenant_column=None, merge=True)
-        insert = InsertRows(target.table.name, columns, conflict, shown)
+        marked = shown is not None and _markable(target.table, conflict)
+        insert = InsertRows(target.table.name, columns, conflict, shown, marked=marked)
         result, names = await self._ask(
             request, insert, target, (rows.argument, *query.values[1:]), media
         )
+        result, inserted = fresh(insert, result)
         headers = [*reported(prefer, "return", "count"), *profiled(profile_of(request))]
-        status = 204 if shown is None else 200
+        status = 204 if shown is None else 201 if inserted else 200
         return render.written(status, _body(shown, result, names, media), media, headers)
 
     def _parsed(self, request: Request, *, filters: bool, rows: bool = False) -> PostgrestQuery:
@@ -216,6 +225,11 @@ def _members(request: Request) -> Mapping[str, exact_json.Member]:
     return {
         name: exact_json.Member(value, exact_json.dumps(value)) for name, value in rows[0].items()
     }
+
+
+def _markable(table: Table, conflict: Conflict | None) -> bool:
+    """Whether an upsert can tell which rows are new: those of partitions are not asked."""
+    return conflict is not None and bool(conflict.updated) and table.kind is Kind.TABLE
 
 
 def _nothing(target: Target, shown: Shown | None) -> ReadRows:

@@ -75,7 +75,9 @@ for (const { tenant, key, orders } of JSON.parse(process.env.FLUXSHARD_TENANTS))
     const upserted = await ok(
       client.from("products").upsert({ id, category_id: 1, name: "upserted", price: 3 }).select(),
     );
-    assert.equal(upserted.data[0].name, "upserted");
+    assert.deepEqual([upserted.status, upserted.data[0].name], [200, "upserted"]);
+    const held = await client.from("products").delete().eq("id", id).maxAffected(0);
+    assert.deepEqual([held.status, held.error.code], [400, "PGRST124"]);
     const updated = await ok(
       client.from("products").update({ price: 4 }).eq("id", id).select("id,price"),
     );
@@ -129,6 +131,16 @@ for (const { tenant, key, orders } of JSON.parse(process.env.FLUXSHARD_TENANTS))
     const rows = [1, 2, 3].map((n) => ({ category_id: 2, name: `bulk js ${n}`, price: n }));
     const made = await ok(client.from("products").insert(rows).select("name"));
     assert.deepEqual(made.data, rows.map(({ name }) => ({ name })));
+    const uneven = await ok(
+      client
+        .from("products")
+        .insert([rows[0], { ...rows[1], stock: 7 }], { defaultToNull: false })
+        .select("name,stock"),
+    );
+    assert.deepEqual(uneven.data, [
+      { name: "bulk js 1", stock: 0 },
+      { name: "bulk js 2", stock: 7 },
+    ]);
     await ok(client.from("products").delete().like("name", "bulk js %"));
     const missing = await client.from("nothing").select();
     assert.equal(missing.status, 404);

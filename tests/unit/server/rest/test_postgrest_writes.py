@@ -132,16 +132,20 @@ async def test_missing_defaults_leave_out_what_no_row_gives(rest):
     assert ("Preference-Applied", "missing=default") in reply.headers
 
 
-async def test_missing_defaults_that_differ_by_row_are_refused_by_name(rest):
-    reply = await rest.postgrest(
+async def test_rows_have_defaults_of_their_own(rest):
+    await rest.postgrest(
         "POST",
-        "/orders?columns=note,mood",
-        [{"note": "a"}, {"note": "b", "mood": "ok"}],
+        "/orders?columns=note,mood,tags",
+        [{"note": "a", "tags": ["x"]}, {"note": "b", "mood": "ok"}],
         Prefer="missing=default",
     )
 
-    assert body_of(reply)["code"] == "PGRST127"
-    assert "'mood'" in body_of(reply)["details"]
+    assert rest.asked[0] == (
+        f'{INSERT}("note", "mood", "tags") VALUES ($1::text, DEFAULT, (SELECT x."tags" FROM'
+        ' json_to_recordset($2::text::json) AS x("tags" text[]))) ,'
+        ' ($3::text, $4::text::"public"."mood", DEFAULT)'
+    )
+    assert rest.answers.statements[0].args == ("a", '[{"tags":["x"]}]', "b", "ok")
 
 
 async def test_an_empty_array_inserts_nothing(rest):
@@ -171,7 +175,27 @@ async def test_a_merge_takes_the_named_key_within_the_tenant(rest):
 
     assert rest.asked[0].endswith(
         ' ON CONFLICT ("tenant_id", "note") DO UPDATE SET "total" = EXCLUDED."total"'
+        ' RETURNING xmax = 0 AS "fluxshard_inserted"'
     )
+
+
+@pytest.mark.parametrize(("marks", "status"), [("tf", 201), ("ff", 200)])
+async def test_a_merge_says_whether_a_row_is_new(rest, marks, status):
+    rows = [
+        f'{{"fluxshard_inserted":{"true" if mark == "t" else "false"},"id":{mark == "t":d}}}'
+        for mark in marks
+    ]
+    body = ", \n ".join(rows)
+    rest.answers.result = Result(2, body=f"[{body}]")
+    reply = await rest.postgrest(
+        "POST",
+        "/orders?select=id",
+        [{"id": 1, "note": "a"}, {"id": 0, "note": "b"}],
+        Prefer="resolution=merge-duplicates, return=representation",
+    )
+
+    assert reply.status == status
+    assert reply.body == f'[{{"id":{marks[0] == "t":d}}}, \n {{"id":0}}]'.encode()
 
 
 async def test_an_unknown_conflict_column_is_named(rest):
@@ -386,9 +410,8 @@ async def test_views_are_not_written(rest, method):
 
 @pytest.mark.parametrize("url", ["/orders?id=eq.5", "/orders?tenant_id=eq.7&id=eq.5"])
 async def test_put_writes_the_row_of_its_key(rest, url):
-    rest.answers.result = Result(1, body='[{"id":5}]')
-
     minimal = await rest.postgrest("PUT", url, {"tenant_id": 7, "id": 5, "note": "a"})
+    rest.answers.result = Result(1, body='[{"fluxshard_inserted":false,"id":5}]')
     rows = await rest.postgrest(
         "PUT", url, [{"tenant_id": 7, "id": 5, "note": "a"}], Prefer="return=representation"
     )
