@@ -47,7 +47,7 @@ def media_of(accept: str | None) -> Media:
     """
     if accept is None or accept in {"*/*", "application/json"}:
         return Media.JSON
-    wanted = sorted(_weighed(accept), key=lambda item: -item[1])
+    wanted = sorted(weighed(accept), key=lambda item: -item[1])
     for name, weight, stripped in wanted:
         media = _MADE.get(name)
         if media is not None and weight > 0:
@@ -55,7 +55,8 @@ def media_of(accept: str | None) -> Media:
     raise MediaUnavailable([name for name, _, _ in wanted])
 
 
-def _weighed(accept: str) -> Iterator[tuple[str, float, bool]]:
+def weighed(accept: str) -> Iterator[tuple[str, float, bool]]:
+    """The types that a client accepts, their weights, and whether without nulls; in its order."""
     for item in accept.split(","):
         name, *parameters = (part.strip() for part in item.split(";"))
         if not name:

@@ -16,9 +16,10 @@ from server.rest.filter_text import is_operation
 from server.rest.operands import array_literal
 from server.rest.page import content_range, postgrest_page
 from server.rest.postgrest import render
+from server.rest.postgrest.handlers import content, handled
 from server.rest.postgrest.media import Media, body_type, media_of
 from server.rest.postgrest.paths import PREFIX, READS, profile_of, profiled, range_of
-from server.rest.postgrest.plan_media import plan_media
+from server.rest.postgrest.plan_media import PlanMedia, plan_media
 from server.rest.postgrest.query import GRAMMAR, SINGLE, postgrest_query
 from server.rest.prefer import Preferences, reported
 from server.rest.query_text import Pair, pairs, segment
@@ -97,9 +98,7 @@ class PostgrestCalls:
             routine = routine_of(schema, namespace, name, names, body=True)
         accept = request.headers.get("Accept")
         explained = plan_media(accept) if self._desk.limits.plans else None
-        media = media_of(accept) if explained is None else explained.media
-        if not routine.columns and media not in {Media.JSON, Media.OBJECT}:
-            raise MediaUnavailable([media.content_type])
+        made, media = _made(routine, accept, explained)
         bounded = prefer.strict and prefer.max_affected is not None
         if bounded and not routine.set_of:
             raise RowsNotCounted
@@ -124,6 +123,10 @@ class PostgrestCalls:
             *profiled(profile_of(request)),
             *reported(prefer, "count", "max-affected"),
         )
+        if made is not None:
+            value = content(result.body[len(_VALUE) : -2], routine.category)
+            headers = (("Content-Range", "0-0/*"), render.VARY, *extra)
+            return Reply(200, _sent(request, value), made, headers)
         counted = prefer.count is not None
         return _reply(
             request, result, filled, routine, media, extra, apart=bounded, counted=counted
@@ -157,6 +160,24 @@ class PostgrestCalls:
         )
         template = self._desk.template(call, Target(table, schema))
         return Filled(template, (*values, *query.values[len(values) :]), page)
+
+
+def _made(
+    routine: Routine, accept: str | None, explained: PlanMedia | None
+) -> tuple[str | None, Media]:
+    """The representation: one that the function makes itself, or one of ours.
+
+    Raises:
+        MediaUnavailable: Nothing that the client accepts can be made.
+    """
+    if explained is not None:
+        made, media = None, explained.media
+    else:
+        made = handled(routine, accept)
+        media = media_of(None if made is not None else accept)
+    if not routine.columns and media not in {Media.JSON, Media.OBJECT}:
+        raise MediaUnavailable([media.content_type])
+    return made, media
 
 
 def _named(request: Request, schema: Schema) -> tuple[str, str]:
@@ -237,7 +258,7 @@ def _of_body(
 def _whole_body(request: Request, kind: str) -> str:
     wanted = WHOLE_BODY.get(kind)
     sent = body_type(request.headers.get("Content-Type"))
-    if wanted is None or sent != wanted:
+    if wanted is None or (sent != wanted and not (sent in JSON_TYPES and wanted in JSON_TYPES)):
         raise BodyInvalid(f"Content-Type not acceptable: {sent}")
     if kind == "bytea":
         return f"\\x{request.body.hex()}"

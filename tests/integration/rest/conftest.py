@@ -140,6 +140,15 @@ CREATE FUNCTION twin(x int) RETURNS text IMMUTABLE LANGUAGE sql
     SET fluxshard.tenant_safe = on RETURN 'int';
 CREATE FUNCTION twin(x text) RETURNS text IMMUTABLE LANGUAGE sql
     SET fluxshard.tenant_safe = on RETURN 'text';
+CREATE DOMAIN "text/html" AS text;
+CREATE DOMAIN "image/gif" AS bytea;
+CREATE DOMAIN "*/*" AS text;
+CREATE FUNCTION page(title text) RETURNS "text/html" IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on AS $$SELECT '<b>' || title || E'</b>\n'$$;
+CREATE FUNCTION dot() RETURNS "image/gif" IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on AS $$SELECT decode('00ff', 'hex')$$;
+CREATE FUNCTION whatever() RETURNS "*/*" IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on AS $$SELECT 'a'$$;
 CREATE FUNCTION unmarked() RETURNS bigint STABLE LANGUAGE sql
     AS 'SELECT count(*) FROM books';
 """

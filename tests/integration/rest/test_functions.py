@@ -67,6 +67,34 @@ async def test_get_takes_arguments_and_filters(library, tenants, url, expected):
         assert await call(library, "GET", url, tenant) == expected
 
 
+@pytest.mark.parametrize(
+    ("url", "accept", "content_type", "body"),
+    [
+        ("page?title=x", "text/html", "text/html", b"<b>x</b>\n"),
+        ("page?title=x", "text/html,application/xml;q=0.9", "text/html", b"<b>x</b>\n"),
+        ("page?title=x", "*/*", "application/json; charset=utf-8", b'"<b>x</b>\\n"'),
+        ("dot", "image/gif", "image/gif", b"\x00\xff"),
+        ("whatever", "chemical/x-pdb", "chemical/x-pdb", b"a"),
+        ("whatever", "*/*", "application/octet-stream", b"a"),
+    ],
+)
+async def test_a_function_makes_the_representation_that_its_domain_names(
+    library, tenants, url, accept, content_type, body
+):
+    reply = await library.postgrest("GET", f"/rpc/{url}", tenant=tenants[1], Accept=accept)
+
+    assert (reply.status, reply.content_type, reply.body) == (200, content_type, body)
+
+
+async def test_a_body_of_a_type_that_nothing_takes_is_refused(library, tenants):
+    answer = await call(
+        library, "POST", "add", tenants[0], b"a", status=400, Content_Type="application/x-tar"
+    )
+
+    assert answer["code"] == "PGRST102"
+    assert answer["message"] == "Content-Type not acceptable: application/x-tar"
+
+
 async def test_text_is_taken_as_a_whole(library, tenants):
     answer = await call(
         library, "POST", "shout", tenants[0], b"h\xc3\xb6rt", Content_Type="text/plain"
