@@ -39,8 +39,12 @@ class Surroundings:
 
         It is no coroutine itself: requests that have none pay for no further one.
         """
+        always = bool(self.before) or (postgrest and self.rolled_back)
 
         def handle(request: Request) -> Awaitable[Reply]:
+            asked = postgrest and HEADER in request.headers
+            if not (always or asked or schema().aware):  # nearly all requests
+                return handler(request)
             environment = self.of(request, schema(), postgrest=postgrest)
             if environment is None:
                 return handler(request)

@@ -136,6 +136,8 @@ CREATE FUNCTION size_of(json) RETURNS int IMMUTABLE LANGUAGE sql
     SET fluxshard.tenant_safe = on RETURN json_array_length($1);
 CREATE FUNCTION shout(text) RETURNS text IMMUTABLE LANGUAGE sql
     SET fluxshard.tenant_safe = on RETURN upper($1);
+CREATE FUNCTION weight(bytea) RETURNS int IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on RETURN length($1);
 CREATE FUNCTION twin(x int) RETURNS text IMMUTABLE LANGUAGE sql
     SET fluxshard.tenant_safe = on RETURN 'int';
 CREATE FUNCTION twin(x text) RETURNS text IMMUTABLE LANGUAGE sql

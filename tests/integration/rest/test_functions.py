@@ -95,12 +95,19 @@ async def test_a_body_of_a_type_that_nothing_takes_is_refused(library, tenants):
     assert answer["message"] == "Content-Type not acceptable: application/x-tar"
 
 
-async def test_text_is_taken_as_a_whole(library, tenants):
-    answer = await call(
-        library, "POST", "shout", tenants[0], b"h\xc3\xb6rt", Content_Type="text/plain"
-    )
+@pytest.mark.parametrize(
+    ("name", "content_type", "body", "expected"),
+    [
+        ("shout", "text/plain", b"h\xc3\xb6rt", "HÖRT"),
+        ("weight", "application/octet-stream", b"\x00\xff'", 3),
+    ],
+)
+async def test_a_body_of_a_functions_type_is_taken_as_a_whole(
+    library, tenants, name, content_type, body, expected
+):
+    answer = await call(library, "POST", name, tenants[0], body, Content_Type=content_type)
 
-    assert answer == "HÖRT"
+    assert answer == expected
 
 
 async def test_a_function_that_writes_does_so_on_the_tenants_shard(library, tenants):
