@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from router import Floors, Position, TaskOwner, join, pack, unpack
 from server.shared.facts import (
@@ -141,8 +141,11 @@ class StoredFloors:
         return found
 
     async def _keep(self) -> None:
+        this: Any = asyncio.current_task()
         tidied_at = time.monotonic()
-        while True:
+        # A client of a store may lose a cancel that comes together with the answer: so does
+        # asyncio.wait_for before Python 3.12. Then there is only this that tells of it.
+        while not this.cancelling():
             await self._round_trip()
             if not self._away and time.monotonic() - tidied_at > TIDY_S:
                 tidied_at = time.monotonic()
