@@ -98,6 +98,13 @@ CREATE FUNCTION fail(state text, message text DEFAULT 'failed') RETURNS int VOLA
     LANGUAGE plpgsql SET fluxshard.tenant_safe = on AS $$
     BEGIN RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, DETAIL = 'why', HINT = 'how'; END
     $$;
+CREATE FUNCTION wish(headers text DEFAULT '', status text DEFAULT '') RETURNS int VOLATILE
+    LANGUAGE plpgsql SET fluxshard.tenant_safe = on AS $$
+    BEGIN
+        PERFORM set_config('response.headers', headers, true);
+        PERFORM set_config('response.status', status, true);
+        RETURN 1;
+    END $$;
 CREATE FUNCTION mark(id int) RETURNS void VOLATILE LANGUAGE sql SET fluxshard.tenant_safe = on
     AS 'UPDATE orders SET data = ''{}'' WHERE orders.id = mark.id';
 CREATE FUNCTION orders_of(tenant_id int) RETURNS SETOF orders STABLE LANGUAGE sql
