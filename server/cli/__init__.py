@@ -13,6 +13,7 @@ COMMANDS: Final = (
     "map",
     "audit",
     "tenants",
+    "adopt",
     "shard",
     "rebalance",
     "drain",

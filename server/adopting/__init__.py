@@ -1,0 +1,1 @@
+"""An existing application's database taken over: placements proposed, a migration written."""
