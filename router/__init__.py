@@ -86,6 +86,8 @@ from router.errors import (
     WriteKeyRefused,
 )
 from router.fair_queue import FairQueue
+from router.fences import Fence, Fences, ShardFences
+from router.following import Following
 from router.interactive import InteractiveTransaction
 from router.live.breaker import Ejecting
 from router.live.budget import ServerBudget, connection_budget
@@ -95,6 +97,7 @@ from router.live.freshness import Floors, Position, SharedFloors, join, pack, un
 from router.live.hedge import HedgeAfter
 from router.live.postgres import PostgresBackends
 from router.live.shard_status import EndpointStatus, ShardStatus
+from router.move_errors import MoveUnderWay, UnitHeld, UnitMoved, UnitRefused
 from router.observe import (
     AnswerRepeated,
     CommitLost,
@@ -107,6 +110,7 @@ from router.observe import (
     InFlightLimited,
     InFlightLimitEnded,
     MapAdopted,
+    MoveAwaited,
     Observation,
     Observer,
     QueueOverflowed,
@@ -121,6 +125,7 @@ from router.observe import (
     StepReached,
     TransactionRecovered,
     TrustChanged,
+    UnitRefusing,
     WriteHeld,
 )
 from router.plans.explain import Explanation
@@ -191,10 +196,13 @@ __all__ = [
     "Environment",
     "Explanation",
     "FairQueue",
+    "Fence",
+    "Fences",
     "FilterRequired",
     "FloorBeyondTimeline",
     "FloorExchange",
     "Floors",
+    "Following",
     "ForeignKey",
     "Form",
     "FreshnessMissed",
@@ -211,6 +219,8 @@ __all__ = [
     "Kind",
     "MapAdopted",
     "MapOutdated",
+    "MoveAwaited",
+    "MoveUnderWay",
     "Observation",
     "Observer",
     "OtherTenant",
@@ -266,6 +276,7 @@ __all__ = [
     "SeveralShardsWritten",
     "SeveralStatements",
     "ShardDown",
+    "ShardFences",
     "ShardQuery",
     "ShardReply",
     "ShardRows",
@@ -297,6 +308,10 @@ __all__ = [
     "TransactionRecovered",
     "TrustChanged",
     "UniqueNotGuarded",
+    "UnitHeld",
+    "UnitMoved",
+    "UnitRefused",
+    "UnitRefusing",
     "UnsupportedAcrossShards",
     "WriteHeld",
     "WriteKey",

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from router.context import Deadline, QueryContext
 from router.description import Description
+from router.fences import Entries
 from router.statement import WHOLE_ROWS, Served
 from router.transaction_options import TransactionOptions
 from router.write_key import Outcome, WriteKey
@@ -42,6 +43,8 @@ class ShardQuery(NamedTuple):
     """Where the single row of a JSON envelope holds its number of rows; None: count the rows."""
     first_rows: int = WHOLE_ROWS + 1
     """How many rows the first batch holds at most, where rows are fetched when asked for."""
+    entries: Entries = ()
+    """What it enters on the shard before it runs, see `router.fences`."""
 
 
 class Part(NamedTuple):
@@ -145,9 +148,16 @@ class Backends(Protocol):
         ...
 
     async def begin(
-        self, shard: ShardId, context: QueryContext, options: TransactionOptions
+        self,
+        shard: ShardId,
+        context: QueryContext,
+        options: TransactionOptions,
+        entries: Entries = (),
     ) -> ShardTransaction:
-        """A transaction on the shard's primary. The context's time is for all of it."""
+        """A transaction on the shard's primary. The context's time is for all of it.
+
+        `entries` are made as it begins; those of its statements before they run.
+        """
         ...
 
     async def describe(

@@ -40,7 +40,8 @@ RouterError
 │   ├── SnapshotBusy              P208
 │   ├── PrimariesConflict         P209
 │   ├── MapOutdated               P213
-│   └── PoolQueueFull, PoolerUndeclared   see `router.pooling_errors`
+│   ├── PoolQueueFull, PoolerUndeclared   see `router.pooling_errors`
+│   └── UnitRefused, MoveUnderWay         see `router.move_errors`
 ├── DeadlineExceeded              504  P301  the caller's time ran out         reads: repeat; ask for more time
 ├── SetupRefused                       see `router.setup_errors`             the server does not start
 ├── DeclarationNotUnderstood           see there as well

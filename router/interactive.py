@@ -1,10 +1,12 @@
 """A transaction that is told its statements one at a time, on the shard that the first one needs."""
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from router.backends import Backends, ShardTransaction
 from router.context import Deadline, QueryContext
 from router.errors import TransactionOver
+from router.move_errors import UnitRefused
 from router.plans.combine import combine
 from router.plans.one_shard import fits
 from router.plans.plan import Plan
@@ -14,6 +16,21 @@ from shardmap import ShardId
 
 Planner = Callable[[Statement, QueryContext], Awaitable[Plan]]
 """Says where a statement goes."""
+
+Begun = tuple[Plan, ShardId, ShardTransaction]
+
+
+class Follow(Protocol):
+    """Runs again what a fence has refused."""
+
+    async def __call__(
+        self,
+        refusal: UnitRefused,
+        context: QueryContext,
+        attempt: Callable[[], Awaitable[Begun]],
+    ) -> Begun:
+        """What the attempt gives, once it is not refused any more."""
+        ...
 
 
 class InteractiveTransaction:
@@ -28,7 +45,9 @@ class InteractiveTransaction:
         backends: Backends,
         context: QueryContext,
         options: TransactionOptions,
+        follow: Follow,
     ) -> None:
+        self._follow = follow
         self._plan = plan
         self._backends = backends
         self._context = context
@@ -49,20 +68,43 @@ class InteractiveTransaction:
             QueryRefused: It is refused; the transaction goes on.
             AccessRefused: The same.
             TransactionOver: It takes no more statements.
+            UnitRefused: Its tenant is on the move, and something had run: it is to be repeated.
             RouterError: It failed, and with it the transaction.
         """
         if self._over:
             raise TransactionOver("the transaction has ended or failed")
-        plan = await self._plan(statement, self._context)
-        shard = fits(plan, self._shard)
-        self._over = True  # until it is known to be well
-        if self._open is None:
-            self._open = await self._backends.begin(shard, self._context, self._options)
-            self._shard = shard
-        reply = await self._open.run(plan.query, deadline)
+        opened = self._open
+        if opened is None:
+            plan, opened = await self._begun(statement)
+        else:
+            plan = await self._plan(statement, self._context)
+            fits(plan, self._shard)
+            self._over = True  # until it is known to be well
+        reply = await opened.run(plan.query, deadline)
         result = combine(plan, (reply,), statement.exactly)
         self._over = False
         return result
+
+    async def _begun(self, statement: Statement) -> tuple[Plan, ShardTransaction]:
+        """Begin with the first statement, where its tenant lives; nothing has run before."""
+
+        async def attempt() -> Begun:
+            plan = await self._plan(statement, self._context)
+            shard = fits(plan, None)
+            self._over = True  # until it is known to be well
+            entries = plan.query.entries
+            return (
+                plan,
+                shard,
+                await self._backends.begin(shard, self._context, self._options, entries),
+            )
+
+        try:
+            plan, self._shard, opened = await attempt()
+        except UnitRefused as refusal:
+            plan, self._shard, opened = await self._follow(refusal, self._context, attempt)
+        self._open = opened
+        return plan, opened
 
     async def commit(self, deadline: Deadline) -> None:
         """Commit it; nothing to commit is no error.

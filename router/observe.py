@@ -55,6 +55,28 @@ class WriteHeld:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitRefusing:
+    """The fence of a unit did not let a statement in: its tenant is on the move, or our map is old.
+
+    `code` is that of the refusal. `first`: of this unit at this epoch, in this process.
+    """
+
+    shard: ShardId
+    unit: str
+    code: str
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MoveAwaited:
+    """What a fence had refused was run again until it got through, or the time was over."""
+
+    shard: ShardId
+    waited_s: float
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DurabilityMissed:
     """Commits of a `quorum` shard wait for no standby, or (`over`) do so again."""
 
@@ -264,6 +286,8 @@ Observation = (
     | ReadRetried
     | FreshnessMissed
     | WriteHeld
+    | UnitRefusing
+    | MoveAwaited
     | DurabilityMissed
     | AnswerRepeated
     | FloorBeyondTimeline

@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
+from functools import partial
 
 from router.analysis.analyses import LONG_CHARS
 from router.analysis.query import Query
-from router.backends import Backends
+from router.backends import Access, Backends
 from router.context import QueryContext
 from router.description import Description
 from router.errors import DeadlineExceeded, InTransaction, RouterError
+from router.fences import NO_FENCES, Fences, strange
+from router.following import Answer, Following
 from router.gather import gather
 from router.interactive import InteractiveTransaction
+from router.move_errors import UnitMoved, UnitRefused
 from router.plans.combine import combine
 from router.plans.one_shard import shard_of_all
 from router.plans.plan import PULL_UP_LIMITS, Plan, PullUpLimits, shards_of
@@ -39,9 +43,13 @@ class Router(Planning):
         shard_map: Callable[[], ShardMap],
         schema: Callable[[], Schema],
         pull_up: PullUpLimits = PULL_UP_LIMITS,
+        following: Following | None = None,
     ) -> None:
-        super().__init__(shard_map, schema, pull_up)
+        """`following` runs again what fences refuse; without it that is the caller's to do."""
+        fences = following.fences if following is not None else lambda: NO_FENCES
+        super().__init__(shard_map, schema, pull_up, fences)
         self._backends = backends
+        self._following = following
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="analyse")
 
     async def answer(self, statement: Statement, context: QueryContext) -> Result:
@@ -50,14 +58,44 @@ class Router(Planning):
         Raises:
             RouterError: Named; `router.errors` says what the caller should do.
         """
-        shard_map = self._map()
+        try:
+            return await self._answer(statement, context)
+        except UnitRefused as refusal:
+            return await self._again(refusal, context, partial(self._answer, statement, context))
+
+    async def _answer(self, statement: Statement, context: QueryContext) -> Result:
+        shard_map, fences = self._picture(context)
         if len(statement.sql) > LONG_CHARS:
-            query = await self._aside(statement, context, shard_map)
+            query = await self._aside(statement, context, shard_map, fences)
         else:
-            query = self._query(statement, context, shard_map)
-        route = plan(query, statement, context, shard_map, self._limits)
+            query = self._query(statement, context, shard_map, fences)
+        route = plan(query, statement, context, shard_map, self._limits, fences)
         replies = await gather(route, self._backends, context)
+        if fences:
+            self._check_fences(query, route, fences)
         return combine(route, replies, statement.exactly)
+
+    def _check_fences(self, query: Query, route: Plan, fences: Fences) -> None:
+        """No tenant began to move while several shards were read as if none moved.
+
+        A fence is known to all routers long before the first row of a moving tenant is on another
+        shard, so it is known now if any of the shards can have shown one.
+
+        Raises:
+            UnitMoved: One did: it may have been counted twice.
+        """
+        if query.leaves_out or query.access is Access.WRITE or len(shards_of(route.route)) == 1:
+            return
+        now = self._fences()
+        if now is not fences and strange(now):
+            raise UnitMoved(shards_of(route.route)[0], "a tenant began to move meanwhile")
+
+    async def _again(
+        self, refusal: UnitRefused, context: QueryContext, attempt: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
+        if self._following is None:
+            raise refusal
+        return await self._following.again(refusal, self._map, context, attempt)
 
     async def stream(
         self, statement: Statement, context: QueryContext, longest_s: float
@@ -70,16 +108,35 @@ class Router(Planning):
         Raises:
             RouterError: As `answer`; a stream raises them between its pieces, too.
         """
-        shard_map = self._map()
+        try:
+            return await self._stream(statement, context, longest_s)
+        except UnitRefused as refusal:
+            attempt = partial(self._stream, statement, context, longest_s)
+            return await self._again(refusal, context, attempt)
+
+    async def _stream(
+        self, statement: Statement, context: QueryContext, longest_s: float
+    ) -> Result | Stream:
+        shard_map, fences = self._picture(context)
         if len(statement.sql) > LONG_CHARS:
-            query = await self._aside(statement, context, shard_map)
+            query = await self._aside(statement, context, shard_map, fences)
         else:
-            query = self._query(statement, context, shard_map)
-        route = plan(query, statement, context, shard_map, self._limits)
+            query = self._query(statement, context, shard_map, fences)
+        route = plan(query, statement, context, shard_map, self._limits, fences)
         if statement.exactly is not None or context.snapshot:
             replies = await gather(route, self._backends, context)
+            if fences:
+                self._check_fences(query, route, fences)
             return combine(route, replies, statement.exactly)
-        return await stream(route, query, self._backends, context, longest_s)
+        answer = await stream(route, query, self._backends, context, longest_s)
+        if fences:
+            try:
+                self._check_fences(query, route, fences)
+            except UnitMoved:
+                if isinstance(answer, Stream):
+                    await answer.close()
+                raise
+        return answer
 
     async def transaction(
         self, statements: Sequence[Statement], context: QueryContext, options: TransactionOptions
@@ -92,14 +149,26 @@ class Router(Planning):
             InTransaction: One of them is refused or fails; says which, and why.
             RouterError: The transaction cannot be begun, or not be committed.
         """
+        attempt = partial(self._transaction, statements, context, options)
+        try:
+            return await attempt()
+        except UnitRefused as refusal:
+            return await self._again(refusal, context, attempt)
+
+    async def _transaction(
+        self, statements: Sequence[Statement], context: QueryContext, options: TransactionOptions
+    ) -> list[Result]:
         plans = [await self._part(index, each, context) for index, each in enumerate(statements)]
-        open_ = await self._backends.begin(shard_of_all(plans), context, options)
+        entries = tuple(dict.fromkeys(entry for each in plans for entry in each.query.entries))
+        open_ = await self._backends.begin(shard_of_all(plans), context, options, entries)
         results = []
         try:
             for index, (route, statement) in enumerate(zip(plans, statements, strict=True)):
                 try:
                     reply = await open_.run(route.query, context.deadline)
                     results.append(combine(route, (reply,), statement.exactly))
+                except UnitRefused:
+                    raise  # nothing remains, and all of it can be run again
                 except RouterError as failure:
                     raise InTransaction(index, failure) from failure
             await open_.commit(context.deadline)
@@ -123,34 +192,44 @@ class Router(Planning):
         async def over(backends: Backends) -> Outcome:
             router = copy(self)
             router._backends = backends  # noqa: SLF001 - our own kind
+            router._following = None  # noqa: SLF001 - the work is begun again as a whole
             return await work(router)
 
-        return await self._backends.once(key, context, over)
+        attempt = partial(self._backends.once, key, context, over)
+        try:
+            return await attempt()
+        except UnitRefused as refusal:
+            return await self._again(refusal, context, attempt)
 
     def interactive(
         self, context: QueryContext, options: TransactionOptions
     ) -> InteractiveTransaction:
         """A transaction that is told its statements one at a time; to be left, whatever happens."""
-        return InteractiveTransaction(self._planned, self._backends, context, options)
+        return InteractiveTransaction(self._planned, self._backends, context, options, self._again)
 
     async def _planned(self, statement: Statement, context: QueryContext) -> Plan:
         if len(statement.sql) <= LONG_CHARS:
             return self.plan(statement, context)
-        shard_map = self._map()
-        query = await self._aside(statement, context, shard_map)
-        return plan(query, statement, context, shard_map, self._limits)
+        shard_map, fences = self._picture(context)
+        query = await self._aside(statement, context, shard_map, fences)
+        return plan(query, statement, context, shard_map, self._limits, fences)
 
     async def _aside(
-        self, statement: Statement, context: QueryContext, shard_map: ShardMap
+        self,
+        statement: Statement,
+        context: QueryContext,
+        shard_map: ShardMap,
+        fences: Fences,
     ) -> Query:
         """The analysis of a long statement, in a thread: one at a time, the others wait for it.
 
         Raises:
             DeadlineExceeded: It did not come to an end in the request's time.
         """
-        loop, setting = asyncio.get_running_loop(), self._setting(shard_map)
+        loop = asyncio.get_running_loop()
+        self._setting(shard_map)  # kept for the thread
         analysing = loop.run_in_executor(
-            self._thread, self._analyses.query, statement, context, setting
+            self._thread, self._query, statement, context, shard_map, fences
         )
         try:
             async with asyncio.timeout(context.deadline.remaining_s()):
@@ -161,6 +240,8 @@ class Router(Planning):
     async def _part(self, index: int, statement: Statement, context: QueryContext) -> Plan:
         try:
             return await self._planned(statement, context)
+        except UnitRefused:
+            raise
         except RouterError as refusal:
             raise InTransaction(index, refusal) from refusal
 

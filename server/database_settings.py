@@ -122,6 +122,12 @@ class DatabaseSettings:
         "longest time that a write waits for a shard's primary to be back, within the request's "
         "own time; then 503 P203",
     )
+    move_pause_limit_s: float = setting(
+        "FLUXSHARD_MOVE_PAUSE_LIMIT",
+        positive_duration(),
+        "5s",
+        "longest that a statement waits for a tenant on the move; then 503 P220 or P221",
+    )
     held_writes: int = setting(
         "FLUXSHARD_HELD_WRITES",
         integer(1, 1_000_000),

@@ -44,6 +44,16 @@ class MapInUse:
             return False
         return True
 
+    async def changed(self, known: ShardMap, timeout_s: float) -> bool:
+        """Wait until another map than `known` is in use; whether it came in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._current is known:
+                    await self._taken.wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def __aenter__(self) -> Self:
         self._tasks.start(self._run(), name="map in use")
         return self

@@ -111,6 +111,11 @@ class MapWatch:
         """The map that was adopted last."""
         return self._current
 
+    @property
+    def away(self) -> bool:
+        """Whether the catalog does not answer."""
+        return self._away
+
     def look_now(self) -> None:
         """Look for a newer map at once: a shard has just said that ours is old."""
         self._wake.set()

@@ -12,6 +12,7 @@ from router import (
     Deadline,
     Documentation,
     Ejecting,
+    Following,
     MapOutdated,
     PostgresBackends,
     PullUpLimits,
@@ -22,6 +23,7 @@ from router import (
     TaskOwner,
 )
 from server.catalog import catalog_session
+from server.mapfollow import MapFollow
 from server.mapuse import MapInUse
 from server.mapwatch import MapWatch
 from server.observe.facts import FactObserver
@@ -142,7 +144,14 @@ async def open_services(
             )
         )
         limits = PullUpLimits(settings.database.pull_up_rows, settings.database.pull_up_bytes)
-        router = Router(backends, in_use.current, backends.schema, limits)
+        following = Following(
+            backends,
+            MapFollow(in_use, watch),
+            observe,
+            pause_limit_s=settings.database.move_pause_limit_s,
+            most_held=settings.database.held_writes,
+        )
+        router = Router(backends, in_use.current, backends.schema, limits, following)
         tasks = await opened.enter_async_context(TaskOwner())
         yield Services(router, backends, in_use, watch, tasks)
 

@@ -1,7 +1,7 @@
 """The shard map: one immutable document per epoch that says where every tenant lives."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shardmap.endpoint import Endpoint, Shard
 from shardmap.ids import CATALOG, KeyType, ShardId, TenantId
@@ -91,6 +91,16 @@ class ShardMap:
                 return self.pins[tenant].epoch
             case SlotUnit(slot):
                 return self.slot_epochs.get(slot, 1)
+
+    def moved(self, unit: Unit, shard: ShardId, epoch: int) -> "ShardMap":
+        """The same map with another home and epoch for one of its units."""
+        match unit:
+            case PinUnit(tenant):
+                return replace(self, pins={**self.pins, tenant: Pin(shard, epoch)})
+            case SlotUnit(slot):
+                slots = (*self.slots[:slot], shard, *self.slots[slot + 1 :])
+                epochs = {**self.slot_epochs, slot: epoch}
+                return replace(self, slots=slots, slot_epochs=epochs)
 
     def number(self, shard: ShardId) -> int:
         """The part of ids that says which shard, or the catalog, made them."""

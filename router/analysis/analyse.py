@@ -40,6 +40,7 @@ from router.errors import (
     UnsupportedAcrossShards,
 )
 from router.plans.together import copy_form, spread_form
+from router.rewrite.splice import Edit
 from router.schema import Kind
 from router.statement import Form
 from shardmap import Global, Reference, Sharded, unique_names
@@ -52,6 +53,8 @@ class Caller:
     scoped: bool
     """A tenant is in context."""
     service: bool
+    leaving_out: bool = False
+    """Rows of tenants that are not at home on a shard do not count there; without a tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,10 @@ class _Analysis:
         )
         edits = scoping.edits()
         scoping.prove(edits)
+        leaving_out = self.caller.leaving_out and bool(self.sharded) and not self.caller.scoped
+        if leaving_out:
+            edits = scoping.home_edits()
+            leaving_out = bool(edits)  # an insert names no rows that are there
         forms = Forms(
             self.parsed,
             self.regions,
@@ -120,6 +127,7 @@ class _Analysis:
             self.access,
             json=self.ask.form is Form.JSON,
             counted=self.ask.counted,
+            leaving_out=leaving_out,
         )
         reply = forms.reply()
         scope, required = scoping.scope(), scoping.required()
@@ -135,14 +143,15 @@ class _Analysis:
             changed=scoping.changed(),
             key_type=self.setting.key_type,
             parameters=self.param,
-            scoped=bool(edits),
+            scoped=bool(edits) and not leaving_out,
+            leaves_out=leaving_out,
             inserts=bool(scoping.inserted),
             filtered=scoping.filtered(),
             gather=gather,
             pull_up=pull_up,
             gather_refusal=refusal,
             stream=forms.stream(),
-            together=self._together(reply, required),
+            together=self._together(reply, required, edits),
             writes_copies=self._writes_copies(),
             unique=self._unique(),
             opaque=self.functions.opaque,
@@ -183,7 +192,7 @@ class _Analysis:
             return None, None, refusal
 
     def _together(
-        self, reply: Reply, keys: tuple[Source, ...]
+        self, reply: Reply, keys: tuple[Source, ...], edits: tuple[Edit, ...]
     ) -> SpreadForm | CopyForm | NotTogether | None:
         if self.access is Access.READ or not self.caller.service:
             return None
@@ -198,7 +207,7 @@ class _Analysis:
             return copy_form(self.parsed, self.tables, reply)
         if self.target is not Target.SHARDED or self.caller.scoped:
             return None
-        return spread_form(self.parsed, self.tables, keys, reply)
+        return spread_form(self.parsed, self.tables, keys, reply, edits)
 
     def _writes_copies(self) -> bool:
         return self.parsed.explained is None and any(

@@ -54,14 +54,22 @@ class Analyses:
         """Shapes whose analysis depends on their literals."""
         self.counts = Counts()
 
-    def query(self, statement: Statement, context: QueryContext, setting: Setting) -> Query:
+    def query(
+        self,
+        statement: Statement,
+        context: QueryContext,
+        setting: Setting,
+        *,
+        leaving_out: bool = False,
+    ) -> Query:
         """The statement's Query, analysed at most once while it stays in the cache.
 
         One longer than `LONG_CHARS` is analysed each time, and touches nothing but the counts.
+        While a tenant moves, statements about all are found by their text alone.
         """
         if len(statement.sql) > LONG_CHARS:
             self.counts.misses += 1
-            return _given(_fresh(statement, context, setting))
+            return _given(_fresh(statement, context, setting, leaving_out=leaving_out))
         key = (
             statement.sql,
             statement.form is Form.JSON,  # hashing an enum is a call of Python
@@ -69,10 +77,15 @@ class Analyses:
             context.tenant is not None,
             context.role == SERVICE_ROLE,
             setting.version,
+            leaving_out,
         )
         entry = self._cache.get(key)
         if entry is None:
-            entry = self._found(key, statement, context, setting)
+            if leaving_out:
+                self.counts.misses += 1
+                entry = _fresh(statement, context, setting, leaving_out=True)
+            else:
+                entry = self._found(key, statement, context, setting)
             self._cache[key] = entry
             if len(self._cache) > self._entries:
                 self._cache.popitem(last=False)
@@ -134,9 +147,11 @@ class Analyses:
             self._barred.discard(dropped)
 
 
-def _fresh(statement: Statement, context: QueryContext, setting: Setting) -> Entry:
+def _fresh(
+    statement: Statement, context: QueryContext, setting: Setting, *, leaving_out: bool = False
+) -> Entry:
     ask = Ask(statement.sql, statement.form, statement.counted)
-    caller = Caller(context.tenant is not None, context.service)
+    caller = Caller(context.tenant is not None, context.service, leaving_out)
     try:
         return analyse(ask, caller, setting)
     except RouterError as refusal:

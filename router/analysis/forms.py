@@ -13,6 +13,7 @@ from router.analysis.query import (
     TotalsForm,
 )
 from router.analysis.scopes import Region, quoted
+from router.analysis.strangers import at_home
 from router.analysis.tables import Located
 from router.backends import Access
 from router.errors import StatementNotUnderstood, UnsupportedAcrossShards
@@ -47,7 +48,10 @@ from router.statement import FEW_ROWS, WHOLE_ROWS
 
 
 class Forms:
-    """The texts of one statement. `edits` hold it to the tenant in context."""
+    """The texts of one statement.
+
+    `edits` hold it to the tenant in context, or (`leaving_out`) to tenants that are at home.
+    """
 
     def __init__(  # noqa: PLR0913 - what a text depends on
         self,
@@ -59,6 +63,7 @@ class Forms:
         *,
         json: bool,
         counted: bool,
+        leaving_out: bool = False,
     ) -> None:
         self.parsed = parsed
         self.tree = parsed.tree
@@ -68,6 +73,7 @@ class Forms:
         self.access = access
         self.counted = counted
         self.json = json
+        self.leaving_out = leaving_out
 
     def reply(self) -> Reply:
         """What one shard's rows look like."""
@@ -192,7 +198,11 @@ class Forms:
             numbers = {fetch.table: parameters + 1 + at for at, fetch in enumerate(fetches)}
             changes = tuple(row_edits(self.tables, numbers))
             args = tuple(range(parameters))
-        edits = (*self.edits, *changes, *dependent_edits(self.tables))
+        if self.leaving_out:
+            columns = {t.name: t.tenant_column for t in self.tables if t.tenant_column is not None}
+            fetches = at_home(fetches, columns, arguments.number(parameters + 1))
+        own = () if self.leaving_out else self.edits
+        edits = (*own, *changes, *dependent_edits(self.tables))
         _prove_pulled(self.parsed, self.tables, edits)
         return PullUpForm(
             fetch=fetch_envelope(fetches),

@@ -40,15 +40,19 @@ class Function(NamedTuple):
 Functions = Mapping[tuple[str, str], Function]
 """By schema and name."""
 
-BUILT_IN: Final[Functions] = {
-    (CATALOG_SCHEMA, name): Function(
-        CATALOG_SCHEMA, name, volatile=name in VOLATILE, immutable=False, known=True
-    )
-    for name in HARMLESS | VOLATILE
-} | {
-    (OURS, name): Function(OURS, name, volatile=True, immutable=False, known=True)
-    for name in ("next_id", "next_js_id")
-}
+BUILT_IN: Final[Functions] = (
+    {
+        (CATALOG_SCHEMA, name): Function(
+            CATALOG_SCHEMA, name, volatile=name in VOLATILE, immutable=False, known=True
+        )
+        for name in HARMLESS | VOLATILE
+    }
+    | {
+        (OURS, name): Function(OURS, name, volatile=True, immutable=False, known=True)
+        for name in ("next_id", "next_js_id")
+    }
+    | {(OURS, "away"): Function(OURS, "away", volatile=False, immutable=False, known=True)}
+)
 """What is there without a database to ask."""
 
 STRUCTURE: Final = (

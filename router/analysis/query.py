@@ -268,6 +268,8 @@ class Query:
     pull_up: PullUpForm | TotalsForm | None = None
     """How one server answers where the shards cannot each for itself. Both are None also where the
     scope names one tenant at most, and so one shard."""
+    leaves_out: bool = False
+    """Rows of tenants that are not at home on a shard do not count; takes one argument more."""
     gather_refusal: UnsupportedAcrossShards | None = None
     """What keeps the statement from running on several shards."""
     stream: StreamForm | None = None

@@ -18,6 +18,7 @@ from router.analysis.parse import Parsed, parse
 from router.analysis.placing import placed
 from router.analysis.query import Either, Keys, Param, Scope, Source, Unbounded
 from router.analysis.scopes import Region, Use, regions, table_uses
+from router.analysis.strangers import home_edits
 from router.analysis.tables import Located, Placements, locate
 from router.analysis.token_proof import proved_by_tokens
 from router.analysis.whole_rows import refuse_typed_rows
@@ -107,6 +108,15 @@ class Scoping:
             for each in self.inserted:
                 column = _column(each.located)
                 edits.extend(fill_edits(self.parsed, each, column, value, selects))
+        return tuple(edits)
+
+    def home_edits(self) -> tuple[Edit, ...]:
+        """What leaves out rows of tenants that are not at home; see `strangers`."""
+        edits = list(home_edits(self.tables, self.param))
+        outer = [t for t in self.sharded if t.use.use is Use.READ and not t.use.inner]
+        for located in outer:
+            refuse_typed_rows(self.tree, located)
+        edits.extend(dependent_edits(self.tables, outer))
         return tuple(edits)
 
     def prove(self, edits: tuple[Edit, ...]) -> None:

@@ -28,7 +28,7 @@ EDITION: Final = "Fluxshard helper functions, edition 1"
 """The comment on schema `auth`, set by auth.sql: the helpers are installed, and they are these."""
 IDS_EDITION: Final = "Fluxshard ids, edition 1"
 """How the comment on `fluxshard.next_id()` begins, set by ids.sql."""
-FENCES_EDITION: Final = "Fluxshard fences, edition 1"
+FENCES_EDITION: Final = "Fluxshard fences, edition 2"
 """How the comment on `fluxshard.enter()` begins, set by fences.sql."""
 LOCK: Final = 0x666C_7578_0002
 """The advisory lock under which one database is prepared by one server at a time."""

@@ -59,6 +59,23 @@ BEGIN
 END
 $$;
 
+-- The shared lock of a unit. Whoever changes its fence holds it for milliseconds; after a quarter of a
+-- second the writer is told to come again, so that it does not occupy a connection meanwhile.
+CREATE OR REPLACE FUNCTION fluxshard.share_unit(of_unit text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    before constant text := current_setting('lock_timeout');
+BEGIN
+    IF NOT pg_try_advisory_xact_lock_shared(fluxshard.unit_lock(of_unit)) THEN
+        PERFORM set_config('lock_timeout', '250', true);
+        PERFORM pg_advisory_xact_lock_shared(fluxshard.unit_lock(of_unit));
+        PERFORM set_config('lock_timeout', before, true);
+    END IF;
+EXCEPTION WHEN lock_not_available THEN
+    RAISE SQLSTATE 'FX002' USING MESSAGE = format('the fence of unit %s is being changed', of_unit);
+END
+$$;
+
 -- Lock and look are statements of their own, so that the look sees what the lock waited for. Above
 -- READ COMMITTED every statement has the snapshot of the transaction's first one: there the row is
 -- locked, which fails with 40001 if it is not the newest; and that there is none is proved by making
@@ -70,7 +87,9 @@ DECLARE
     fixed constant boolean :=
         current_setting('transaction_isolation') IN ('repeatable read', 'serializable');
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(fluxshard.unit_lock(of_unit));
+    IF NOT pg_try_advisory_xact_lock_shared(fluxshard.unit_lock(of_unit)) THEN
+        PERFORM fluxshard.share_unit(of_unit);
+    END IF;
     IF fixed THEN
         SELECT * INTO present FROM fluxshard.fence AS f WHERE f.unit = of_unit FOR SHARE;
     ELSE
@@ -93,7 +112,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fluxshard.enter(text, bigint) IS
-    'Fluxshard fences, edition 1: lets a writer of the unit in until its transaction ends, or refuses it.';
+    'Fluxshard fences, edition 2: lets a writer of the unit in until its transaction ends, or refuses it.';
 
 CREATE OR REPLACE FUNCTION fluxshard.enter_all(at_version bigint) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -101,7 +120,7 @@ DECLARE
     present bigint;
     held fluxshard.fence;
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(fluxshard.unit_lock('*'));
+    PERFORM fluxshard.share_unit('*');
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
         SELECT v.version INTO present FROM fluxshard.fence_version AS v FOR SHARE;
     ELSE
@@ -175,7 +194,7 @@ DECLARE
     fence fluxshard.fence;
 BEGIN
     IF current_setting('fluxshard.entered', true) IS DISTINCT FROM 'on' THEN
-        PERFORM pg_advisory_xact_lock_shared(fluxshard.unit_lock('*'));
+        PERFORM fluxshard.share_unit('*');
         IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
             PERFORM FROM fluxshard.fence_version AS v FOR SHARE;
         END IF;
@@ -194,6 +213,30 @@ $$;
 COMMENT ON FUNCTION fluxshard.guard() IS
     'A trigger that keeps writers which did not enter away from tenants on the move.';
 
+-- For statements about all tenants, which leave out rows of those that are not at home here. Stable,
+-- so it sees the fences in the snapshot that the rows are seen in. `versions` are those of all shards
+-- that the router knows: they are one picture, in which each tenant has one home.
+CREATE OR REPLACE FUNCTION fluxshard.away(versions jsonb) RETURNS text[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    present bigint;
+    found text[];
+BEGIN
+    SELECT v.version INTO present FROM fluxshard.fence_version AS v;
+    IF present IS DISTINCT FROM (
+        SELECT (versions ->> i.shard_id)::bigint FROM fluxshard.identity AS i)
+    THEN
+        RAISE SQLSTATE 'FX001' USING
+            MESSAGE = format('the fences of this shard are at version %s', present),
+            DETAIL = json_build_object('version', present)::text;
+    END IF;
+    SELECT coalesce(array_agg(t.tenant), '{}') INTO found
+    FROM fluxshard.fence AS f CROSS JOIN LATERAL unnest(f.tenants) AS t(tenant)
+    WHERE f.state IN ('gone', 'arriving');
+    RETURN found;
+END
+$$;
+
 DO $$
 DECLARE
     login text := coalesce(
@@ -201,7 +244,7 @@ DECLARE
     owned text;
 BEGIN
     FOREACH owned IN ARRAY ARRAY['raise_fence_version()', 'unit_lock(text)',
-        'refuse_entry(fluxshard.fence)', 'enter(text, bigint)', 'enter_all(bigint)',
+        'refuse_entry(fluxshard.fence)', 'share_unit(text)', 'away(jsonb)', 'enter(text, bigint)', 'enter_all(bigint)',
         'set_fence(text, bigint, text, text, bigint, text[])', 'drop_fence(text, bigint)',
         'claim_fence(text, bigint)', 'guard()']
     LOOP
@@ -210,6 +253,8 @@ BEGIN
             EXECUTE pg_catalog.format('ALTER FUNCTION fluxshard.%s OWNER TO %I', owned, login);
         END IF;
     END LOOP;
+    GRANT USAGE ON SCHEMA fluxshard TO service_role;
+    GRANT EXECUTE ON FUNCTION fluxshard.away(jsonb) TO service_role;
     IF login <> CURRENT_USER THEN
         EXECUTE pg_catalog.format('ALTER TABLE fluxshard.fence OWNER TO %I', login);
         EXECUTE pg_catalog.format('ALTER TABLE fluxshard.fence_version OWNER TO %I', login);

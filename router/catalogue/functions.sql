@@ -16,7 +16,7 @@ SELECT n.nspname::text AS schema,
                    SELECT FROM pg_catalog.pg_depend AS d
                    WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
                      AND d.objid = p.oid AND d.deptype = 'e'))
-           OR n.nspname = 'fluxshard' AND p.proname IN ('next_id', 'next_js_id')
+           OR n.nspname = 'fluxshard' AND p.proname IN ('next_id', 'next_js_id', 'away')
            OR coalesce(p.proconfig && ARRAY[$1 || '=on', $1 || '=true', $1 || '=1'], false)
        ) AS known,
        pg_catalog.bool_or(p.pronargs - p.pronargdefaults <= 1 AND EXISTS (

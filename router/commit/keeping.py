@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from router.commit.participant import Participant
-from router.commit.uniques import by_shard, changes
+from router.commit.uniques import by_shard, changes, entries_of_shard
 from shardmap import ShardId, ShardMap
 
 Seat = Callable[[ShardId], Awaitable[Participant]]
@@ -24,9 +24,10 @@ async def keep_unique(
     """
     notes = [await part.notes() for part in seats]
     known = {part.shard: part for part in seats}
-    for shard, steps in by_shard(changes(notes, names), shard_map).items():
+    found = changes(notes, names)
+    for shard, steps in by_shard(found, shard_map).items():
         keeper = known.get(shard)
         if keeper is None:
             keeper = await seat(shard)
             seats.append(keeper)
-        await keeper.keep(steps)
+        await keeper.keep(steps, entries_of_shard(found, shard_map, shard))

@@ -46,6 +46,7 @@ from router.commit.write_keys import (
 from router.context import SERVICE_ROLE, Deadline, QueryContext
 from router.description import Description
 from router.errors import PoolTimeout, RouterError, RowCountUnexpected, WriteKeyInUse
+from router.fences import Entries, entries_of
 from router.live.execution import Rows, left_s
 from router.live.failures import NotSent, PlanOutdated
 from router.live.live_map import LiveMap
@@ -162,7 +163,9 @@ class WriteKeys:
         The lock comes first, in a statement of its own: what was committed by whoever had it is
         then seen by the second, at read committed. At other levels keeping the answer fails (40001).
         """
-        await seat.open(isolation)
+        tenant = context.tenant
+        entries = () if tenant is None else entries_of(self._live.shard_map, tenant)
+        await seat.open(isolation, entries)  # the record belongs to the tenant, and moves with it
         check_alone(await seat.ask(LOCK, (lock_of(key.key),)))
         rows = await seat.ask(LOOK_UP, (key.key, self._settings.write_keys_kept_s))
         if not rows:
@@ -263,11 +266,15 @@ class KeyedBackends:
         return replies[:1] if write.copied is not None else replies
 
     async def begin(
-        self, shard: ShardId, context: QueryContext, options: TransactionOptions
+        self,
+        shard: ShardId,
+        context: QueryContext,
+        options: TransactionOptions,
+        entries: Entries = (),
     ) -> ShardTransaction:
         """A transaction on the shard, which is a part of ours."""
         if options.read_only:
-            return await self._plain.begin(shard, context, options)
+            return await self._plain.begin(shard, context, options, entries)
         seat = await self._seat(shard)
         if options.isolation is not Isolation.READ_COMMITTED:
             await self._begin_anew(seat, options.isolation.value)

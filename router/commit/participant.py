@@ -16,6 +16,7 @@ from router.commit.uniques import NOTES, NOTING, Step, says_taken, violation
 from router.context import Deadline, QueryContext
 from router.environment import ASKED, Told
 from router.errors import CommitUnknown, DeadlineExceeded, PrimaryAway, RouterError
+from router.fences import Entries, Entry
 from router.live.connection import HeldConnection
 from router.live.execution import Rows, left_ms, left_s, run_statement, run_to_its_end
 from router.live.failures import (
@@ -36,6 +37,7 @@ from router.live.preamble import (
     as_role,
     clean,
     commit_and_clean,
+    entering,
     quote_literal,
     taking_turns,
 )
@@ -66,7 +68,7 @@ class Phase(Enum):
 class Participant:
     """A connection that takes part; `leave` gives it back whatever has happened to it."""
 
-    __slots__ = ("_context", "_faults", "held", "live", "phase", "shard")
+    __slots__ = ("_context", "_entered", "_faults", "held", "live", "phase", "shard")
 
     def __init__(
         self,
@@ -82,6 +84,8 @@ class Participant:
         self.phase = Phase.SEATED
         self._context = context
         self._faults = faults
+        self._entered: set[Entry] = set()
+        """The units that the open transaction is in."""
         live.standing.in_flight += 1
 
     async def run(self, query: ShardQuery, in_turn: str | None, *, noting: bool = False) -> Rows:
@@ -91,13 +95,20 @@ class Participant:
 
         Raises:
             NotSent: It was not run; the whole write may be begun again.
+            UnitRefused: A unit does not let it in.
             RouterError: It failed, and will be rolled back.
         """
         deadline = self._context.deadline
         opening = self.phase is Phase.SEATED
-        messages = [self.held.begin(self._context, write=True, timeout_ms=left_ms(deadline))]
-        if not opening:
-            messages.clear()
+        messages = []
+        if opening:
+            messages.append(
+                self.held.begin(
+                    self._context, write=True, timeout_ms=left_ms(deadline), entries=query.entries
+                )
+            )
+        elif not self._entered.issuperset(query.entries):
+            messages += (entering(query.entries), as_role(self._context.role))
         if in_turn is not None:
             messages.append(taking_turns(in_turn))
         if noting:
@@ -106,6 +117,7 @@ class Participant:
         try:
             if messages:
                 await self.held.execute("; ".join(messages), left_s(deadline))
+            self._entered.update(query.entries)
             self.phase = Phase.RUNNING
             rows = await run_statement(self.held, query, deadline)
         except DRIVER_ERRORS as error:
@@ -113,24 +125,30 @@ class Participant:
         self.phase = Phase.RAN
         return rows
 
-    async def open(self, isolation: str = "") -> None:
-        """Begin the transaction, as the login role, unless it is open.
+    async def open(self, isolation: str = "", entries: Entries = ()) -> None:
+        """Begin the transaction, as the login role and in these units, unless it is open.
 
         Raises:
             NotSent: It is not open; all may be begun again.
+            UnitRefused: A unit does not let it in.
             RouterError: The same, for another reason.
         """
         if self.phase is not Phase.SEATED:
             return
         deadline = self._context.deadline
         message = self.held.begin(
-            self._context, write=True, timeout_ms=left_ms(deadline), isolation=isolation
+            self._context,
+            write=True,
+            timeout_ms=left_ms(deadline),
+            isolation=isolation,
+            entries=entries,
         )
         self.phase = Phase.BEGUN
         try:
             await self.held.execute(f"{message}; {as_login()}", left_s(deadline))
         except DRIVER_ERRORS as error:
             raise self._meaning(error) from error
+        self._entered.update(entries)
         self.phase = Phase.RAN
 
     async def ask(self, sql: str, args: Sequence[object]) -> Sequence[asyncpg.Record]:
@@ -178,6 +196,7 @@ class Participant:
             RouterError: The connection is of no use any more.
         """
         await self.tell(ROLLBACK)
+        self._entered.clear()
         self.phase = Phase.SEATED
 
     async def notes(self) -> str | None:
@@ -189,8 +208,10 @@ class Participant:
         ((found, _),) = await self.ask(NOTES, ())
         return None if found is None else str(found)
 
-    async def keep(self, steps: Sequence[Step]) -> None:
+    async def keep(self, steps: Sequence[Step], entries: Entries) -> None:
         """Take and give back values that this shard keeps, in the transaction that commits them.
+
+        `entries` are those of the slots that the values belong to.
 
         Raises:
             NotSent: The shard has no part yet and was not reached; all may be begun again.
@@ -205,7 +226,7 @@ class Participant:
                 message = self.held.begin(self._context, write=True, timeout_ms=left_ms(deadline))
                 await self.held.execute(message, left_s(deadline))
             self.phase = Phase.RUNNING
-            await self.held.execute(as_login(), left_s(deadline))
+            await self.held.execute(entering(entries), left_s(deadline))
             for step in steps:
                 name = step.name
                 await self.held.execute(step.sql, left_s(deadline))

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from router.errors import StatementFailed, UniqueNotGuarded
+from router.fences import Entries, slot_entries
 from router.live.preamble import quote_literal
-from shardmap import ShardId, ShardMap, TenantId, slot_of
+from shardmap import ShardId, ShardMap, SlotUnit, TenantId, slot_of
 
 NOTING: Final = "SELECT pg_catalog.set_config('fluxshard.keeping', 'on', true)"
 """Before the statement: its changes are noted, and will be read."""
@@ -72,6 +73,16 @@ def by_shard(found: dict[Value, int], shard_map: ShardMap) -> dict[ShardId, list
     for value, number in found.items():
         owned.setdefault(shard_map.slots[value.slot], {})[value] = number
     return {shard: list(_steps(owned[shard])) for shard in sorted(owned)}
+
+
+def entries_of_shard(found: dict[Value, int], shard_map: ShardMap, shard: ShardId) -> Entries:
+    """What a shard's part of them enters: the slots of its values."""
+    slots = {value.slot for value in found if shard_map.slots[value.slot] == shard}
+    return tuple(
+        entry
+        for slot in sorted(slots)
+        for entry in slot_entries(slot, shard_map.unit_epoch(SlotUnit(slot)))
+    )
 
 
 def _steps(found: dict[Value, int]) -> Iterator[Step]:

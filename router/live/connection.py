@@ -11,6 +11,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 
 from router.context import QueryContext
 from router.errors import StatementFailed
+from router.fences import Entries
 from router.live.failures import DRIVER_ERRORS
 from router.live.freshness import Position
 from router.live.one_sync import OneSync
@@ -158,7 +159,13 @@ class HeldConnection:
         return await prepared.statement.fetch(*args, timeout=timeout_s), prepared
 
     def begin(
-        self, context: QueryContext, *, write: bool, timeout_ms: int, isolation: str = ""
+        self,
+        context: QueryContext,
+        *,
+        write: bool,
+        timeout_ms: int,
+        isolation: str = "",
+        entries: Entries = (),
     ) -> str:
         """The message that begins a transaction in this session, see `preamble.begin`."""
         return begin(
@@ -167,6 +174,7 @@ class HeldConnection:
             timeout_ms=timeout_ms,
             isolation=isolation,
             opening=self._opening,
+            entries=entries,
         )
 
     async def execute(self, message: str, timeout_s: float | None) -> None:

@@ -30,6 +30,7 @@ from router.live.reads import INSUFFICIENT_PRIVILEGE
 from router.live.replicas import Standing
 from router.live.retries import Retries
 from router.live.shards import ShardEndpoints
+from router.move_errors import UnitRefused
 from router.observe import Observer, StatementServed
 from router.plans.order import Row
 from router.statement import WHOLE_ROWS, Served
@@ -301,7 +302,7 @@ class Cursor:
             failure = self._faults.noted(
                 error, self._shard, self._live, held, self._context, read=True
             )
-            if isinstance(failure, StatementFailed | PlanOutdated):
+            if isinstance(failure, StatementFailed | PlanOutdated | UnitRefused):
                 put_back = pool.tidy
             raise failure from error
         except (StatementFailed, DeadlineExceeded):  # before anything was sent

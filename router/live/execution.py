@@ -165,9 +165,8 @@ class Write:
             Exception: What the driver raises; `stage` tells what it means.
         """
         deadline = context.deadline
-        await held.execute(
-            held.begin(context, write=True, timeout_ms=left_ms(deadline)), left_s(deadline)
-        )
+        begin = held.begin(context, write=True, timeout_ms=left_ms(deadline), entries=query.entries)
+        await held.execute(begin, left_s(deadline))
         self.stage = Stage.RUN
         records, prepared = await held.fetch(query.sql, query.args, left_s(deadline))
         rows = _rows(records, prepared, query)

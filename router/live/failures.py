@@ -13,13 +13,16 @@ PrimaryAway
 └── NotSent           the write did not leave us: it may be begun again
 """
 
+import json
 from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
 
 from router.errors import DeadlineExceeded, PrimaryAway, RouterError, ShardDown, StatementFailed
+from router.fences import Fence
 from router.live.preamble import MARKER
+from router.move_errors import UnitHeld, UnitMoved, UnitRefused
 from router.pooling_errors import PoolerUndeclared
 from shardmap import ShardId
 
@@ -45,6 +48,9 @@ _CANCELED: Final = "57014"
 _RETRIABLE_READS: Final = frozenset({"40001", "40P01"})
 """A read in READ COMMITTED meets these only when replay on a replica stands in its way."""
 _TROUBLE: Final = frozenset({"53", "57", "58", "XX"})
+_HELD: Final = "FX002"
+_FENCED: Final = frozenset({"FX001", _HELD})
+"""What fences say, see catalogue/fences.sql."""
 _NO_SUCH_STATEMENT: Final = "26000"
 _OUR_ROLLBACK: Final = frozenset({"08", "53", "57", "58", "F0", "XX"})
 """Classes of errors at COMMIT that do not prove a rollback."""
@@ -140,6 +146,8 @@ def _from_server(error: asyncpg.PostgresError, scene: Scene) -> RouterError:
         return PlanOutdated(
             scene.shard, scene.endpoint, f"the statement changed its meaning on {scene.endpoint}"
         )
+    if state in _FENCED:
+        return _fenced(error, scene)
     if state == _UNDEFINED and f'"{MARKER}' in str(error):
         message = f"the session on {scene.endpoint} is not the one that was opened there:"
         return PoolerUndeclared(scene.shard, f"{message} a pooler shares it in transaction mode")
@@ -166,6 +174,22 @@ def _from_server(error: asyncpg.PostgresError, scene: Scene) -> RouterError:
         column=error.column_name,
         constraint=error.constraint_name,
     )
+
+
+def _fenced(error: asyncpg.PostgresError, scene: Scene) -> UnitRefused:
+    """What the fence of a unit said, see catalogue/fences.sql."""
+    said = json.loads(error.detail) if error.detail else {}
+    fence = None
+    if "unit" in said:
+        moved_to = said["moved_to"]
+        fence = Fence(
+            said["unit"],
+            said["epoch"],
+            said["state"],
+            None if moved_to is None else ShardId(moved_to),
+        )
+    refused = UnitHeld if error.sqlstate == _HELD else UnitMoved
+    return refused(scene.shard, f"shard {scene.shard}: {error.message or error}", fence)
 
 
 def _lost(error: asyncpg.PostgresError, state: str) -> bool:

@@ -12,9 +12,11 @@ import asyncpg
 
 from router.backend_settings import BackendSettings
 from router.errors import IdentityMismatch, ShardUnavailable
+from router.fences import ShardFences
 from router.live.discovered import Standby
 from router.live.failures import DRIVER_ERRORS
 from router.live.history import read_history_file
+from router.live.known_fences import FENCES, read_fences
 from router.live.quorum import HIDDEN, Quorum, confirmed, needed
 from router.live.replicas import Standing
 
@@ -105,6 +107,8 @@ class Monitor:
         """When the server started, by its own clock."""
         self.standbys: tuple[Standby, ...] | None = ()
         """Those that are connected to it, if replicas are to be discovered; None: hidden."""
+        self.fences: ShardFences | None = None
+        """What it last said of the fences; None: nothing, or it has none."""
         self.detail = "not probed yet"
         """Why it is down, or empty."""
         self.impostor = False
@@ -182,6 +186,7 @@ class Monitor:
             async with asyncio.timeout(self._settings.probe_timeout_s):
                 row = await self._asked_as_before() or await self._asked_anew()
                 await self._read_ancestry(row)
+                await self._read_fences()
                 if self._settings.discover and self._connection is not None:
                     recovering = row is None or row["recovering"]
                     rows = () if recovering else await self._connection.fetch(STANDBYS)
@@ -237,6 +242,20 @@ class Monitor:
                 text = await self._connection.fetchval(HISTORY_FILE, f"{timeline:08X}")
                 self.ancestry = read_history_file(text or "")
         self._ancestry_of = timeline
+
+    async def _read_fences(self) -> None:
+        """Read the fences anew if they changed."""
+        if self._connection is None:
+            return
+        known = -1 if self.fences is None else self.fences.version
+        try:
+            row = await self._connection.fetchrow(FENCES, known)
+        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+            row = None  # nobody has prepared the database yet, so nothing ever moved
+        if row is None:
+            self.fences = None
+        elif row["rows"] is not None:
+            self.fences = read_fences(row["version"], row["rows"])
 
     def _rose(self, health: Health, began: float, *, anew: bool) -> None:
         standing = self.standing

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from router.backend_settings import BackendSettings
+from router.fences import Fences, ShardFences
 from router.live.cap import ConnectionCap
 from router.live.evidence import demand_proof
 from router.live.history import ShardHistory
@@ -61,6 +62,7 @@ class LiveMap:
         self._found: dict[ShardId, tuple[Endpoint, ...]] = {}
         """Replicas in use that the map does not name."""
         self._opened = False
+        self._fences: tuple[tuple[ShardFences, ...], Fences] | None = None
 
     def open(self) -> None:
         """Start with the endpoints of the map."""
@@ -127,6 +129,13 @@ class LiveMap:
         for key, live in before.items():
             if key not in self._endpoints:
                 live.retire()
+
+    def fences(self) -> Fences:
+        """The fences of all shards, as far as probes know them."""
+        fences = tuple(group.fences for group in self.groups.values())
+        if self._fences is None or self._fences[0] != fences:  # the same object while they are
+            self._fences = fences, dict(zip(self.groups, fences, strict=True))
+        return self._fences[1]
 
     def demand_proof(self) -> None:
         """What readers were promised may be forgotten: see `evidence.demand_proof`."""

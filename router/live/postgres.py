@@ -1,9 +1,10 @@
 """The backends on real PostgreSQL: everything that waits, opened and closed as one thing."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from router.backend_settings import BackendSettings
 from router.backends import Access, Backends, ShardQuery, ShardReply, ShardRows, Together
@@ -18,13 +19,16 @@ from router.commit.two_phase import TwoPhase
 from router.context import Deadline, QueryContext
 from router.description import Description
 from router.errors import ShardDown
+from router.fences import Entries, Fences
 from router.live.confirming import Confirmations
 from router.live.cursors import Cursors
 from router.live.describing import Descriptions
 from router.live.discovery import Discovery
+from router.live.evidence import ask
 from router.live.exchange import FloorExchange
 from router.live.faults import Faults
 from router.live.freshness import Floors
+from router.live.known_fences import check_home
 from router.live.live_map import LiveMap
 from router.live.opening import LoginSource
 from router.live.readers import Readers
@@ -39,6 +43,9 @@ from router.tasks import TaskOwner
 from router.transaction_options import TransactionOptions
 from router.write_key import Outcome, WriteKey
 from shardmap import ShardId, ShardMap
+
+FENCES_S: Final = 0.5
+"""For the probe that reads a shard's fences anew."""
 
 
 class PostgresBackends:
@@ -119,6 +126,8 @@ class PostgresBackends:
         """
         group = self._group(shard)
         if query.access is Access.READ:
+            if group.fences.away:
+                check_home(shard, group.fences, query.entries, context)
             return await self._reads.run(group, query, context)
         return await self._writes.run(group, query, context)
 
@@ -132,7 +141,9 @@ class PostgresBackends:
             DeadlineExceeded: The request's time ran out.
             StatementFailed: PostgreSQL refused the statement.
         """
-        return await self._cursors.open(self._group(shard), query, context, until)
+        group = self._group(shard)
+        check_home(shard, group.fences, query.entries, context)
+        return await self._cursors.open(group, query, context, until)
 
     def snapshot(
         self, shards: Sequence[ShardId], context: QueryContext
@@ -171,15 +182,23 @@ class PostgresBackends:
         return await self._write_keys.once(key, context, work)
 
     async def begin(
-        self, shard: ShardId, context: QueryContext, options: TransactionOptions
+        self,
+        shard: ShardId,
+        context: QueryContext,
+        options: TransactionOptions,
+        entries: Entries = (),
     ) -> OpenTransaction:
         """A transaction on the shard's primary, to be left whatever happens.
 
         Raises:
+            UnitRefused: A unit does not let it in.
             ShardUnavailable: There is no primary to begin it on.
             DeadlineExceeded: The request's time ran out.
         """
-        return await self._transactions.begin(self._group(shard), context, options)
+        group = self._group(shard)
+        if options.read_only:
+            check_home(shard, group.fences, entries, context)
+        return await self._transactions.begin(group, context, options, entries)
 
     async def describe(
         self, shard: ShardId, sql: str, access: Access, context: QueryContext
@@ -208,6 +227,17 @@ class PostgresBackends:
     def status(self) -> tuple[ShardStatus, ...]:
         """Every shard with its endpoints at this moment, the catalog last."""
         return tuple(group.status() for group in self._live.groups.values())
+
+    def fences(self) -> Fences:
+        """The fences of all shards, as far as probes know them."""
+        return self._live.fences()
+
+    async def look_at_fences(self, shard: ShardId) -> None:
+        """Let the shard's fences be known as they are now: something of them was just refused."""
+        group = self._live.groups.get(shard)
+        asked = ask(group) if group is not None else set()
+        if asked:
+            await asyncio.wait(asked, timeout=FENCES_S)
 
     def schema(self) -> Schema:
         """The schema as last read.

@@ -7,10 +7,12 @@ itself come too late for it.
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from router.context import QueryContext
 from router.errors import StatementFailed
+from router.fences import ALL, Entries
 
 ROLES: Final = ("anon", "authenticated", "service_role")
 """The PostgreSQL roles that Fluxshard makes. Statements run as these or others, never as the login role."""
@@ -102,12 +104,20 @@ def set_role(role: str) -> str:
     return f"SET ROLE {quote_identifier(role)}"
 
 
-def begin(
-    context: QueryContext, *, write: bool, timeout_ms: int, isolation: str = "", opening: str = ""
+def begin(  # noqa: PLR0913 - what a transaction begins with
+    context: QueryContext,
+    *,
+    write: bool,
+    timeout_ms: int,
+    isolation: str = "",
+    opening: str = "",
+    entries: Entries = (),
 ) -> str:
-    """The message before the statement: transaction, time limit, role and claims.
+    """The message before the statement: transaction, time limit, fences, role and claims.
 
-    `opening` is what a session behind a pooler says first in each transaction.
+    `opening` is what a session behind a pooler says first in each transaction. The units are entered
+    as the login role, in a statement of their own: as a part of the write they would be looked at
+    too late, or not at all.
 
     Everything is local to the transaction. `fluxshard.tenant` carries the tenant, whatever the
     claim is called that it came from. `isolation` is a level's name; the session's is read committed.
@@ -120,9 +130,10 @@ def begin(
     isolation = isolation or ("read committed" if opening else "")
     level = f"ISOLATION LEVEL {isolation.upper()}, " if isolation else ""
     tenant = quote_literal(context.tenant or "")
+    entered = f" {entering(entries)};" if entries else ""
     return (
         f"BEGIN {level}{mode};{opening} SET LOCAL statement_timeout = {max(1, timeout_ms)};"
-        " SET LOCAL row_security = on;"
+        f"{entered} SET LOCAL row_security = on;"
         f" SELECT pg_catalog.set_config('role', {quote_literal(context.role)}, true),"
         f" pg_catalog.set_config('request.jwt.claims', {quote_literal(context.claims)}, true),"
         f" pg_catalog.set_config('fluxshard.tenant', {tenant}, true){_surrounded(context)}"
@@ -160,6 +171,22 @@ def opening(schemas: Sequence[str], marker: str) -> str:
     local = " ".join(f"SET LOCAL {setting};" for setting in settings)
     found = f" SELECT pg_catalog.current_setting({quote_literal(marker)});" if marker else ""
     return f"{found} {local}"
+
+
+@lru_cache(maxsize=8192)
+def entering(entries: Entries) -> str:
+    """Enter these units, as the login role, which it leaves behind.
+
+    Raises:
+        StatementFailed: 22021, as for literals.
+    """
+    calls = ", ".join(
+        f"fluxshard.enter_all({entry.epoch})"
+        if entry.unit == ALL
+        else f"fluxshard.enter({quote_literal(entry.unit)}, {entry.epoch})"
+        for entry in entries
+    )
+    return f"{as_login()}; SELECT {calls}"
 
 
 def as_login() -> str:

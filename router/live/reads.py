@@ -26,6 +26,7 @@ from router.live.live_endpoint import LiveEndpoint
 from router.live.readers import Readers, behind
 from router.live.retries import Retries
 from router.live.shards import ShardEndpoints
+from router.move_errors import UnitRefused
 from router.observe import Observer, StatementServed
 from router.statement import Served
 from shardmap import ShardId
@@ -170,7 +171,7 @@ class Reads:
                 reading = found or await read_in_transaction(held, query, context, shard)
         except DRIVER_ERRORS as error:
             failure = self._faults.noted(error, shard, live, held, context, read=True)
-            if isinstance(failure, StatementFailed | PlanOutdated):
+            if isinstance(failure, StatementFailed | PlanOutdated | UnitRefused):
                 put_back = live.pool.give_back if plain or alone else live.pool.tidy
             raise failure from error
         except StatementFailed:  # before the statement was sent

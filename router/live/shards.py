@@ -14,12 +14,14 @@ from router.errors import (
     QuorumLost,
     ShardDown,
 )
+from router.fences import NONE, ShardFences
 from router.live.choice import Chooser
 from router.live.eligible import Eligible
 from router.live.evidence import ask
 from router.live.freshness import Position
 from router.live.history import Reach, ShardHistory
 from router.live.holding import Holding
+from router.live.known_fences import newest_fences
 from router.live.lag import Trail, lag_s
 from router.live.live_endpoint import LiveEndpoint
 from router.live.replicas import leaders, newest_timeline, proven
@@ -68,6 +70,8 @@ class ShardEndpoints:
         self._successor: ShardEndpoints | None = None
         self._primary: int | None = None
         self._conflict = False
+        self.fences: ShardFences = NONE if before is None else before.fences
+        """As the newest probe has them."""
         self._ready: list[int] = []
         """The replicas that may answer, as of the last probe of any of them …"""
         self._ready_until = 0.0
@@ -315,6 +319,7 @@ class ShardEndpoints:
         leading = leaders(self._standings, now, self._limits, self.newest_timeline)
         self._primary = leading[0] if len(leading) == 1 else None
         self._conflict = len(leading) > 1
+        self.fences = newest_fences(self.members, self.fences)
         if self.history.note(self.members, leading):
             ask(self)  # what they have reached since may be enough
         primary = self._standings[self._primary] if self._primary is not None else None

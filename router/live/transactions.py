@@ -16,6 +16,7 @@ from router.errors import (
     StatementFailed,
     TransactionOver,
 )
+from router.fences import Entries, Entry
 from router.live.connection import HeldConnection
 from router.live.execution import (
     Rows,
@@ -35,14 +36,16 @@ from router.live.failures import (
 from router.live.faults import Faults
 from router.live.live_endpoint import LiveEndpoint
 from router.live.pools import EndpointPool
-from router.live.preamble import OPEN_GATE, SHUT_GATE, commit_and_clean
+from router.live.preamble import OPEN_GATE, SHUT_GATE, as_role, commit_and_clean, entering
 from router.live.readers import Readers
 from router.live.retries import LONGEST_RETRY_PAUSE_S, stop_after
 from router.live.shards import ShardEndpoints
+from router.move_errors import UnitRefused
 from router.observe import CommitLost, Observer, StatementServed
 from router.statement import Served
 from router.transaction_options import Isolation, TransactionOptions
 
+SERIALIZATION_FAILURE: Final = "40001"
 ATTEMPTS: Final = 3
 """How often a transaction is begun that did not get as far as its first statement."""
 
@@ -72,7 +75,11 @@ class Transactions:
         self._observe = observe
 
     async def begin(
-        self, group: ShardEndpoints, context: QueryContext, options: TransactionOptions
+        self,
+        group: ShardEndpoints,
+        context: QueryContext,
+        options: TransactionOptions,
+        entries: Entries = (),
     ) -> "OpenTransaction":
         """A transaction on the primary, with role and claims. It ends with the context's time.
 
@@ -82,7 +89,7 @@ class Transactions:
         """
 
         async def once() -> OpenTransaction:
-            return await self._once(group, context, options)
+            return await self._once(group, context, options, entries)
 
         return await AsyncRetrying(
             retry=retry_if_exception_type(NotSent),
@@ -92,12 +99,16 @@ class Transactions:
         )(once)
 
     async def _once(
-        self, group: ShardEndpoints, context: QueryContext, options: TransactionOptions
+        self,
+        group: ShardEndpoints,
+        context: QueryContext,
+        options: TransactionOptions,
+        entries: Entries,
     ) -> "OpenTransaction":
         transaction = await self._seated(group, context, session=False)
         begun = False
         try:
-            await transaction.begin(options)
+            await transaction.begin(options, entries)
             begun = True
         finally:
             if not begun:
@@ -135,6 +146,7 @@ class OpenTransaction:
 
     __slots__ = (
         "_context",
+        "_entered",
         "_faults",
         "_group",
         "_held",
@@ -169,15 +181,22 @@ class OpenTransaction:
         self._observe = observe
         self._state = State.SEATED
         self._left = False
+        self._entered: set[Entry] | None = None
+        """What it has entered; None: it writes nothing."""
         live.standing.in_flight += 1
 
-    async def begin(self, options: TransactionOptions) -> None:
-        """Open it.
+    async def begin(self, options: TransactionOptions, entries: Entries = ()) -> None:
+        """Open it, and enter these units unless it only reads.
 
         Raises:
             NotSent: It is not open.
-            RouterError: The same, for another reason.
+            UnitRefused: A unit does not let it in.
+            RouterError: It is not open, for another reason.
         """
+        if options.read_only:
+            entries = ()
+        else:
+            self._entered = set(entries)
         deadline = self._context.deadline
         isolation = options.isolation
         self._state = State.OPENING
@@ -186,6 +205,7 @@ class OpenTransaction:
             write=not options.read_only,
             timeout_ms=left_ms(deadline),
             isolation="" if isolation is Isolation.READ_COMMITTED else isolation.value,
+            entries=entries,
         )
         try:
             await self._held.execute(message, left_s(deadline))
@@ -231,6 +251,7 @@ class OpenTransaction:
         began = time.monotonic()
         self._state = State.RUNNING
         try:
+            await self._enter(query.entries)
             rows = await run_statement(self._held, query, deadline)
             if self._context.environment is not None:
                 await take_note(self._held, self._context.environment, self._shard, deadline)
@@ -253,6 +274,14 @@ class OpenTransaction:
         )
         served = Served(self._shard, self._live.name, replica=False)
         return ShardReply(rows.rows, rows.affected, rows.columns, served)
+
+    async def _enter(self, entries: Entries) -> None:
+        """Enter what the transaction has not entered yet."""
+        if self._entered is None or self._entered.issuperset(entries):
+            return
+        message = f"{entering(entries)}; {as_role(self._context.role)}"
+        await self._held.execute(message, left_s(self._context.deadline))
+        self._entered.update(entries)
 
     async def commit(self, deadline: Deadline) -> None:
         """Commit, and raise the session's floor before anybody hears of it.
@@ -327,7 +356,12 @@ class OpenTransaction:
                 return PrimaryAway(self._shard, f"{failure.message}; nothing was written")
             case PrimaryAway():
                 self._live.demoted()
+            case StatementFailed(sqlstate=state) if opening and state == SERIALIZATION_FAILURE:
+                self._state = State.FAILED
+                return NotSent(self._shard, "a fence changed while the transaction began")
             case StatementFailed() if not opening:
+                self._state = State.FAILED
+            case UnitRefused():
                 self._state = State.FAILED
         return failure
 

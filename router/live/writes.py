@@ -32,10 +32,13 @@ from router.live.live_endpoint import LiveEndpoint
 from router.live.readers import Readers
 from router.live.retries import LONGEST_RETRY_PAUSE_S, stop_after
 from router.live.shards import ShardEndpoints
+from router.move_errors import UnitRefused
 from router.observe import CommitLost, Observer, StatementServed
 from router.statement import Served
 from shardmap import ShardId
 
+_TIDY: Final = (StatementFailed, PlanOutdated, RowCountUnexpected, RowsTooMany, UnitRefused)
+"""Failures after which a connection only waits to be rolled back."""
 ATTEMPTS: Final = 3
 """How often a write is begun that did not get as far as its statement."""
 
@@ -171,7 +174,7 @@ def _put_back(
     """A connection whose COMMIT may still be running is dropped: nothing may cancel it."""
     if stage is Stage.DONE:
         live.pool.give_back(held)
-    elif isinstance(failure, StatementFailed | PlanOutdated | RowCountUnexpected | RowsTooMany):
+    elif isinstance(failure, _TIDY):
         live.pool.tidy(held)
     elif stage in {Stage.COMMIT, Stage.POSITION}:
         live.pool.drop(held)

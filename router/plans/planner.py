@@ -25,6 +25,7 @@ from router.analysis.query import (
     Target,
     Unbounded,
 )
+from router.analysis.strangers import versions_of
 from router.backends import Access, Part, ShardQuery, Together
 from router.context import QueryContext
 from router.errors import (
@@ -38,6 +39,7 @@ from router.errors import (
     TenantKeyMissing,
     TenantKeyNull,
 )
+from router.fences import NO_FENCES, Entries, Fences, entries_of, entries_of_many
 from router.plans.plan import (
     PULL_UP_LIMITS,
     AnyShard,
@@ -60,14 +62,17 @@ Args = tuple[object, ...]
 _SINGLE: Final = Single()
 
 
-def plan(
+def plan(  # noqa: PLR0913, PLR0917 - what a plan depends on
     query: Query,
     statement: Statement,
     context: QueryContext,
     shard_map: ShardMap,
     limits: PullUpLimits = PULL_UP_LIMITS,
+    fences: Fences = NO_FENCES,
 ) -> Plan:
     """Where the statement goes, with which arguments, and how the answers become one.
+
+    `fences` are what is known of the shards' now: who writes any tenant's rows has to know them all.
 
     Raises:
         QueryRefused: No shard, or not one shard, can be proved right for it.
@@ -75,16 +80,25 @@ def plan(
     """
     args = statement.args
     _check_arguments(query, args)
+    if query.leaves_out:
+        statement = statement._replace(args=(*args, versions_of(fences, shard_map)))
     if context.read_only and query.access is Access.WRITE:
         raise ReadOnlyAsked("the statement is not known to only read, which was asked for")
     if query.writes_copies and len(shard_map.shards) > 1:
         return copied(query, statement, tuple(shard_map.shards))
     if query.target is Target.SHARDED and context.tenant is not None:
         _check_tenant(query, args, context.tenant)
-        return _single(query, statement, OneShard(shard_map.owner(context.tenant)), context)
+        home, entries = (
+            OneShard(shard_map.owner(context.tenant)),
+            entries_of(shard_map, context.tenant),
+        )
+        return _single(query, statement, home, context, entries)
     if query.target is Target.SHARDED:
-        return _unscoped(query, statement, context, shard_map, limits)
-    return _single(query, statement, _whole(query, context, shard_map), context)
+        return _unscoped(query, statement, context, shard_map, limits, fences)
+    route = _whole(query, context, shard_map)
+    return _single(
+        query, statement, route, context, _entries(query, context, shard_map, route, fences)
+    )
 
 
 def _whole(query: Query, context: QueryContext, shard_map: ShardMap) -> Route:
@@ -106,6 +120,19 @@ def _whole(query: Query, context: QueryContext, shard_map: ShardMap) -> Route:
             raise AssertionError("sharded targets are routed by tenant")
         case _:
             assert_never(query.target)
+
+
+def _entries(
+    query: Query, context: QueryContext, shard_map: ShardMap, route: Route, fences: Fences
+) -> Entries:
+    """What a statement enters that names no sharded table: a function may write any, in its body."""
+    if query.target is not Target.NOTHING or not isinstance(route, AnyShard):
+        return ()
+    if context.tenant is not None:
+        return entries_of(shard_map, context.tenant)
+    if query.access is Access.READ:
+        return ()
+    return entries_of_many(shard_map, None, route.shard, fences)
 
 
 def _check_opaque(query: Query, context: QueryContext, shard_map: ShardMap) -> None:
@@ -133,12 +160,13 @@ def _any(context: QueryContext, shard_map: ShardMap) -> ShardId:
     return shards[zlib.crc32(context.session.encode()) % len(shards)]
 
 
-def _unscoped(
+def _unscoped(  # noqa: PLR0913, PLR0917 - what a plan depends on
     query: Query,
     statement: Statement,
     context: QueryContext,
     shard_map: ShardMap,
     limits: PullUpLimits,
+    fences: Fences,
 ) -> Plan:
     args = statement.args
     tenants = concerned(query, args)
@@ -153,13 +181,16 @@ def _unscoped(
             inserted = _inserted(query, args) if query.inserts else ()
             of_rows = [shard_map.owner(tenant) for tenant in inserted]
             route = EveryShard(shards) if tenants is None else SomeShards(shards)
-            return spread(query, statement, route, shards, of_rows)
+            entries = [entries_of_many(shard_map, tenants, shard, fences) for shard in shards]
+            return spread(query, statement, route, shards, of_rows, entries)
         home = shards[0] if shards else shard_map.homes[0]
-        return _single(query, statement, OneShard(home), context)
+        within = entries_of_many(shard_map, tenants, home, fences)
+        return _single(query, statement, OneShard(home), context, within)
     if not shards:
         return _single(query, statement, AnyShard(_any(context, shard_map)), context)
     if len(shards) == 1:
-        return _single(query, statement, OneShard(shards[0]), context)
+        within = () if tenants is None else entries_of_many(shard_map, tenants, shards[0], fences)
+        return _single(query, statement, OneShard(shards[0]), context, within)
     route = EveryShard(shards) if tenants is None else SomeShards(shards)
     if query.pull_up is not None:
         return pulled_up(query, query.pull_up, statement, route, context, limits)
@@ -302,7 +333,13 @@ def _check_arguments(query: Query, args: Args) -> None:
         )
 
 
-def _single(query: Query, statement: Statement, route: Route, context: QueryContext) -> Plan:
+def _single(
+    query: Query,
+    statement: Statement,
+    route: Route,
+    context: QueryContext,
+    entries: Entries = (),
+) -> Plan:
     args = sent(statement.args)
     if query.scoped and context.tenant is not None:
         args = (*args, context.tenant)
@@ -314,6 +351,7 @@ def _single(query: Query, statement: Statement, route: Route, context: QueryCont
         query.inline_position,
         statement.exactly,
         1 if query.reply is Reply.ENVELOPE else None,
+        entries=entries,
     )
     together = None
     if query.unique:

@@ -18,6 +18,7 @@ from router.analysis.query import (
 )
 from router.backends import Access, Part, ShardQuery, Together
 from router.errors import SeveralShardsWritten, StatementNotUnderstood
+from router.fences import Entries
 from router.plans.plan import Collect, EveryShard, Plan, Route, Single
 from router.statement import JsonRows, Statement
 from shardmap import ShardId
@@ -25,14 +26,17 @@ from shardmap import ShardId
 Args = tuple[object, ...]
 
 
-def spread(
+def spread(  # noqa: PLR0913, PLR0917 - what a plan depends on
     query: Query,
     statement: Statement,
     route: Route,
     shards: Sequence[ShardId],
     owners: Sequence[ShardId],
+    entries: Sequence[Entries],
 ) -> Plan:
     """The plan of a write on these shards; `owners` are those of an insert's rows, in order.
+
+    `entries` are what each shard's part enters.
 
     Raises:
         SeveralShardsWritten: It is of a form that cannot be run on them together.
@@ -40,7 +44,12 @@ def spread(
     form = query.together
     if not isinstance(form, SpreadForm):
         raise refusal(form)
-    queries = _queries(query, form, statement, shards, owners)
+    queries = [
+        part._replace(entries=within)
+        for part, within in zip(
+            _queries(query, form, statement, shards, owners), entries, strict=True
+        )
+    ]
     parts = tuple(map(Part, shards, queries))
     ordered = not isinstance(form.given, Records) or form.given.ordered
     order = tuple(map(list(shards).index, owners)) if owners and ordered else None

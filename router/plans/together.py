@@ -23,6 +23,7 @@ from router.analysis.tables import Located
 from router.rewrite.copies import COPY, giving, removal, upsert
 from router.rewrite.envelope import copied_envelope, spread_envelope
 from router.rewrite.rows import value_rows
+from router.rewrite.splice import Edit, splice
 from router.schema import Column, Kind, Table
 from shardmap import Reference, Sharded
 
@@ -30,11 +31,16 @@ ONE_TENANT: Final = "Name the tenant, or write one tenant's rows per request."
 
 
 def spread_form(
-    parsed: Parsed, tables: tuple[Located, ...], keys: tuple[Source, ...], reply: Reply
+    parsed: Parsed,
+    tables: tuple[Located, ...],
+    keys: tuple[Source, ...],
+    reply: Reply,
+    edits: tuple[Edit, ...] = (),
 ) -> SpreadForm | NotTogether:
     """How a write of one sharded table is run on several shards.
 
-    `keys` are the sources of an insert's tenant keys, one for each row of VALUES.
+    `keys` are the sources of an insert's tenant keys, one for each row of VALUES; `edits` are what
+    is spliced into an update or delete.
     """
     tree = parsed.tree
     target = _target(parsed, tables)
@@ -51,7 +57,8 @@ def spread_form(
         return NotTogether(
             "a write that reads sharded tables cannot run on several shards", ONE_TENANT
         )
-    sql = spread_envelope(parsed.body) if reply is Reply.ENVELOPE else parsed.body
+    body = splice(parsed.body, edits)
+    sql = spread_envelope(body) if reply is Reply.ENVELOPE else body
     if not isinstance(tree, exp.Insert):
         return SpreadForm(sql)
     return _spread_insert(parsed, tree, target, keys, sql, reply)

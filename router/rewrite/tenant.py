@@ -30,8 +30,12 @@ def tenant_value(key_type: KeyType, param: int) -> str:
     return f"${param + 1}{_CASTS[key_type]}"
 
 
-def predicate_edits(uses: Iterable[tuple[TableUse, str]], value: str) -> Iterator[Edit]:
+def predicate_edits(
+    uses: Iterable[tuple[TableUse, str]], value: str, condition: str = "{} = {}"
+) -> Iterator[Edit]:
     """Edits that leave, of each (table, tenant column), only the rows of tenant `value`.
+
+    `condition` is what holds between the column and the value.
 
     A table that WHERE can filter gets a predicate there; one on the far side of an outer join is
     replaced by a filtered sub-select under the same name.
@@ -42,9 +46,9 @@ def predicate_edits(uses: Iterable[tuple[TableUse, str]], value: str) -> Iterato
             continue
         if use.inner:
             _, predicates = by_region.setdefault(use.region.start, (use.region, []))
-            predicates.append(f"{use.alias}.{quoted(column)} = {value}")
+            predicates.append(condition.format(f"{use.alias}.{quoted(column)}", value))
         else:
-            yield from _filtered(use, column, value)
+            yield from _filtered(use, condition.format(quoted(column), value))
     for region, predicates in by_region.values():
         yield from _where(region, " AND ".join(predicates))
 
@@ -66,7 +70,7 @@ def where_end(region: Region) -> int:
     return min(following, key=lambda clause: clause.start).before if following else region.end
 
 
-def _filtered(use: TableUse, column: str, value: str) -> Iterator[Edit]:
+def _filtered(use: TableUse, predicate: str) -> Iterator[Edit]:
     node = use.node
     alias = node.args.get("alias")
     if node.args.get("only") or node.args.get("sample") or node.args.get("joins"):
@@ -76,5 +80,5 @@ def _filtered(use: TableUse, column: str, value: str) -> Iterator[Edit]:
     first: exp.Expr = node.args.get("db") or node.this
     start, end = first.meta["start"], node.this.meta["end"] + 1
     name = f"{quoted(use.schema)}." if use.schema is not None else ""
-    text = f"(SELECT * FROM {name}{quoted(use.relation)} WHERE {quoted(column)} = {value})"
+    text = f"(SELECT * FROM {name}{quoted(use.relation)} WHERE {predicate})"
     yield Edit(start, end, text if alias is not None else f"{text} AS {use.alias}")

@@ -14,6 +14,7 @@ from router import (
     InFlightLimited,
     InFlightLimitEnded,
     MapAdopted,
+    MoveAwaited,
     QueueOverflowed,
     ReadHedged,
     ReadRetried,
@@ -25,6 +26,7 @@ from router import (
     StepReached,
     TransactionRecovered,
     TrustChanged,
+    UnitRefusing,
     WriteHeld,
 )
 from server.mapwatch import WatchReport
@@ -71,6 +73,8 @@ class AnswerBroken:
 
 FailoverFact = WriteHeld | DurabilityMissed | AnswerRepeated
 
+MoveFact = UnitRefusing | MoveAwaited
+
 
 @dataclass(frozen=True, slots=True)
 class OverloadBegan:
@@ -94,6 +98,7 @@ RareFact = (
     | ReadRetried
     | FreshnessMissed
     | FailoverFact
+    | MoveFact
     | FloorBeyondTimeline
     | EndpointChanged
     | QueueOverflowed

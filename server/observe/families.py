@@ -39,6 +39,16 @@ COUNTERS: Final = (
         "Times that fewer statements were let in because the endpoint had become slow",
         _ENDPOINT,
     ),
+    Family(
+        "fluxshard_units_refused",
+        "Statements that a unit's fence did not let in",
+        ("shard", "code"),
+    ),
+    Family(
+        "fluxshard_moves_awaited",
+        "Statements that waited for a tenant on the move",
+        ("shard", "outcome"),
+    ),
     Family("fluxshard_writes_held", "Writes that waited for a primary", ("shard", "outcome")),
     Family(
         "fluxshard_durability_missed",

@@ -16,6 +16,7 @@ from router import (
     InFlightLimited,
     InFlightLimitEnded,
     MapAdopted,
+    MoveAwaited,
     Observation,
     QueueOverflowed,
     ReadHedged,
@@ -28,6 +29,7 @@ from router import (
     StepReached,
     TransactionRecovered,
     TrustChanged,
+    UnitRefusing,
     WriteHeld,
 )
 from server.mapwatch import (
@@ -43,6 +45,7 @@ from server.observe.facts import (
     AnswerBroken,
     Fact,
     FailoverFact,
+    MoveFact,
     OverloadBegan,
     OverloadEnded,
     ReplicaFact,
@@ -146,6 +149,8 @@ def _of_the_router(fact: Observation) -> Line:  # noqa: C901, PLR0912 - one case
             return Line(Level.INFO, "schema_adopted", {"version": version, "tables": tables})
         case WriteHeld() | DurabilityMissed() | AnswerRepeated():
             return _of_failover(fact)
+        case UnitRefusing() | MoveAwaited():
+            return _of_moves(fact)
         case StepReached() | TransactionRecovered() | RecoveryDelayed():
             return _of_two_phase(fact)
         case _:
@@ -178,6 +183,19 @@ def _of_replicas(fact: ReplicaFact) -> Line:
             level = Level.WARN if outcome is Discovered.REFUSED else Level.INFO
             what = {"outcome": outcome.value, "detail": detail}
             return Line(level, "replica_discovered", {**_at(shard, endpoint), **what})
+        case _:
+            assert_never(fact)
+
+
+def _of_moves(fact: MoveFact) -> Line:
+    match fact:
+        case UnitRefusing(shard, unit, code, first):
+            level = Level.INFO if first else Level.DEBUG
+            return Line(level, "unit_refused", {"shard": shard, "unit": unit, "code": code})
+        case MoveAwaited(shard, waited_s, passed):
+            outcome = "released" if passed else "refused"
+            what = {"shard": shard, "ms": _ms(waited_s), "outcome": outcome}
+            return Line(Level.DEBUG, "move_awaited", what)
         case _:
             assert_never(fact)
 

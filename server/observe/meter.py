@@ -12,6 +12,7 @@ from router import (
     InFlightLimited,
     InFlightLimitEnded,
     MapAdopted,
+    MoveAwaited,
     QueueOverflowed,
     ReadHedged,
     ReadRetried,
@@ -23,6 +24,7 @@ from router import (
     StepReached,
     TransactionRecovered,
     TrustChanged,
+    UnitRefusing,
     WriteHeld,
 )
 from server.mapwatch import CatalogFound, CatalogLost, CopyFailed, MapUnusable, WatchFailed
@@ -83,6 +85,11 @@ class Meter:
                 tally.count("fluxshard_freshness_missed", shard)
             case WriteHeld() | DurabilityMissed() | AnswerRepeated():
                 self._failover(fact)
+            case UnitRefusing(shard, _, code, _):
+                tally.count("fluxshard_units_refused", shard, _bounded(code))
+            case MoveAwaited(shard, _, passed):
+                outcome = "released" if passed else "refused"
+                tally.count("fluxshard_moves_awaited", shard, outcome)
             case FloorBeyondTimeline():
                 durability = "quorum" if fact.quorum else "async"
                 tally.count("fluxshard_floors_beyond_timeline", fact.shard, durability)
