@@ -98,9 +98,7 @@ class Planning:
         if open_question is not None:
             shard, fence, moving = open_question
             refused = UnitHeld if moving else UnitMoved
-            raise refused(
-                shard, f"unit {fence.unit} has left shard {shard}", fence, probed=True
-            )
+            raise refused(shard, f"unit {fence.unit} has left shard {shard}", fence, probed=True)
         self._settled = fences, shard_map, found
         return found
 
