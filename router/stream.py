@@ -44,6 +44,7 @@ async def stream(
             asked.inline_position,
             None,
             asked.row_count_column,
+            entries=asked.entries,
         )
         reply = await backends.run(shards_of(plan.route)[0], capped, context)
         if reply.affected <= WHOLE_ROWS:
