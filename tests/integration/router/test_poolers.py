@@ -17,7 +17,10 @@ from router import (
     StatementFailed,
     Together,
     TransactionOptions,
+    UnitHeld,
+    UnitMoved,
 )
+from router.fences import Entry
 from shardmap import Pooling
 from tests.integration.router.conftest import map_of
 from tests.poolers import behind, pgbouncer
@@ -288,3 +291,25 @@ async def test_a_map_that_announces_the_pooler_is_taken_up_while_running(
         reply = await world.read("SELECT current_setting('search_path'), count(*)::int FROM notes")
 
     assert reply.rows == [("public, pg_temp", 1)]
+
+
+async def test_writes_enter_their_units_behind_a_pooler_and_leave_no_lock_there(pooled):
+    async with pooled.superuser(pooled.PRIMARY) as connection:
+        await connection.execute("CREATE TABLE entered (id int); GRANT ALL ON entered TO PUBLIC")
+        fence = "SELECT fluxshard.set_fence('pin:7', $1, $2, 'shard_1', 1, NULL)"
+        insert = pooled.writing("INSERT INTO entered VALUES (1)", entries=(Entry("pin:7", 1),))
+        await pooled.run(insert, asker(pooled, "7"))
+
+        await connection.execute("SET lock_timeout = '10s'")
+        await connection.execute(fence, 1, "held")
+        with pytest.raises(UnitHeld):
+            await pooled.run(insert, asker(pooled, "7"))
+        await connection.execute(fence, 2, "gone")
+        for _ in range(5):
+            with pytest.raises(UnitMoved) as caught:
+                await pooled.run(insert, asker(pooled, "7"))
+
+        assert (caught.value.fence.unit, caught.value.fence.moved_to) == ("pin:7", "shard_1")
+        assert await connection.fetchval("SELECT count(*) FROM entered") == 1
+        found = await pooled.run(pooled.writing(WHO), asker(pooled, "8"))
+        assert json.loads(found.rows[0][0])[0] == "authenticated"
