@@ -73,7 +73,7 @@ class AnswerBroken:
 
 FailoverFact = WriteHeld | DurabilityMissed | AnswerRepeated
 
-MoveFact = UnitRefusing | MoveAwaited
+FenceFact = UnitRefusing | MoveAwaited
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ RareFact = (
     | ReadRetried
     | FreshnessMissed
     | FailoverFact
-    | MoveFact
+    | FenceFact
     | FloorBeyondTimeline
     | EndpointChanged
     | QueueOverflowed

@@ -45,7 +45,7 @@ from server.observe.facts import (
     AnswerBroken,
     Fact,
     FailoverFact,
-    MoveFact,
+    FenceFact,
     OverloadBegan,
     OverloadEnded,
     ReplicaFact,
@@ -150,7 +150,7 @@ def _of_the_router(fact: Observation) -> Line:  # noqa: C901, PLR0912 - one case
         case WriteHeld() | DurabilityMissed() | AnswerRepeated():
             return _of_failover(fact)
         case UnitRefusing() | MoveAwaited():
-            return _of_moves(fact)
+            return _of_fences(fact)
         case StepReached() | TransactionRecovered() | RecoveryDelayed():
             return _of_two_phase(fact)
         case _:
@@ -187,7 +187,7 @@ def _of_replicas(fact: ReplicaFact) -> Line:
             assert_never(fact)
 
 
-def _of_moves(fact: MoveFact) -> Line:
+def _of_fences(fact: FenceFact) -> Line:
     match fact:
         case UnitRefusing(shard, unit, code, first):
             level = Level.INFO if first else Level.DEBUG
