@@ -107,6 +107,7 @@ GAUGES: Final = (
     Family("fluxshard_requests_waiting", "Requests that wait for a turn at the CPU of a worker"),
     Family("fluxshard_event_loop_lag_seconds", "Lag of an event loop", joining=Joining.MOST),
     Family("fluxshard_pool_waiting", "Requests that wait for a connection", _ENDPOINT),
+    Family("fluxshard_pool_admitted", "Most connections in use at a time, now", _ENDPOINT),
     Family("fluxshard_workers", "Worker processes"),
     Family("fluxshard_map_epoch", "Epoch of the oldest map in use", joining=Joining.LEAST),
     Family("fluxshard_shard_readable", "1: the shard can be read", ("shard",), Joining.LEAST),
