@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Final, assert_never
 
 from router import Column, Form, Table
-from server.rest.errors import BodyColumnUnknown, FeatureMissing
+from server.rest.errors import BodyColumnUnknown, FeatureMissing, GeometryMissing
 from server.rest.expressions import Source, column_of, typed
 from server.rest.operands import same
+from server.rest.outputs import geometries
 from server.rest.relations import Relations
 from server.rest.request import (
     Assignment,
@@ -20,6 +21,7 @@ from server.rest.request import (
     Cells,
     DeleteRows,
     InsertRows,
+    Output,
     Passed,
     ReadRows,
     Shown,
@@ -222,6 +224,10 @@ class _Build:
             names = self._selecting.names
             if len(set(names)) < len(names):
                 raise FeatureMissing("Two columns of one name in text")
+        if shown.features:
+            names = geometries(shown.outputs or (Output(None),), self._table)
+            if not names:
+                raise GeometryMissing
         return self._draft.template(sql, Form.JSON, names)
 
 

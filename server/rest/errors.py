@@ -6,6 +6,7 @@ ServerError
     ├── ParameterMisplaced       400  a parameter that says nothing about this method
     ├── FeatureMissing           400  valid, but nothing that this release answers
     ├── AggregatesOff            400  the operator does not allow them
+    ├── GeometryMissing          400  features of rows without a geometry
     ├── GroupingInvalid          400  a column that is neither grouped nor aggregated
     ├── SchemaUnknown            406  the profile names a schema that is not exposed
     ├── TableUnknown             404
@@ -102,6 +103,15 @@ class AggregatesOff(RestError):
 
     def __init__(self) -> None:
         super().__init__("Use of aggregate functions is not allowed")
+
+
+class GeometryMissing(RestError):
+    """Rows are to be GeoJSON features, and none of their columns is a geometry."""
+
+    postgrest_code = "22023"
+
+    def __init__(self) -> None:
+        super().__init__("geometry column is missing")
 
 
 class GroupingInvalid(RestError):

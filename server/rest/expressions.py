@@ -28,6 +28,9 @@ CASTS: Final = frozenset(
 """Types of PostgreSQL that clients may cast to: those that are values, not names of the catalogs
 (`regclass` would say which tables there are)."""
 
+GEOMETRY: Final = '."geometry"'
+"""How the name of PostGIS's type ends, in whatever schema the extension is. It has a cast to JSON."""
+
 LANGUAGES: Final = frozenset(
     "simple arabic armenian basque catalan danish dutch english finnish french german greek hindi "
     "hungarian indonesian irish italian lithuanian nepali norwegian portuguese romanian russian "
@@ -174,6 +177,8 @@ def _comparison(compare: Compare, source: Source, draft: Draft) -> str:
     match operator.operand:
         case Operand.QUERY:
             return _search(compare, left, kind, draft)
+        case Operand.GEOMETRY:
+            return _spatial(compare, left, kind, draft)
         case Operand.LIST:
             parameter = draft.param(Given(compare.value, listed))
             array = "text[]" if kind == "text" else f"text[]::{kind}[]"
@@ -196,6 +201,15 @@ def _comparison(compare: Compare, source: Source, draft: Draft) -> str:
         case Quantifier.ANY | Quantifier.ALL:
             word = compare.quantifier.value.upper()
             return f"{left} {operator.sql} {word} ({parameter}::text::{kind}[])"
+
+
+def _spatial(compare: Compare, left: str, kind: str, draft: Draft) -> str:
+    """A function of PostGIS, whose schema is that of the column's type; it reads GeoJSON and WKT."""
+    if not kind.endswith(GEOMETRY):
+        raise FeatureMissing(f"{compare.operator.sql} of a column of type {kind}")
+    schema = kind.removesuffix(GEOMETRY)
+    value = typed(draft.param(Given(compare.value, text)), kind)
+    return f"{schema}.{quoted(compare.operator.sql)}({left}, {value})"
 
 
 def _search(compare: Compare, left: str, kind: str, draft: Draft) -> str:

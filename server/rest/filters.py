@@ -41,6 +41,8 @@ class Operand(Enum):
     """A pattern in which `*` means `%`."""
     LIST = auto()
     """`(a,"b,c",d)`: values of the column's type."""
+    GEOMETRY = auto()
+    """A geometry as GeoJSON or WKT, the second argument of a function of PostGIS."""
     QUERY = auto()
     """The argument of a full text query function."""
 
@@ -154,6 +156,10 @@ NATIVE_OPERATORS: Final[Mapping[str, Operator]] = MappingProxyType(
         "like": Operator("LIKE", Operand.TEXT),
         "ilike": Operator("ILIKE", Operand.TEXT),
         "in": Operator("=", Operand.LIST),
+        **{
+            f"st_{name}": Operator(f"st_{name}", Operand.GEOMETRY)
+            for name in ("intersects", "contains", "within", "touches", "crosses", "overlaps")
+        },
         "fts": Operator("plainto_tsquery", Operand.QUERY),
         "plfts": Operator("phraseto_tsquery", Operand.QUERY),
         "wfts": Operator("websearch_to_tsquery", Operand.QUERY),

@@ -75,6 +75,8 @@ class Shown:
     outputs: tuple[Item, ...] = ()
     as_text: bool = False
     """Each value as PostgreSQL's text, for CSV."""
+    features: bool = False
+    """Each row becomes a GeoJSON feature, so one of its columns must be a geometry."""
     truncate: int | None = None
     """Text columns are cut to that many characters."""
 

@@ -25,6 +25,7 @@ from server.rest.expressions import (
 )
 from server.rest.filters import Condition, Field, Unrelated
 from server.rest.operands import text
+from server.rest.outputs import expanded, is_path, output_name
 from server.rest.relations import Relations, Relationship
 from server.rest.request import Embed, Item, Output, Shown, Sort
 from server.rest.template import Constant, Draft, Given, quoted
@@ -192,7 +193,7 @@ class Selecting:
     def _styled(self, named: Named, item: Item, shown: Shown, source: Source) -> Named:
         """The output as text, or cut, where the request wants that."""
         sql = named.sql
-        plain = isinstance(item, Output) and item.cast is None and not _path(item)
+        plain = isinstance(item, Output) and item.cast is None and not is_path(item)
         kind = category = ""
         if isinstance(item, Output) and item.field is not None and item.aggregate is None:
             column = column_of(source.table, item.field.column)
@@ -335,27 +336,6 @@ def source_of(table: Table, shown: Shown | None) -> Source:
     return Source(table, OUTERMOST if embedding or table.computed else "")
 
 
-def expanded(items: Iterable[Item], table: Table) -> Iterator[Item]:
-    """The items with every `*` replaced by all columns."""
-    for item in items:
-        if isinstance(item, Output) and item.field is None and item.aggregate is None:
-            yield from (Output(Field(name)) for name in table.columns)
-        else:
-            yield item
-
-
-def output_name(output: Output) -> str:
-    """The name of an output column: its alias, else the last key of its path, else the column."""
-    if output.alias is not None:
-        return output.alias
-    if output.aggregate is not None:
-        return output.aggregate
-    if output.field is None:
-        return "*"
-    keys = [step.key for step in output.field.path if not step.index]
-    return keys[-1] if keys else output.field.column
-
-
 def _where(parts: Sequence[str]) -> str:
     return f" WHERE {' AND '.join(parts)}" if parts else ""
 
@@ -366,10 +346,6 @@ def _directed(sql: str, sort: Sort) -> str:
     if sort.nulls_first is not None:
         sql = f"{sql} NULLS {'FIRST' if sort.nulls_first else 'LAST'}"
     return sql
-
-
-def _path(output: Output) -> bool:
-    return output.field is not None and bool(output.field.path)
 
 
 def _equal(pairs: Iterable[tuple[str, str]], near: Source, far: Source) -> list[str]:

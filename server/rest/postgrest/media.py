@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
+from router import Schema
 from server.rest.errors import MediaUnavailable
+from server.rest.request import Item, Shown
 
 
 class Media(Enum):
@@ -16,12 +18,21 @@ class Media(Enum):
     ARRAY_STRIPPED = "application/vnd.pgrst.array+json;nulls=stripped; charset=utf-8"
     OBJECT_STRIPPED = "application/vnd.pgrst.object+json;nulls=stripped; charset=utf-8"
     CSV = "text/csv; charset=utf-8"
+    GEOJSON = "application/geo+json; charset=utf-8"
 
     def __init__(self, content_type: str) -> None:
         # plain attributes: an enum's `value` and hash are calls of Python, and this is read often
         self.content_type = content_type
         self.single = content_type.startswith("application/vnd.pgrst.object")
         """It holds exactly one row."""
+        self.kind = {"text/csv": "text", "application/geo+json": "features"}.get(
+            content_type.partition(";")[0], ""
+        )
+        """What its rows are, besides JSON: representations of one kind have one statement."""
+
+    def shown(self, outputs: tuple[Item, ...]) -> Shown:
+        """The outputs, as the rows of this representation show them."""
+        return Shown(outputs, as_text=self.kind == "text", features=self.kind == "features")
 
 
 _MADE: Final = {
@@ -33,6 +44,7 @@ _MADE: Final = {
     "application/vnd.pgrst.object+json": Media.OBJECT,
     "application/vnd.pgrst.object": Media.OBJECT,
     "text/csv": Media.CSV,
+    "application/geo+json": Media.GEOJSON,
 }
 
 
@@ -53,6 +65,16 @@ def media_of(accept: str | None) -> Media:
         if media is not None and weight > 0:
             return _STRIPPED.get(media, media) if stripped else media
     raise MediaUnavailable([name for name, _, _ in wanted])
+
+
+def check_made(media: Media, schema: Schema) -> None:
+    """Features are made where PostGIS is.
+
+    Raises:
+        MediaUnavailable: It is not there.
+    """
+    if media is Media.GEOJSON and not any(name == "st_asgeojson" for _, name in schema.functions):
+        raise MediaUnavailable([media.content_type.partition(";")[0]])
 
 
 def weighed(accept: str) -> Iterator[tuple[str, float, bool]]:

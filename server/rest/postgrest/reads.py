@@ -8,7 +8,7 @@ from server.rest.desk import Desk, Filled, Target
 from server.rest.errors import ParameterMisplaced
 from server.rest.page import postgrest_page
 from server.rest.postgrest import render
-from server.rest.postgrest.media import Media, media_of
+from server.rest.postgrest.media import Media, check_made, media_of
 from server.rest.postgrest.paths import profile_of, profiled, range_of, target_of
 from server.rest.postgrest.plan_media import PlanMedia, plan_media
 from server.rest.postgrest.query import CUTTABLE, postgrest_query
@@ -119,24 +119,24 @@ class PostgrestReads:
     def _reading(
         self, request: Request, profile: str | None, media: Media, schema: Schema
     ) -> Filled:
-        as_text = media is Media.CSV
+        check_made(media, schema)
         parts = cut(request.query, CUTTABLE)
         key: tuple[object, ...] = ()
         if parts is not None:
             page = self._page(parts.limit, parts.offset, request)
             limited, skipped = page.limit is not None, page.offset > 0
-            key = (request.path, profile, as_text, limited, skipped, parts.shape)
+            key = (request.path, profile, media.kind, limited, skipped, parts.shape)
             template = self._shapes.of(schema).get(key)
             if template is not None:
                 return Filled(template, parts.values, page)
         target = target_of(request, profile, schema)
-        reading = self._parsed(request, target, as_text=as_text)
+        reading = self._parsed(request, target, media)
         if parts is not None and parts.values == reading.values and not reading.warnings:
             self._shapes.of(schema)
             self._shapes.keep(key, reading.template)
         return reading
 
-    def _parsed(self, request: Request, target: Target, *, as_text: bool) -> Filled:
+    def _parsed(self, request: Request, target: Target, media: Media) -> Filled:
         query = postgrest_query(pairs(request.query), self._desk.limits)
         for name in ("columns", "on_conflict"):
             if getattr(query, name):
@@ -144,7 +144,7 @@ class PostgrestReads:
         page = self._page(query.limit, query.offset, request)
         read = ReadRows(
             target.table.name,
-            Shown(query.outputs, as_text=as_text),
+            media.shown(query.outputs),
             query.where,
             query.order,
             limited=page.limit is not None,

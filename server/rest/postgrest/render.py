@@ -24,6 +24,14 @@ ROW_SEPARATOR: Final = ", \n "
 
 VARY: Final = ("Vary", "Accept, Prefer, Range")
 
+_FEATURES: Final = Framing(
+    '{"type": "FeatureCollection", "features": [',
+    ROW_SEPARATOR,
+    "]}",
+    '{"type": "FeatureCollection", "features": []}',
+)
+"""RFC 7946, 3.3."""
+
 _URL_SAFE: Final = "%/?#[]@!$&'()*+,;=:\"{}|\\^`<>"
 """What is left alone in a URL that is percent-encoded already."""
 
@@ -52,8 +60,20 @@ def content(result: Result, media: Media, names: Sequence[str]) -> bytes:
             return _stripped(result.body).encode()
         case Media.CSV:
             return csv(names, orjson.loads(result.body)).encode()
+        case Media.GEOJSON:
+            return f"{_FEATURES.opening}{_features(result.body, names)}{_FEATURES.closing}".encode()
         case _:
             assert_never(media)
+
+
+def _features(body: str, names: Sequence[str]) -> str:
+    """Rows of a JSON array as features: the first geometry apart, all else as properties."""
+    found: list[str] = []
+    for row in exact_json.loads(body):
+        geometry = row.pop(names[0])
+        feature = {"type": "Feature", "geometry": geometry, "properties": row}
+        found.append(exact_json.dumps(feature))
+    return ROW_SEPARATOR.join(found)
 
 
 def _stripped(body: str) -> str:
@@ -174,6 +194,8 @@ def _framing(media: Media, names: Sequence[str]) -> Framing:
             csv(names, ()),
             lambda text: "\n".join(_csv_lines(names, orjson.loads(f"[{text}]"))),
         )
+    if media is Media.GEOJSON:
+        return _FEATURES._replace(rows=lambda text: _features(f"[{text}]", names))
     if media is Media.ARRAY_STRIPPED:
         return ARRAY._replace(rows=lambda text: _stripped(f"[{text}]"))
     return ARRAY

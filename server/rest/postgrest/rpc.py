@@ -23,7 +23,7 @@ from server.rest.postgrest.plan_media import PlanMedia, plan_media
 from server.rest.postgrest.query import GRAMMAR, SINGLE, postgrest_query
 from server.rest.prefer import Preferences, reported
 from server.rest.query_text import Pair, pairs, segment
-from server.rest.request import CallRoutine, Passed, Shown
+from server.rest.request import CallRoutine, Passed
 from server.rest.routines import (
     RoutineMethodRefused,
     RoutineVolatile,
@@ -151,7 +151,7 @@ class PostgrestCalls:
         call = CallRoutine(
             routine,
             passed,
-            Shown(query.outputs, as_text=media is Media.CSV),
+            media.shown(query.outputs),
             query.where,
             query.order,
             limited=page.limit is not None,

@@ -240,7 +240,7 @@ def _returned(query: PostgrestQuery, prefer: Preferences, media: Media) -> Shown
     """What the statement gives back: nothing, unless rows are wanted."""
     if prefer.returns is not Return.REPRESENTATION:
         return None
-    return Shown(query.outputs, as_text=media is Media.CSV)
+    return media.shown(query.outputs)
 
 
 def _key_shown(key: Sequence[str]) -> Shown:

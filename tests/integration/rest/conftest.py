@@ -193,9 +193,29 @@ CREATE FUNCTION editor(books) RETURNS SETOF authors ROWS 1 STABLE LANGUAGE sql
 """
 """Views, and functions of a row: columns and relations that no table has."""
 
+LIBRARY_PLACES = """
+CREATE TYPE geometry AS ENUM ('POINT(1 2)', 'POINT(3 4)');
+CREATE FUNCTION st_asgeojson(geometry) RETURNS text IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on
+    RETURN '{"type":"Point","coordinates":['
+        || translate(substr($1::text, 7, 3), ' ', ',') || ']}';
+CREATE FUNCTION geometry_json(geometry) RETURNS json IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on RETURN st_asgeojson($1)::json;
+CREATE CAST (geometry AS json) WITH FUNCTION geometry_json(geometry);
+CREATE FUNCTION st_within(geometry, geometry) RETURNS boolean IMMUTABLE LANGUAGE sql
+    SET fluxshard.tenant_safe = on RETURN $1 = $2;
+CREATE TABLE places (
+    tenant_id int NOT NULL, id int NOT NULL, name text, spot geometry, PRIMARY KEY (tenant_id, id)
+);
+"""
+"""A stand-in for PostGIS, which the servers of the tests have not: a type with a cast to JSON, and
+immutable functions, by its names."""
+
 LIBRARY_ROWS = """
-TRUNCATE authors, profiles, books, chapters, labels, book_labels,
+TRUNCATE authors, profiles, books, chapters, labels, book_labels, places,
     hidden.rooms, hidden.guests, hidden.shelves, hidden.stays;
+INSERT INTO places VALUES
+    (TENANT, 1, 'Inn', 'POINT(1 2)'), (TENANT, 2, 'Mill', 'POINT(3 4)'), (TENANT, 3, 'Gone', NULL);
 INSERT INTO hidden.rooms VALUES (TENANT, 1, 'hall'), (TENANT, 2, 'attic');
 INSERT INTO hidden.guests VALUES (TENANT, 1, 'Eve'), (TENANT, 2, 'Max');
 INSERT INTO hidden.shelves VALUES (TENANT, 1, 1), (TENANT, 2, 1);
@@ -218,7 +238,7 @@ LIBRARY = {
     TableName("public.countries"): Reference(),
     **{
         TableName(f"public.{name}"): Sharded("tenant_id")
-        for name in ("authors", "profiles", "books", "chapters", "labels", "book_labels")
+        for name in ("authors", "profiles", "books", "chapters", "labels", "book_labels", "places")
     },
     **{
         TableName(f"hidden.{name}"): Sharded("tenant_id")
@@ -340,7 +360,7 @@ def rest_database(cluster):
 
 @pytest.fixture(scope="session")
 def library_database(cluster):
-    return _database(cluster, LIBRARY_DDL + LIBRARY_FUNCTIONS + LIBRARY_COMPUTED)
+    return _database(cluster, LIBRARY_DDL + LIBRARY_FUNCTIONS + LIBRARY_COMPUTED + LIBRARY_PLACES)
 
 
 async def _on_primaries(cluster, database, sql):
