@@ -20,7 +20,8 @@ _spec.loader.exec_module(world)
 
 OWN = Function("public", "mine", volatile=False, immutable=False, known=False)
 SAFE = Function("public", "safe", volatile=False, immutable=True, known=True)
-SCHEMA = replace(world.SCHEMA, functions=worst((*BUILT_IN.values(), OWN, SAFE)))
+STABLE = Function("public", "stable", volatile=False, immutable=False, known=True)
+SCHEMA = replace(world.SCHEMA, functions=worst((*BUILT_IN.values(), OWN, SAFE, STABLE)))
 
 
 def route(sql, tenant=None):
@@ -41,6 +42,9 @@ def route(sql, tenant=None):
         ("SELECT name, mine(1) FROM countries", "P106"),
         ("SELECT mine(id) FROM orders WHERE tenant_id = 2", "one: shard_1"),
         ("SELECT safe(id) FROM orders", "every: shard_0, shard_1"),
+        ("SELECT stable(id) FROM orders", "P102"),
+        ("SELECT stable(1)", "P106"),
+        ("SELECT stable(id) FROM orders WHERE tenant_id = 2", "one: shard_1"),
     ],
 )
 def test_without_a_tenant_it_needs_keys_or_its_owners_word(sql, expected):
