@@ -96,6 +96,7 @@ from router.live.exchange import FloorExchange
 from router.live.freshness import Floors, Position, SharedFloors, join, pack, unpack
 from router.live.hedge import HedgeAfter
 from router.live.postgres import PostgresBackends
+from router.live.preamble import check_role
 from router.live.shard_status import EndpointStatus, ShardStatus
 from router.move_errors import MoveUnderWay, UnitHeld, UnitMoved, UnitRefused
 from router.observe import (
@@ -323,6 +324,7 @@ __all__ = [
     "by_hand",
     "cast_parameters",
     "check_prepared_transactions",
+    "check_role",
     "connection_budget",
     "declared_schema",
     "join",

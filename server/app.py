@@ -1,11 +1,20 @@
 """The application: which routes there are, and what every request passes."""
 
+import hashlib
 from dataclasses import replace
 from functools import partial
 
 from router import NOTHING_SEEN, Router
-from server.admin import Health, MapDoor, Metrics, MovesDoor, Operators, TenantsDoor
-from server.auth import Authenticator
+from server.admin import (
+    AdminPort,
+    Health,
+    MapDoor,
+    Metrics,
+    MovesDoor,
+    Operators,
+    TenantsDoor,
+)
+from server.auth import Authenticator, keys_of
 from server.errors import Dialect
 from server.front import Front
 from server.front.turnstile import Turnstile
@@ -24,6 +33,7 @@ from server.rpc import Library, RpcDoor, load_procedures
 from server.services import Services, backend_settings
 from server.settings import Settings
 from server.sql import SqlDoor, SqlLimits, Statements
+from server.standalone import at_root
 from server.startup import version_of
 
 
@@ -36,8 +46,11 @@ def api(  # noqa: PLR0913, PLR0917 - what a front is made of
     turnstile: Turnstile,
 ) -> Front:
     """The front of the API port."""
-    positions = Positions(settings.auth.jwt_secret, services.current_map, services.catch_up)
     documents, library = Documents(services, services.schema), load_procedures(settings.rpc)
+    if settings.postgrest.standalone:
+        tables = tuple(at_root(_tables(settings, services, documents, library)))
+        return _front(settings, services, lifecycle, observe, turnstile, tables)
+    positions = Positions(position_secret(settings), services.current_map, services.catch_up)
     routes = (
         *Health(lifecycle, services.status, services.schema).routes(),
         *((Metrics(board, settings.metrics.path).route(),) if settings.metrics.enabled else ()),
@@ -66,7 +79,7 @@ def api(  # noqa: PLR0913, PLR0917 - what a front is made of
     )
 
 
-def metrics_port(  # noqa: PLR0913, PLR0917 - as above
+def operators_port(  # noqa: PLR0913, PLR0917 - as above
     settings: Settings,
     services: Services,
     board: Board,
@@ -74,9 +87,24 @@ def metrics_port(  # noqa: PLR0913, PLR0917 - as above
     observe: FactObserver,
     turnstile: Turnstile,
 ) -> Front:
-    """The front of the metrics port."""
-    routes = Metrics(board, settings.metrics.path).own_port_routes()
+    """The front of the port that is not for clients: the admin port, or that of the metrics."""
+    metrics = Metrics(board, settings.metrics.path)
+    routes: tuple[Route, ...] = metrics.own_port_routes()
+    if settings.postgrest.admin_address is not None:
+        health = Health(lifecycle, services.status, services.schema)
+        routes = tuple(AdminPort(health, metrics, settings, services.schema).routes())
     return _front(settings, services, lifecycle, observe, turnstile, routes)
+
+
+def position_secret(settings: Settings) -> str:
+    """What position tokens are signed with: a secret that all instances share, and no client knows.
+
+    Where tokens are checked with public keys, it is made of the database's address and password.
+    """
+    keys = keys_of(settings.auth)
+    if keys is not None and keys.secret:
+        return settings.auth.jwt_secret
+    return hashlib.blake2b((settings.database.url or "").encode(), person=b"position").hexdigest()
 
 
 def _tables(
@@ -107,6 +135,9 @@ def _tables(
         rpc = RpcDoor(router, services.schema, library, settings.rpc, tables.postgrest)
         return (*tables.routes(root.handle), *rpc.routes())
 
+    found = routes(services.router)
+    if not settings.postgrest.standalone:  # whose database has no room for keys
+        found = Idempotency(services.router).routes(found, routes(KeyedRouter()))
     found = tuple(
         replace(
             route,
@@ -114,9 +145,7 @@ def _tables(
                 route.handler, services.schema, postgrest=route.dialect is Dialect.POSTGREST
             ),
         )
-        for route in Idempotency(services.router).routes(
-            routes(services.router), routes(KeyedRouter())
-        )
+        for route in found
     )
     if not api_settings.served_by:
         return found
@@ -125,9 +154,10 @@ def _tables(
 
 def _root_spec(settings: Settings) -> RootSpec:
     told, address = settings.openapi, settings.http.address
+    place = "/" if settings.postgrest.standalone else "/rest/v1"
     return RootSpec(
         Mode(told.mode),
-        place_of(told.url, (address.host, address.port), "/rest/v1"),
+        place_of(told.url, (address.host, address.port), place),
         version_of("fluxshard"),
         security=told.security,
         function=told.root_function,
@@ -186,6 +216,8 @@ def _front(  # noqa: PLR0913, PLR0917 - what a front is made of
         observe=observe,
         positions=positions,
         turnstile=turnstile,
+        trace=settings.postgrest.trace_header,
+        only=Dialect.POSTGREST if settings.postgrest.standalone else None,
     )
 
 

@@ -22,11 +22,18 @@ class Principal:
     session: str
     claims: str
     expires_at: float | None = None
+    anonymous: bool = False
+    """The role is that of callers who show no token."""
 
     @property
     def service(self) -> bool:
         """Whether this is the service role."""
         return self.role == SERVICE_ROLE
+
+    @property
+    def standing(self) -> str:
+        """The role as errors know it: whatever the anonymous one is called, it is `anon`."""
+        return "anon" if self.anonymous else self.role
 
 
 NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})

@@ -132,7 +132,9 @@ class Idempotency:
             try:
                 reply = await keyed(request)
             except (RouterError, ServerError) as error:
-                failure = failure_of(error, route.dialect, role=who.role, operation=route.operation)
+                failure = failure_of(
+                    error, route.dialect, role=who.standing, operation=route.operation
+                )
                 if failure.status >= 500 or failure.status in _TRANSIENT:
                     raise
                 replies.append(error)

@@ -34,6 +34,8 @@ class Origin(StrEnum):
     SEEDED = "seeded"
     """It is epoch 1, made from the settings just now."""
     LAST_GOOD = "last good copy"
+    STANDALONE = "standalone"
+    """It is made from the settings at each start, and stored nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from server.observe.lines import Level
 from server.rpc import load_procedures
 from server.services import backend_settings, login_source
 from server.settings import Settings
+from server.standalone import standalone_map
 from server.state import last_good_copy
+from shardmap import ShardMap
 
 COMMAND_LINES: Final = 1
 """Connections that are left free on each server for `fluxshard map` and the like."""
@@ -35,6 +37,8 @@ async def prepare(settings: Settings, console: Console) -> StartingMap:
         ProceduresInvalid: Files of procedures have problems.
         NumberTaken: A server makes ids with another shard's number.
     """
+    if settings.postgrest.standalone:
+        return await _as_it_is(settings, console)
     load_procedures(settings.rpc)  # each worker reads them for itself; what is wrong is told now
     copy = last_good_copy(settings)
     starting = await starting_map(given_cluster(settings), copy, settings.environ, author=_author())
@@ -61,18 +65,34 @@ async def prepare(settings: Settings, console: Console) -> StartingMap:
             raise
         console.tell(Level.WARN, "shard_not_prepared", code=error.code, reason=error.message)
     _tell(await check_before_start(shard_map, settings.environ), console)
-    instances = settings.process.instances
+    await _check_room(settings, shard_map, console)
+    return starting
+
+
+async def _as_it_is(settings: Settings, console: Console) -> StartingMap:
+    """The map of one database in which nothing is made."""
+    shard_map = standalone_map(settings)
+    await _check_room(settings, shard_map, console)
+    return StartingMap(shard_map, Origin.STANDALONE)
+
+
+async def _check_room(settings: Settings, shard_map: ShardMap, console: Console) -> None:
+    """Whether every server has room for our connections.
+
+    Each worker has one that watches the catalog's map, and one that hears what is to be reloaded.
+    """
+    all_workers = settings.process.workers * settings.process.instances
+    kinds = (not settings.postgrest.standalone) + settings.postgrest.channel_enabled
     budgets = await connection_budget(
         shard_map,
-        backends,
-        login,
-        workers=workers * instances,
-        others=workers * instances + COMMAND_LINES,  # each worker watches the catalog's map
+        backend_settings(settings, settings.process.workers),
+        login_source(settings),
+        workers=all_workers,
+        others=all_workers * kinds + COMMAND_LINES,
     )
     for budget in budgets:
         if budget.allowed is None:
             console.tell(Level.WARN, "server_not_reached", server=f"{budget.host}:{budget.port}")
-    return starting
 
 
 def _tell(findings: Findings, console: Console) -> None:

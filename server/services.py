@@ -1,6 +1,6 @@
 """Everything that a worker keeps open, in the order in which it is opened."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,8 @@ class Services:
     router: Router
     _backends: PostgresBackends
     _in_use: MapInUse
-    _watch: MapWatch
+    _watch: MapWatch | None
+    """None: there is no catalog, and one map for ever."""
     tasks: TaskOwner
     """Owns what goes on behind a request's answer; ended before everything that it uses."""
 
@@ -84,11 +85,20 @@ class Services:
         Raises:
             MapOutdated: It did not come in time.
         """
-        self._watch.look_now()
+        if self._watch is not None:
+            self._watch.look_now()
         if not await self._in_use.at_least(epoch, min(CATCH_UP_S, deadline.remaining_s())):
             raise MapOutdated(
                 CATALOG, f"the shard map of epoch {epoch} is in use elsewhere, and not here yet"
             )
+
+    def schema_changed(self) -> None:
+        """Read the tables anew soon: somebody says that they have changed."""
+        self._backends.schema_changed()
+
+    def expose(self, schemas: Sequence[str]) -> None:
+        """Let clients use these schemas from the next reading of the tables on, which is soon."""
+        self._backends.expose(tuple(schemas))
 
     def tenant_column(self, table: TableName) -> str | None:
         """The column that the table is sharded by; None for other tables."""
@@ -131,18 +141,20 @@ async def open_services(
             )
         )
         in_use = await opened.enter_async_context(MapInUse(shard_map, backends.adopt))
-        watch = await opened.enter_async_context(
-            MapWatch(
-                shard_map,
-                lambda current: catalog_session(
-                    (current.catalog, *current.catalog_replicas), environ, writable=False
-                ),
-                adopt=in_use.adopt,
-                report=observe,
-                schema_changed=backends.schema_changed,
-                copy=last_good_copy(settings),
+        watch = None
+        if not settings.postgrest.standalone:
+            watch = await opened.enter_async_context(
+                MapWatch(
+                    shard_map,
+                    lambda current: catalog_session(
+                        (current.catalog, *current.catalog_replicas), environ, writable=False
+                    ),
+                    adopt=in_use.adopt,
+                    report=observe,
+                    schema_changed=backends.schema_changed,
+                    copy=last_good_copy(settings),
+                )
             )
-        )
         limits = PullUpLimits(settings.database.pull_up_rows, settings.database.pull_up_bytes)
         following = Following(
             backends,
@@ -199,6 +211,8 @@ def backend_settings(settings: Settings, workers: int) -> BackendSettings:
         held_writes=database.held_writes,
         write_keys_kept_s=database.idempotency_ttl_s,
         exposed_schemas=settings.api.exposed_schemas,
+        extra_search_path=settings.postgrest.extra_search_path,
+        bare=settings.postgrest.standalone,
         schema_refresh_s=database.schema_refresh_s,
     )
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
+from server.auth_settings import AuthSettings
 from server.configuration.declaration import setting
 from server.configuration.forms import (
     ADDRESS,
@@ -16,18 +16,16 @@ from server.configuration.forms import (
     choice,
     fraction,
     integer,
-    member,
     positive_duration,
-    secret,
 )
 from server.database_settings import DatabaseSettings, ShardSettings
 from server.freshness_settings import FreshnessSettings, SharedSettings
 from server.move_settings import MoveSettings
 from server.openapi_settings import OpenApiSettings
+from server.postgrest_settings import PostgrestSettings
 from server.replica_settings import ReplicaSettings
 from server.request_settings import RequestSettings
 from server.rpc_settings import RpcSettings
-from shardmap import KeyType
 
 __all__ = [
     "ApiSettings",
@@ -40,6 +38,7 @@ __all__ = [
     "MetricsSettings",
     "MoveSettings",
     "OpenApiSettings",
+    "PostgrestSettings",
     "ProcessSettings",
     "ReplicaSettings",
     "RequestSettings",
@@ -49,9 +48,6 @@ __all__ = [
     "SharedSettings",
     "SqlSettings",
 ]
-
-MIN_SECRET_BYTES: Final = 32
-"""HS256 keys shorter than the hash (RFC 7518, 3.2) can be guessed offline from one token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,49 +219,6 @@ class SqlSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class AuthSettings:
-    """Which tokens are believed, and where they name the tenant."""
-
-    jwt_secret: str = setting(
-        "FLUXBASE_AUTH_JWT_SECRET",
-        secret(MIN_SECRET_BYTES),
-        None,
-        "key of all tokens (HS256), at least 32 bytes",
-        required=True,
-    )
-    issuers: tuple[str, ...] = setting(
-        "FLUXSHARD_JWT_ISSUERS",
-        LIST,
-        "fluxbase,supabase,supabase-demo",
-        "accepted `iss` claims; a token without one is accepted",
-    )
-    tenant_claim: str = setting(
-        "FLUXSHARD_TENANT_CLAIM",
-        TEXT,
-        "tenant_id",
-        "the claim that names the tenant, at the top level or in `app_metadata`",
-    )
-    tenant_key_type: KeyType = setting(  # noqa: RUF009 - makes a dataclass field
-        "FLUXSHARD_TENANT_KEY_TYPE",
-        member(KeyType),
-        "integer",
-        "SQL type of the tenant keys of a map that is made from these settings",
-    )
-    anonymous: bool = setting(
-        "FLUXSHARD_ANONYMOUS",
-        BOOLEAN,
-        "false",
-        "whether /rest/v1 answers a request without a token as role anon, not with 401",
-    )
-    token_cache_entries: int = setting(
-        "FLUXSHARD_TOKEN_CACHE_ENTRIES",
-        integer(0, 1_000_000),
-        "4096",
-        "verified tokens remembered by one worker",
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class CorsSettings:
     """Which pages of other origins may call."""
 
@@ -390,6 +343,7 @@ class Settings:
     rpc: RpcSettings = field(default_factory=RpcSettings)
     sql: SqlSettings = field(default_factory=SqlSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
+    postgrest: PostgrestSettings = field(default_factory=PostgrestSettings)
     cors: CorsSettings = field(default_factory=CorsSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)

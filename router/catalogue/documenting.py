@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from router.backend_settings import BackendSettings
 from router.catalogue.documented import DOCUMENTATION, Documentation, read_documentation
@@ -10,12 +10,9 @@ from router.context import Deadline
 from router.errors import RouterError
 from router.live.failures import DRIVER_ERRORS, Scene, translated
 from router.live.live_map import LiveMap
-from router.live.preamble import ROLES
+from router.live.preamble import LOGIN
 from router.live.shards import ShardEndpoints
 from shardmap import CATALOG, Global
-
-READER: Final = ROLES[-1]
-"""Any role may read the catalogs; this one exists in every pool anyway."""
 
 
 class Documenting:
@@ -62,7 +59,7 @@ class Documenting:
     async def _read(self, group: ShardEndpoints, role: str, deadline: Deadline) -> Documentation:
         live = group.primary() or await group.reader(None, deadline)
         held = await live.pool.acquire(
-            READER, min(self._settings.acquire_timeout_s, deadline.remaining_s())
+            LOGIN, min(self._settings.acquire_timeout_s, deadline.remaining_s())
         )
         put_back = live.pool.discard
         try:

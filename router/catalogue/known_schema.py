@@ -68,6 +68,7 @@ class KnownSchema:
     ) -> None:
         self._live = live
         self._settings = settings
+        self._exposed = settings.exposed_schemas
         self._owner = owner
         self._observe = observe
         self._schema: Schema | None = None
@@ -115,6 +116,11 @@ class KnownSchema:
             raise ShardDown(CATALOG, self._trouble.message) from self._trouble
         return self.current()
 
+    def expose(self, schemas: tuple[str, ...]) -> None:
+        """Let clients use these schemas, once they are read."""
+        self._exposed = schemas
+        self._wanted.set()
+
     def refresh_later(self) -> None:
         """Read it anew soon: a statement met a name that is not there."""
         self._wanted.set()
@@ -146,6 +152,7 @@ class KnownSchema:
 
     async def _read(self) -> None:
         self._began_at = time.monotonic()
+        exposed = self._exposed
         shard_map, groups = self._live.shard_map, self._live.groups
         catalog = groups[CATALOG]
         shared = next(
@@ -157,12 +164,12 @@ class KnownSchema:
             None,
         )
         wanted = [groups[name] for name in shard_map.shards]
-        failures = await self._hold(wanted if shared is not None else [*wanted, catalog])
+        failures = await self._hold(wanted if shared is not None else [*wanted, catalog], exposed)
         held = {name: self._held[name] for name in shard_map.shards if name in self._held}
         if all(name in failures for name in shard_map.shards):
             raise next(iter(failures.values()))
         of_catalog = self._held.get(shared or CATALOG)
-        schema = await asyncio.to_thread(self._merged, shard_map, held, of_catalog)
+        schema = await asyncio.to_thread(self._merged, shard_map, held, of_catalog, exposed)
         if self._schema is None or schema.version != self._schema.version:
             if self._schema is not None:
                 await self._replayed(list(groups.values()))
@@ -170,7 +177,11 @@ class KnownSchema:
             self._observe(SchemaAdopted(schema.version, len(schema.tables)))
 
     def _merged(
-        self, shard_map: ShardMap, held: Mapping[ShardId, Holdings], catalog: Holdings | None
+        self,
+        shard_map: ShardMap,
+        held: Mapping[ShardId, Holdings],
+        catalog: Holdings | None,
+        exposed: tuple[str, ...],
     ) -> Schema:
         def everywhere(name: TableName) -> bool:
             return isinstance(shard_map.placement(name), Sharded | Reference)
@@ -181,20 +192,22 @@ class KnownSchema:
             agreement.tables,
             catalog.tables if catalog is not None else None,
             shard_map,
-            self._settings.exposed_schemas,
+            exposed,
             worst((*functions, *(catalog.functions if catalog is not None else ()))),
             differing=agreement.differing,
             routines=common([one.routines for one in held.values()]),
             aware=any(one.aware for one in held.values()),
         )
 
-    async def _hold(self, groups: Sequence[ShardEndpoints]) -> Mapping[ShardId, RouterError]:
+    async def _hold(
+        self, groups: Sequence[ShardEndpoints], exposed: Sequence[str]
+    ) -> Mapping[ShardId, RouterError]:
         """Read these databases at once; those that cannot be read stay what they were."""
         failures: dict[ShardId, RouterError] = {}
 
         async def hold(group: ShardEndpoints) -> None:
             try:
-                rows = await self._rows(group)
+                rows = await self._rows(group, list(exposed))
             except RouterError as error:  # the other shards' tenants need not wait for this one
                 failures[group.shard] = error
             else:
@@ -229,7 +242,7 @@ class KnownSchema:
             await asyncio.wait([member.monitor.ask() for member in behind])
             await asyncio.sleep(REPLAY_PAUSE_S)
 
-    async def _rows(self, group: ShardEndpoints) -> tuple[Sequence[Any], ...]:
+    async def _rows(self, group: ShardEndpoints, exposed: list[str]) -> tuple[Sequence[Any], ...]:
         """Tables and functions as the primary has them; without one, as a replica does."""
         deadline = Deadline.after(READ_TIMEOUT_S)
         live = group.primary() or await group.reader(None, deadline)
@@ -237,7 +250,6 @@ class KnownSchema:
         held = await live.pool.acquire(LOGIN, timeout_s)
         put_back = live.pool.discard
         try:
-            exposed = list(self._settings.exposed_schemas)
             tables, _ = await held.fetch(INTROSPECTION, (exposed,), deadline.remaining_s())
             functions, _ = await held.fetch(FUNCTIONS, (SAFE_MARK,), deadline.remaining_s())
             routines, _ = await held.fetch(ROUTINES, (exposed,), deadline.remaining_s())

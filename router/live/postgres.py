@@ -251,6 +251,10 @@ class PostgresBackends:
         """Read the schema anew soon: somebody says that it has changed."""
         self._schema.refresh_later()
 
+    def expose(self, schemas: tuple[str, ...]) -> None:
+        """Read these schemas for clients from now on, the first reading soon."""
+        self._schema.expose(schemas)
+
     async def refresh_schema(self, *, now: bool = False) -> Schema:
         """The schema, read anew unless that was done within the last second.
 

@@ -5,6 +5,15 @@ from server.admin.map import MapDoor
 from server.admin.metrics import Metrics
 from server.admin.moves import MovesDoor
 from server.admin.operator import Operators
+from server.admin.port import AdminPort
 from server.admin.tenants import TenantsDoor
 
-__all__ = ["Health", "MapDoor", "Metrics", "MovesDoor", "Operators", "TenantsDoor"]
+__all__ = [
+    "AdminPort",
+    "Health",
+    "MapDoor",
+    "Metrics",
+    "MovesDoor",
+    "Operators",
+    "TenantsDoor",
+]

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from server.auth.claims import check_claims
 from server.auth.credentials import Carrier, credential
-from server.auth.principal import principal
-from server.auth.tokens import verified_claims
-from server.errors import ClaimsRefused, TenantContradicted
+from server.auth.keys import Keys
+from server.auth.principal import Roles, principal
+from server.auth.tokens import claims_of
+from server.errors import ClaimsRefused, SecretMissing, TenantContradicted
 from server.exchange import Principal
 from server.settings import AuthSettings
 from shardmap import KeyType, tenant_id
@@ -27,6 +28,7 @@ class Authenticator:
     """Verifies tokens. A verified one is remembered until it expires or newer ones push it out.
 
     `key_type` is asked for each time, because the shard map that knows it may be replaced.
+    The settings have been checked: their keys can be read.
     """
 
     def __init__(
@@ -36,6 +38,12 @@ class Authenticator:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
+        self._keys = keys_of(settings)
+        self._roles = Roles.of(
+            settings.anon_role or None, settings.database_roles, settings.role_claim
+        )
+        self.nobody = self._roles.nobody()
+        """The caller without a credential; None: such callers are not let in."""
         self._key_type = key_type
         self._clock = clock
         self._verified: dict[str, _Verified] = {}
@@ -46,6 +54,7 @@ class Authenticator:
 
         Raises:
             Unauthenticated: The credential that counts is not good.
+            SecretMissing: There is a token, and no key that it could be checked with.
             TenantContradicted: `X-Tenant-ID` is not the tenant of a token that has no choice.
             InvalidTenantKey: `X-Tenant-ID` is no key of the map's type.
         """
@@ -69,13 +78,16 @@ class Authenticator:
             if now <= known.until:
                 return known.principal
             del self._verified[token]
-        claims = verified_claims(token, self._settings.jwt_secret)
-        until = check_claims(claims, now, self._settings.issuers)
+        if self._keys is None:
+            raise SecretMissing
+        claims = claims_of(token, self._keys)
+        until = check_claims(claims, now, self._settings.issuers, self._settings.audience)
         found = principal(
             claims,
             tenant_claim=self._settings.tenant_claim,
             key_type=key_type,
             key_hash=hashlib.sha256(token.encode()).hexdigest()[:32],
+            roles=self._roles,
         )
         self._remember(token, _Verified(found, until))
         return found
@@ -95,3 +107,14 @@ class Authenticator:
         if not caller.service or caller.tenant is not None:
             raise TenantContradicted
         return replace(caller, tenant=tenant)
+
+
+def keys_of(settings: AuthSettings) -> Keys | None:
+    """The keys that the settings name; None: they name none.
+
+    Raises:
+        KeysUnusable: They name something else.
+    """
+    if not settings.jwt_secret:
+        return None
+    return Keys.read(settings.jwt_secret, is_base64=settings.jwt_secret_is_base64)

@@ -13,8 +13,14 @@ CLOCK_SKEW_S: Final = 30
 NEVER: Final = float("inf")
 
 
-def check_claims(claims: Claims, now: float, issuers: Collection[str]) -> float:
+ANY_ISSUER: Final = "*"
+
+
+def check_claims(claims: Claims, now: float, issuers: Collection[str], audience: str = "") -> float:
     """Until when the claims hold, in seconds since the epoch, the clock skew included.
+
+    Without an audience of ours tokens for anybody's are accepted, with one also those for nobody's.
+    Where any issuer is believed, tokens of any kind are.
 
     Raises:
         ClaimsRefused: They do not hold now, come from elsewhere, or are of a refresh token.
@@ -24,12 +30,25 @@ def check_claims(claims: Claims, now: float, issuers: Collection[str]) -> float:
         begin = _seconds(claims, name)
         if begin is not None and begin > now + CLOCK_SKEW_S:
             raise ClaimsRefused(message)
+    _check_audience(claims.get("aud"), audience)
+    if ANY_ISSUER in issuers:
+        return until
     issuer = claims.get("iss") or ""
     if not isinstance(issuer, str) or (issuer and issuer not in issuers):
         raise ClaimsRefused("JWT issuer not accepted")
     if claims.get("token_type", "access") != "access":
         raise ClaimsRefused("JWT is no access token")
     return until
+
+
+def _check_audience(said: object, audience: str) -> None:
+    if said is None:
+        return
+    listed = said if isinstance(said, list) else [said]
+    if not all(isinstance(each, str) for each in listed):
+        raise ClaimsRefused("The JWT 'aud' claim must be a string or an array of strings")
+    if audience and listed and audience not in listed:
+        raise ClaimsRefused("JWT not in audience")
 
 
 def _expiry(claims: Claims, now: float) -> float:

@@ -3,15 +3,18 @@
 Ends with 0 after a drain, 1 when it cannot start, 2 for wrong settings, 130 when told twice.
 """
 
+import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NoReturn
 
 import click
 
 from router import DatabaseNotPrepared, RouterError
-from server.configuration.reading import Notices, load_settings
+from server.configuration.reading import NOTHING, Notices, SettingsSource, load_settings
+from server.database_config import database_config
 from server.errors import ConfigurationError, SettingsInvalid
 from server.settings import Settings
 from server.workers.serving import serve
@@ -36,9 +39,13 @@ config_option = click.option(
 def command(config: Path | None, workers: int | None) -> None:
     """Serve the API until SIGTERM or Ctrl-C; a second one ends at once."""
     overrides = {} if workers is None else {"FLUXSHARD_WORKERS": str(workers)}
-    settings, notices = settings_or_exit(config, **overrides)
+    source = SettingsSource({**os.environ, **overrides}, config)
+    settings, notices = source_or_exit(source)
     try:
-        status = serve(settings, notices)
+        over = asyncio.run(database_config(settings))
+        if over:
+            settings, notices = source_or_exit(source, over)
+        status = serve(settings, notices, source)
     except DatabaseNotPrepared as error:
         click.echo(error.by_hand)  # alone on standard output: `fluxshard serve > prepare.sql`
         _refuse(error.code, error.message, error.hint)
@@ -48,6 +55,16 @@ def command(config: Path | None, workers: int | None) -> None:
         _refuse(error.code, str(error), None)
     else:
         sys.exit(status)
+
+
+def source_or_exit(
+    source: SettingsSource, over: Mapping[str, str] = NOTHING
+) -> tuple[Settings, Notices]:
+    """The settings of a source, or the end of the program with every problem."""
+    try:
+        return source.load(over)
+    except SettingsInvalid as error:
+        exit_with_problems(error)
 
 
 def settings_or_exit(config: Path | None, **overrides: str) -> tuple[Settings, Notices]:

@@ -178,6 +178,9 @@ BOOLEAN: Final = Form("boolean", _boolean, lambda value: str(value).lower())
 SIZE: Final = Form("size", _size)
 LIST: Final = Form("list", _list, ",".join)
 ADDRESS: Final = Form("address", _listen_address)
+OPTIONAL_ADDRESS: Final[Form[ListenAddress | None]] = Form(
+    "address", _listen_address, _optional(str)
+)
 URL: Final[Form[str | None]] = Form("url", _url, _optional(masked_url), confidential=True)
 ENDPOINTS: Final = Form(
     "list of host:port or urls",

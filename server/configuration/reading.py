@@ -5,15 +5,22 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
+from server.auth.authenticator import keys_of
+from server.auth.keys import KeysUnusable
+from server.auth.role_path import role_path
 from server.configuration.declaration import Declaration, declarations
 from server.configuration.forms import ENDPOINTS, URL
 from server.configuration.later import OF_COMMANDS, WITHOUT_EFFECT, without_effect
+from server.configuration.postgrest import translated
 from server.configuration.sources import Given, Sources, sources
+from server.configuration.value_files import from_files
 from server.errors import SettingsInvalid
 from server.freshness_settings import FreshnessSettings, SharedSettings
+from server.postgrest_settings import PostgrestSettings
 from server.settings import (
     ApiSettings,
     AuthSettings,
@@ -47,6 +54,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "rpc": RpcSettings,
     "sql": SqlSettings,
     "auth": AuthSettings,
+    "postgrest": PostgrestSettings,
     "cors": CorsSettings,
     "metrics": MetricsSettings,
     "logging": LoggingSettings,
@@ -57,6 +65,8 @@ _PREFIXES: Final = ("FLUXBASE_", "FLUXSHARD_")
 _SHARD: Final = re.compile(r"FLUXBASE_DATABASE_SHARD_(0|[1-9][0-9]{0,3})(_READ_REPLICAS)?")
 _PARTS: Final = ("host", "port", "user", "password", "database")
 """Fields of the database given in parts; one of them is enough, the others have defaults."""
+
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 S = TypeVar("S")
 
@@ -76,6 +86,26 @@ class Notices:
 
     unknown: tuple[Unknown, ...] = ()
     without_effect: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    """Names of PostgREST's that have no effect, each with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsSource:
+    """Where the settings of a server come from, to be read again when they may have changed."""
+
+    environ: Mapping[str, str]
+    file: Path | None
+
+    def load(self, over: Mapping[str, str] = NOTHING) -> tuple[Settings, Notices]:
+        """The settings as they are now; `over` are PostgREST's from its database, which win.
+
+        Raises:
+            SettingsInvalid: See `load_settings`.
+        """
+        given = sources(self.environ, self.file)
+        stored = {name: Given(text, "the database") for name, text in over.items()}
+        return read_settings(replace(given, values={**given.values, **stored}))
 
 
 def load_settings(environ: Mapping[str, str], file: Path | None) -> tuple[Settings, Notices]:
@@ -94,17 +124,22 @@ def read_settings(given: Sources) -> tuple[Settings, Notices]:
         SettingsInvalid: See `load_settings`.
     """
     problems = list(given.problems)
-    sections = {
-        name: _section(section, given.values, problems) for name, section in SECTIONS.items()
-    }
-    settings = Settings(
-        **sections, environ={name: value.text for name, value in given.values.items()}
-    )
-    settings = replace(settings, database=_database(settings.database, given.values, problems))
+    known = {name for declaration in all_declarations() for name in declaration.names}
+    translation = translated(given.values, frozenset(known))
+    problems += translation.problems
+    values = from_files(translation.values, problems)
+    sections = {name: _section(section, values, problems) for name, section in SECTIONS.items()}
+    settings = Settings(**sections, environ={name: value.text for name, value in values.items()})
+    settings = replace(settings, database=_database(settings.database, values, problems))
     problems += _contradictions(settings)
     if problems:
         raise SettingsInvalid(problems)
-    return settings, _notices(given.values)
+    notices = _notices(values)
+    unknown = (
+        *notices.unknown,
+        *(Unknown(name, "PostgREST", None) for name in translation.unknown),
+    )
+    return settings, replace(notices, unknown=unknown, ignored=translation.without_effect)
 
 
 def load_cluster_settings(environ: Mapping[str, str], file: Path | None) -> Settings:
@@ -155,7 +190,9 @@ def load_auth_settings(environ: Mapping[str, str], file: Path | None) -> AuthSet
     """
     given = sources(environ, file)
     problems = list(given.problems)
-    auth = _section(AuthSettings, given.values, problems)
+    values = from_files(translated(given.values, frozenset()).values, problems)
+    auth = _section(AuthSettings, values, problems)
+    problems += _of_auth(auth)
     if problems:
         raise SettingsInvalid(problems)
     return auth
@@ -291,8 +328,22 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
             "FLUXBASE_METRICS_PORT",
             "is the port of FLUXBASE_SERVER_ADDRESS; 0 serves the metrics there only",
         )
-    if not settings.auth.tenant_claim:
+    yield from _of_auth(settings.auth)
+    if settings.postgrest.standalone and database.shards:
+        yield Problem("FLUXSHARD_STANDALONE", "is for one database, and there are shards")
+
+
+def _of_auth(auth: AuthSettings) -> Iterator[Problem]:
+    if not auth.tenant_claim:
         yield Problem("FLUXSHARD_TENANT_CLAIM", "names no claim")
+    try:
+        keys_of(auth)
+    except KeysUnusable as error:
+        yield Problem("FLUXBASE_AUTH_JWT_SECRET", str(error))
+    try:
+        role_path(auth.role_claim)
+    except ValueError as error:
+        yield Problem("FLUXSHARD_JWT_ROLE_CLAIM", str(error))
 
 
 def _notices(values: Mapping[str, Given]) -> Notices:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from server.configuration.postgrest_names import environment_name
 from shardmap import Problem
 
-_LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)", re.DOTALL)
+_LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*)", re.DOTALL)
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _ESCAPE: Final = re.compile(r"\\(.)")
 _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r"}
 _AFTER_QUOTE: Final = re.compile(r"\s*(#.*)?")
@@ -68,6 +70,12 @@ def parse_file(text: str, name: str) -> tuple[dict[str, Given], list[Problem]]:
             problems.append(Problem(place, "is not NAME=value"))
             continue
         key, written = match.groups()
+        if not _NAME.fullmatch(key):  # in the file of a PostgREST
+            named = environment_name(key)
+            if named is None:
+                problems.append(Problem(place, f"{key} is no name of a setting"))
+                continue
+            key = named
         try:
             value = _value(written)
         except ValueError as error:

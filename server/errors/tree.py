@@ -7,7 +7,9 @@ ServerError
 │   ├── CredentialMissing         there is no credential
 │   ├── CredentialUnsupported     the kind of credential is not accepted yet
 │   ├── TokenUndecodable          not a token of ours: form, algorithm, signature
+│   ├── RoleUnknown               it names a role that no database can have
 │   └── ClaimsRefused             ours, but not now or not here: expired, issuer, tenant
+├── SecretMissing            500  there is no key to check a token with     the operator must set one
 ├── TenantContradicted       403  X-Tenant-ID names another tenant than the token
 ├── RouteUnknown             404  nothing is served at this path
 ├── MethodRefused            405  the path does not know the method
@@ -120,6 +122,23 @@ class ClaimsRefused(Unauthenticated):
     """The token is ours, and its claims do not hold: expired, not yet valid, issuer, tenant."""
 
     postgrest_code = "PGRST303"
+
+
+class RoleUnknown(Unauthenticated):
+    """The token names a role that there cannot be; PostgreSQL says the same of one that is not there."""
+
+    postgrest_code = "22023"
+
+
+class SecretMissing(ServerError):
+    """A token came, and the settings name no key that it could be checked with."""
+
+    status = 500
+    code = "JWT_SECRET_MISSING"
+    postgrest_code = "PGRST300"
+
+    def __init__(self) -> None:
+        super().__init__("Server lacks JWT secret")
 
 
 class TenantContradicted(ServerError):

@@ -74,8 +74,16 @@ class Front:
         observe: FactObserver,
         turnstile: Turnstile,
         positions: Positions | None = None,
+        only: Dialect | None = None,
+        trace: str = "",
     ) -> None:
+        """`only`: the dialect of paths without a route, if there is one dialect.
+
+        `trace`: a request header that goes back with the response.
+        """
+        self._trace = trace
         self._turnstile = turnstile
+        self._only = only
         self._positions = positions
         self._routes = routes
         self._door = door
@@ -87,6 +95,14 @@ class Front:
         self._request_ids = RequestIds()
         self._date = ""
         self._date_second = -1
+
+    @property
+    def _answering(self) -> tuple[Routes, Doorkeeper, Cors, str]:
+        return self._routes, self._door, self._cors, self._trace
+
+    def become(self, other: "Front") -> None:
+        """Answer as the other does from the next request on: it was made of newer settings."""
+        self._routes, self._door, self._cors, self._trace = other._answering  # noqa: SLF001 - of our own kind
 
     def http_server(self) -> HttpServer:
         """A factory of connections, for `loop.create_server`."""
@@ -180,7 +196,7 @@ class Front:
         if token is not None and self._positions is not None:
             exchange.seen = await self._positions.heeded(token, deadline)
         caller = self._door.admit(route.entry, headers, query)
-        exchange.role = caller.role
+        exchange.role = caller.standing
         if self._turnstile.engaged and route.entry is not Entry.OPEN:
             await self._turnstile.turn(caller.tenant or caller.role)
         body = b""
@@ -232,7 +248,7 @@ class Front:
             self._observe(
                 RequestCrashed(message.method, exchange.route, exchange.request_id, error)
             )
-        dialect = exchange.dialect or dialect_of(message.path)
+        dialect = exchange.dialect or self._only or dialect_of(message.path)
         failure = failure_of(error, dialect, role=exchange.role, operation=exchange.operation)
         exchange.code = failure.code
         return failure_reply(failure, dialect, exchange.request_id)
@@ -255,6 +271,8 @@ class Front:
         if exchange.reached and self._positions is not None:
             token = self._positions.write(exchange.seen, exchange.reached)
             more_headers = f"{more_headers}{POSITION}: {token}\r\n"
+        if self._trace:
+            more_headers += self._traced(message.headers.get(self._trace))
         head, body = encode(
             reply,
             minor=1 if message.version >= (1, 1) else 0,
@@ -267,6 +285,12 @@ class Front:
         if reply.upgrade is not None:
             return Upgraded(head, reply.upgrade, self._lifecycle)
         return Outgoing(head, body, keep_alive=keep_alive)
+
+    def _traced(self, sent: str | None) -> str:
+        """The line that sends the trace header back as it came, if it did."""
+        if sent is None or not (sent.isascii() and sent.isprintable()):
+            return ""
+        return f"{self._trace}: {sent}\r\n"
 
     def _malformed(self, status: int, code: str) -> tuple[bytes, bytes]:
         """The answer to bytes that are no request."""

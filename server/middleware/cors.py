@@ -18,9 +18,10 @@ class Cors:
         exposed = ", ".join(settings.exposed_headers)
         exposing = f"Access-Control-Expose-Headers: {exposed}\r\n" if exposed else ""
         self._rest = f"{credentials}{exposing}Vary: Origin\r\n"
+        self._any_header = "*" in settings.allowed_headers
+        self._headers = ", ".join(settings.allowed_headers)
         self._preflight = (
             ("Access-Control-Allow-Methods", ", ".join(settings.allowed_methods)),
-            ("Access-Control-Allow-Headers", ", ".join(settings.allowed_headers)),
             ("Access-Control-Max-Age", str(settings.max_age_s)),
         )
 
@@ -41,7 +42,13 @@ class Cors:
             return None
         origin = headers.get("Origin")
         allowed = origin is not None and self._allowed(origin)
-        return Reply(204, headers=self._preflight if allowed else ())
+        if not allowed:
+            return Reply(204)
+        asked = headers.get("Access-Control-Request-Headers", "")
+        # `*` itself would not do: with credentials it is a header's name
+        named = asked if self._any_header and asked.isascii() and asked.isprintable() else ""
+        listed = ("Access-Control-Allow-Headers", named or self._headers)
+        return Reply(204, headers=(*self._preflight, listed))
 
     def _allowed(self, origin: str) -> bool:
         return origin in self._origins or (self._any and origin.isascii() and origin.isprintable())

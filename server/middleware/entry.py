@@ -28,9 +28,9 @@ class Doorkeeper:
         caller = self._authenticator.caller(headers)
         if caller is None and entry is Entry.KNOWN_BY_URL:
             caller = self._authenticator.caller(_by_url(headers, query))
-        if caller is None and (
-            entry is Entry.WELCOME or (entry is Entry.ANONYMOUS and self._anonymous)
-        ):
+        if caller is None and entry is Entry.ANONYMOUS and self._anonymous:
+            caller = self._authenticator.nobody
+        if caller is None and entry is Entry.WELCOME:
             return ANONYMOUS
         if caller is None:
             raise CredentialMissing

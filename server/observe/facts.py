@@ -31,6 +31,7 @@ from router import (
 )
 from server.mapwatch import WatchReport
 from server.moves import MoveFact
+from server.reloads import ReloadFact
 from server.shared.facts import SharedFact
 
 
@@ -112,6 +113,7 @@ RareFact = (
     | AnswerBroken
     | OverloadBegan
     | OverloadEnded
+    | ReloadFact
 )
 
 ReplicaFact = TrustChanged | ReadHedged | ReplicaDiscovered

@@ -93,6 +93,7 @@ COUNTERS: Final = (
     Family("fluxshard_moves_kept", "Moves gone on with here, by their new state", ("state",)),
     Family("fluxshard_moves_not_kept", "Moves that an operator has to look at", ("code",)),
     Family("fluxshard_catalog_lost", "Times that the catalog went away"),
+    Family("fluxshard_reload_channels_lost", "Times that nobody heard NOTIFY", ("shard",)),
 )
 
 GAUGES: Final = (

@@ -53,6 +53,13 @@ from server.observe.facts import (
     RequestCrashed,
     TwoPhaseFact,
 )
+from server.reloads import (
+    ChannelLost,
+    ConfigReloaded,
+    ConfigUnusable,
+    ReloadAsked,
+    ReloadFact,
+)
 from server.shared.facts import (
     FloorNotLearned,
     FloorUnpublished,
@@ -115,6 +122,8 @@ def line_of(fact: Fact, slow_request_s: float) -> Line:
             return Line(Level.WARN, "move_not_kept", {"move": move, "code": code, "reason": reason})
         case CatalogLost() | CatalogFound() | MapUnusable() | CopyFailed() | WatchFailed():
             return _of_the_watch(fact)
+        case ReloadAsked() | ChannelLost() | ConfigReloaded() | ConfigUnusable():
+            return _of_reloads(fact)
         case _:
             return _of_the_router(fact)
 
@@ -277,6 +286,21 @@ def _of_the_watch(fact: WatchReport) -> Line:
             return Line(Level.WARN, "map_copy_failed", {"reason": reason})
         case WatchFailed(error):
             return Line(Level.ERROR, "map_watch_failed", {}, error)
+        case _:
+            assert_never(fact)
+
+
+def _of_reloads(fact: ReloadFact) -> Line:
+    match fact:
+        case ReloadAsked(what, by):
+            return Line(Level.INFO, "reload_asked", {"what": what, "by": by})
+        case ChannelLost(shard, reason):
+            return Line(Level.WARN, "reload_channel_lost", {"shard": shard, "reason": reason})
+        case ConfigReloaded(waiting):
+            names = {"need_a_restart": ",".join(waiting)} if waiting else {}
+            return Line(Level.WARN if waiting else Level.INFO, "config_reloaded", names)
+        case ConfigUnusable(reason):
+            return Line(Level.ERROR, "config_unusable", {"reason": reason})
         case _:
             assert_never(fact)
 

@@ -42,6 +42,7 @@ from server.observe.facts import (
     TwoPhaseFact,
 )
 from server.observe.tally import Tally
+from server.reloads import ChannelLost, ConfigReloaded, ConfigUnusable, ReloadAsked
 from server.shared.facts import FloorNotLearned, FloorUnpublished, SharedFound, SharedLost
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "-"})
@@ -115,8 +116,13 @@ class Meter:
                 tally.count("fluxshard_floors_unpublished")
             case FloorNotLearned():
                 tally.count("fluxshard_floors_not_learned")
+            case ChannelLost(shard, _):
+                tally.count("fluxshard_reload_channels_lost", shard)
             case (
-                SharedFound()
+                ReloadAsked()
+                | ConfigReloaded()
+                | ConfigUnusable()
+                | SharedFound()
                 | CatalogFound()
                 | CopyFailed()
                 | MapUnusable()

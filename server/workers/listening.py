@@ -17,7 +17,10 @@ _NO_IPV6: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """One API socket for each worker, and a metrics socket that all of them take from."""
+    """One API socket for each worker, and one that all of them take from, for operators.
+
+    `metrics` is where the metrics have a port of their own, or where the admin port is.
+    """
 
     api: tuple[socket.socket, ...]
     metrics: socket.socket | None
@@ -30,15 +33,18 @@ def open_sockets(settings: Settings) -> Sockets:
         CannotListen: An address is taken, not ours, or not allowed.
     """
     api = listen(settings.http.address, settings.process.workers)
-    if not (settings.metrics.enabled and settings.metrics.port):
-        return Sockets(tuple(api), None)
-    own = ListenAddress(settings.http.address.host, settings.metrics.port)
+    own, name = settings.postgrest.admin_address, "FLUXSHARD_ADMIN_ADDRESS"
+    if own is None:
+        if not (settings.metrics.enabled and settings.metrics.port):
+            return Sockets(tuple(api), None)
+        own = ListenAddress(settings.http.address.host, settings.metrics.port)
+        name = "the port for metrics, FLUXBASE_METRICS_PORT"
     try:
         return Sockets(tuple(api), listen(own, 1)[0])
     except CannotListen as error:
         for bound in api:
             bound.close()
-        raise CannotListen(f"{error} (the port for metrics, FLUXBASE_METRICS_PORT)") from error
+        raise CannotListen(f"{error} ({name})") from error
 
 
 def listen(address: ListenAddress, count: int) -> list[socket.socket]:

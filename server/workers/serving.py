@@ -1,11 +1,12 @@
 """A whole server, from its settings to its end: in one process, or in several under a supervisor."""
 
 import asyncio
+import signal
 from functools import partial
 
 import uvloop
 
-from server.configuration.reading import Notices
+from server.configuration.reading import Notices, SettingsSource
 from server.observe.console import Console, bridge_logging
 from server.observe.lines import Level
 from server.preparation import prepare
@@ -19,7 +20,7 @@ from server.workers.worker import work
 from shardmap import ShardMap
 
 
-def serve(settings: Settings, notices: Notices) -> int:
+def serve(settings: Settings, notices: Notices, source: SettingsSource) -> int:
     """Serve until told to end; the exit status.
 
     Raises:
@@ -28,6 +29,8 @@ def serve(settings: Settings, notices: Notices) -> int:
     """
     console = Console(settings.logging)
     bridge_logging(console)
+    for each in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(each, signal.SIG_IGN)  # until there is something to reload
     _greet(console, settings, notices)
     sockets = open_sockets(settings)
     try:
@@ -35,15 +38,15 @@ def serve(settings: Settings, notices: Notices) -> int:
     finally:
         console.flush()
     with run_directory() as directory:
-        job = partial(_work, settings, shard_map)
+        job = partial(_work, settings, shard_map, source)
         if settings.process.workers > 1:
             return Supervisor(job, sockets, directory, settings.http, console).run()
         job(Place(0, 1, 0, directory, sockets.api[0], sockets.metrics))
         return 0
 
 
-def _work(settings: Settings, shard_map: ShardMap, place: Place) -> None:
-    uvloop.run(work(settings, shard_map, place))
+def _work(settings: Settings, shard_map: ShardMap, source: SettingsSource, place: Place) -> None:
+    uvloop.run(work(settings, shard_map, source, place))
 
 
 def _greet(console: Console, settings: Settings, notices: Notices) -> None:
@@ -58,6 +61,8 @@ def _greet(console: Console, settings: Settings, notices: Notices) -> None:
         console.tell(
             Level.WARN, "setting_unknown", name=unknown.name, source=unknown.source, **meant
         )
+    for reason in notices.ignored:
+        console.tell(Level.WARN, "setting_ignored", reason=reason)
     if notices.without_effect:
         names = ",".join(notices.without_effect)
         console.tell(Level.INFO, "settings_without_effect_yet", names=names)

@@ -37,7 +37,9 @@ LONGEST_PAUSE_S: Final = 10.0
 CLOSING_S: Final = 5.0
 """What a worker may take to close its connections, after its drain."""
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+_RELOADS: Final = (signal.SIGUSR1, signal.SIGUSR2)
+"""Passed on to the workers."""
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, *_RELOADS)
 
 
 @dataclass(slots=True)
@@ -142,7 +144,8 @@ class Supervisor:
             os.setpgid(0, 0)
             signal.set_wakeup_fd(-1)
             for each in _SIGNALS:
-                signal.signal(each, signal.SIG_DFL)
+                ignored = each in _RELOADS  # until the worker hears them, it has nothing to reload
+                signal.signal(each, signal.SIG_IGN if ignored else signal.SIG_DFL)
             os.close(self._lifeline[1])
             for descriptor in self._wakeups:
                 os.close(descriptor)
@@ -202,7 +205,9 @@ class Supervisor:
     def _obey(self) -> None:
         heard, self._heard = self._heard, []
         for each in heard:
-            if self._closing_at is None:
+            if each in _RELOADS:
+                self._send(each)
+            elif self._closing_at is None:
                 self._drain(each)
             else:
                 self._console.tell(Level.WARN, "ended_at_once", reason=each.name)

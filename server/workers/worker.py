@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
-from server.app import api, metrics_port
+from server.app import api, operators_port
+from server.configuration.reading import SettingsSource
 from server.front.connection import HttpServer
 from server.front.turnstile import Turnstile
 from server.lifecycle import Lifecycle
@@ -18,10 +19,12 @@ from server.observe.lines import Level
 from server.observe.meter import Meter
 from server.observe.observatory import Observatory
 from server.observe.tally import Tally
+from server.reconfiguring import Reconfiguring
 from server.services import Share, open_services
 from server.settings import Settings
 from server.workers.listening import BACKLOG, shown
 from server.workers.place import Place
+from server.workers.reloading import reloads
 from server.workers.stopping import Stopping
 from shardmap import ShardMap
 
@@ -32,7 +35,9 @@ YOUNG_OBJECTS: Final = 50_000
 """How many more containers than now may be alive before a collection: some 5 MB."""
 
 
-async def work(settings: Settings, shard_map: ShardMap, place: Place) -> None:
+async def work(
+    settings: Settings, shard_map: ShardMap, source: SettingsSource, place: Place
+) -> None:
     """Serve until told to stop."""
     several = place.count > 1
     console = Console(settings.logging, everywhere={"worker": place.number} if several else None)
@@ -67,10 +72,18 @@ async def work(settings: Settings, shard_map: ShardMap, place: Place) -> None:
         board = await opened.enter_async_context(Board(tally, gauges, shared, place.number))
 
         listeners = []
-        fronts = [(api(settings, services, board, lifecycle, observe, turnstile), place.api)]
+        parts = (services, board, lifecycle, observe, turnstile)
+        fronts = [(api(settings, *parts), place.api)]
         if place.metrics is not None:
-            own_port = metrics_port(settings, services, board, lifecycle, observe, turnstile)
-            fronts.append((own_port, place.metrics))
+            fronts.append((operators_port(settings, *parts), place.metrics))
+
+        def adopt(newer: Settings) -> None:
+            fronts[0][0].become(api(newer, *parts))
+            services.expose(newer.api.exposed_schemas)
+
+        await opened.enter_async_context(
+            reloads(settings, services, Reconfiguring(source, settings, adopt, observe), observe)
+        )
         loop = asyncio.get_running_loop()
         for front, listening in fronts:
             server = front.http_server()

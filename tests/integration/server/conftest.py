@@ -3,7 +3,8 @@
 serving
     A front on a Unix socket, and a client that sees every byte.
 served
-    Whole servers, as processes: `await served(environ, "--workers", "2")`. Ask for it after the
+    Whole servers, as processes: `await served(environ, "--workers", "2")`; an `environ` that is
+    called with the ports of the API and of operators gives all there is. Ask for it after the
     databases, so that its servers end before those are dropped.
 """
 
@@ -189,6 +190,8 @@ class Served:
     port: int
     metrics_port: int
     log_file: object
+    ready_port: int | None = None
+    """Where /ready is, when not on the API port."""
 
     @property
     def log(self):
@@ -227,7 +230,7 @@ class Served:
     async def _is_ready(self):
         assert self.process.returncode is None, self.log
         try:
-            return (await self.get("/ready")).status_code == 200
+            return (await self.get("/ready", port=self.ready_port)).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -267,7 +270,9 @@ async def served(tmp_path):
                 "server",
                 "serve",
                 *options,
-                env={
+                env={"PATH": os.environ["PATH"], **environ(port, metrics_port)}
+                if callable(environ)
+                else {
                     "PATH": os.environ["PATH"],
                     "FLUXBASE_AUTH_JWT_SECRET": SECRET,
                     "FLUXBASE_SERVER_ADDRESS": f"127.0.0.1:{port}",
@@ -282,6 +287,8 @@ async def served(tmp_path):
                 start_new_session=True,
             )
         server = Served(process, port, metrics_port, log_file)
+        if callable(environ):
+            server.ready_port = metrics_port
         started.append(server)
         if wait:
             await server.ready()
