@@ -25,7 +25,7 @@ meant AS (  -- with what views are made of, as far as it is no catalog
     JOIN relations ON relations.oid = d.refobjid
     WHERE relations.nspname NOT IN ('pg_catalog', 'information_schema', 'fluxshard')
 ),
-exposed AS (
+exposed AS MATERIALIZED (
     SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -132,102 +132,122 @@ unique_keys AS (  -- what ON CONFLICT can infer: not partial, no expressions, no
       AND i.indrelid IN (SELECT oid FROM exposed)
     GROUP BY i.indexrelid, i.indrelid, i.indisprimary
 ),
-primary_keys AS (  -- deferrable ones too
+primary_keys AS MATERIALIZED (  -- deferrable ones too
     SELECT k.conrelid, pg_catalog.array_agg(a.attname::text ORDER BY key.position) AS names
     FROM pg_catalog.pg_constraint AS k
     CROSS JOIN LATERAL pg_catalog.unnest(k.conkey) WITH ORDINALITY AS key(attnum, position)
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = key.attnum
     WHERE k.contype = 'p' AND k.conrelid IN (SELECT oid FROM exposed)
     GROUP BY k.oid, k.conrelid
+),
+triggered_tables AS MATERIALIZED (
+    SELECT DISTINCT parts.root FROM parts JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = parts.relid
+    WHERE NOT t.tgisinternal
+    UNION
+    SELECT parts.root FROM parts JOIN pg_catalog.pg_rewrite AS r ON r.ev_class = parts.relid
+    WHERE r.ev_type <> '1'
+    UNION
+    SELECT parts.root FROM parts JOIN calling ON calling.relid = parts.relid
+    WHERE NOT calling.computes
+),
+computing_tables AS MATERIALIZED (
+    SELECT DISTINCT parts.root FROM parts JOIN calling ON calling.relid = parts.relid
+    WHERE calling.computes
+    UNION
+    SELECT columns.attrelid FROM columns WHERE columns.domain_default
+),
+uniques_of AS MATERIALIZED (
+    SELECT indrelid AS oid, pg_catalog.json_agg(names ORDER BY names)::text AS list
+    FROM (SELECT DISTINCT indrelid, names FROM unique_keys WHERE NOT indisprimary) AS distinct_keys
+    GROUP BY indrelid
+),
+constraints_of AS MATERIALIZED (
+    SELECT k.conrelid AS oid, pg_catalog.json_object_agg(k.conname, (
+               SELECT pg_catalog.json_agg(a.attname::text ORDER BY key.position)
+               FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS key(attnum, position)
+               JOIN pg_catalog.pg_attribute AS a
+                   ON a.attrelid = k.conrelid AND a.attnum = key.attnum
+           ) ORDER BY k.conname)::text AS list
+    FROM pg_catalog.pg_constraint AS k
+    WHERE k.contype IN ('p', 'u', 'x') AND k.conrelid <> 0
+    GROUP BY k.conrelid
+),
+foreign_keys_of AS MATERIALIZED (
+    SELECT k.conrelid AS oid, pg_catalog.json_agg(pg_catalog.json_build_object(
+               'name', k.conname, 'schema', n.nspname, 'relation', c.relname,
+               'columns', (
+                   SELECT pg_catalog.json_agg(a.attname ORDER BY key.position)
+                   FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS key(attnum, position)
+                   JOIN pg_catalog.pg_attribute AS a
+                       ON a.attrelid = k.conrelid AND a.attnum = key.attnum),
+               'target_columns', (
+                   SELECT pg_catalog.json_agg(a.attname ORDER BY key.position)
+                   FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY AS key(attnum, position)
+                   JOIN pg_catalog.pg_attribute AS a
+                       ON a.attrelid = k.confrelid AND a.attnum = key.attnum)
+           ) ORDER BY k.conname)::text AS list
+    FROM pg_catalog.pg_constraint AS k
+    JOIN pg_catalog.pg_class AS c ON c.oid = k.confrelid AND NOT c.relispartition
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE k.contype = 'f' AND k.conparentid = 0
+    GROUP BY k.conrelid
+),
+partitions_of AS MATERIALIZED (
+    SELECT parts.root AS oid,
+           pg_catalog.array_agg(pg_catalog.concat(n.nspname, '.', c.relname)
+                                ORDER BY pg_catalog.concat(n.nspname, '.', c.relname)) AS list
+    FROM parts
+    JOIN pg_catalog.pg_class AS c ON c.oid = parts.relid AND c.relispartition
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    GROUP BY parts.root
+),
+columns_of AS MATERIALIZED (
+    SELECT columns.attrelid AS oid, pg_catalog.json_agg(pg_catalog.json_build_object(
+               'name', columns.attname,
+               'type', spelled.name,
+               'not_null', columns.not_null,
+               'has_default',
+                   columns.atthasdef OR columns.attidentity <> '' OR columns.domain_default,
+               'identity', columns.attidentity = 'a',
+               'domain', columns.domain,
+               'generated', columns.attgenerated <> '' OR columns.attidentity = 'a',
+               'array', spelled.is_array,
+               'category', spelled.typcategory,
+               'mergeable', spelled.nspname = 'pg_catalog' AND (
+                   spelled.typname IN (
+                       'int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'bool',
+                       'date', 'time', 'timestamp', 'timestamptz', 'uuid', 'bytea')
+                   OR (spelled.typname IN ('text', 'varchar', 'name')
+                       AND coalesce(collations.by_bytes, false)))
+           ) ORDER BY columns.attnum)::text AS list
+    FROM columns
+    JOIN spelled ON spelled.oid = columns.typid
+    LEFT JOIN collations ON collations.oid = columns.attcollation
+    GROUP BY columns.attrelid
 )
+-- Each part is made once for all tables and joined: asked for each table, 2,000 tables take 14 s.
 SELECT
     exposed.nspname::text AS schema,
     exposed.relname::text AS relation,
     exposed.relkind::text AS kind,
     exposed.relrowsecurity AS rls,
-    EXISTS (
-        SELECT FROM parts JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = parts.relid
-        WHERE parts.root = exposed.oid AND NOT t.tgisinternal
-    ) OR EXISTS (
-        SELECT FROM parts JOIN pg_catalog.pg_rewrite AS r ON r.ev_class = parts.relid
-        WHERE parts.root = exposed.oid AND r.ev_type <> '1'
-    ) OR EXISTS (
-        SELECT FROM parts JOIN calling ON calling.relid = parts.relid AND NOT calling.computes
-        WHERE parts.root = exposed.oid
-    ) AS triggered,
-    EXISTS (
-        SELECT FROM parts JOIN calling ON calling.relid = parts.relid AND calling.computes
-        WHERE parts.root = exposed.oid
-    ) OR EXISTS (
-        SELECT FROM columns WHERE columns.attrelid = exposed.oid AND columns.domain_default
-    ) AS computed_defaults,
-    coalesce((SELECT names FROM primary_keys WHERE conrelid = exposed.oid), '{}') AS primary_key,
-    coalesce((
-        SELECT pg_catalog.json_agg(names ORDER BY names) FROM (
-            SELECT DISTINCT names FROM unique_keys
-            WHERE unique_keys.indrelid = exposed.oid AND NOT unique_keys.indisprimary
-        ) AS distinct_keys
-    ), '[]')::text AS uniques,
-    coalesce((
-        SELECT pg_catalog.json_object_agg(k.conname, (
-            SELECT pg_catalog.json_agg(a.attname::text ORDER BY key.position)
-            FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS key(attnum, position)
-            JOIN pg_catalog.pg_attribute AS a
-                ON a.attrelid = k.conrelid AND a.attnum = key.attnum
-        ) ORDER BY k.conname)
-        FROM pg_catalog.pg_constraint AS k
-        WHERE k.conrelid = exposed.oid AND k.contype IN ('p', 'u', 'x')
-    ), '{}')::text AS constraints,
-    coalesce((
-        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-            'name', k.conname, 'schema', n.nspname, 'relation', c.relname,
-            'columns', (
-                SELECT pg_catalog.json_agg(a.attname ORDER BY key.position)
-                FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS key(attnum, position)
-                JOIN pg_catalog.pg_attribute AS a
-                    ON a.attrelid = k.conrelid AND a.attnum = key.attnum),
-            'target_columns', (
-                SELECT pg_catalog.json_agg(a.attname ORDER BY key.position)
-                FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY AS key(attnum, position)
-                JOIN pg_catalog.pg_attribute AS a
-                    ON a.attrelid = k.confrelid AND a.attnum = key.attnum)
-        ) ORDER BY k.conname)
-        FROM pg_catalog.pg_constraint AS k
-        JOIN pg_catalog.pg_class AS c ON c.oid = k.confrelid AND NOT c.relispartition
-        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE k.conrelid = exposed.oid AND k.contype = 'f' AND k.conparentid = 0
-    ), '[]')::text AS foreign_keys,
-    ARRAY(
-        SELECT pg_catalog.concat(n.nspname, '.', c.relname)
-        FROM parts
-        JOIN pg_catalog.pg_class AS c ON c.oid = parts.relid AND c.relispartition
-        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE parts.root = exposed.oid ORDER BY 1
-    ) AS partitions,
+    triggered_tables.root IS NOT NULL AS triggered,
+    computing_tables.root IS NOT NULL AS computed_defaults,
+    coalesce(primary_keys.names, '{}') AS primary_key,
+    coalesce(uniques_of.list, '[]') AS uniques,
+    coalesce(constraints_of.list, '{}') AS constraints,
+    coalesce(foreign_keys_of.list, '[]') AS foreign_keys,
+    coalesce(partitions_of.list, '{}') AS partitions,
     CASE WHEN exposed.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(exposed.oid, true) END
         AS definition,
-    coalesce((
-        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-            'name', columns.attname,
-            'type', spelled.name,
-            'not_null', columns.not_null,
-            'has_default', columns.atthasdef OR columns.attidentity <> '' OR columns.domain_default,
-            'identity', columns.attidentity = 'a',
-            'domain', columns.domain,
-            'generated', columns.attgenerated <> '' OR columns.attidentity = 'a',
-            'array', spelled.is_array,
-            'category', spelled.typcategory,
-            'mergeable', spelled.nspname = 'pg_catalog' AND (
-                spelled.typname IN (
-                    'int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'bool',
-                    'date', 'time', 'timestamp', 'timestamptz', 'uuid', 'bytea')
-                OR (spelled.typname IN ('text', 'varchar', 'name')
-                    AND coalesce(collations.by_bytes, false)))
-        ) ORDER BY columns.attnum)
-        FROM columns
-        JOIN spelled ON spelled.oid = columns.typid
-        LEFT JOIN collations ON collations.oid = columns.attcollation
-        WHERE columns.attrelid = exposed.oid
-    ), '[]')::text AS columns
+    coalesce(columns_of.list, '[]') AS columns
 FROM exposed
+LEFT JOIN triggered_tables ON triggered_tables.root = exposed.oid
+LEFT JOIN computing_tables ON computing_tables.root = exposed.oid
+LEFT JOIN primary_keys ON primary_keys.conrelid = exposed.oid
+LEFT JOIN uniques_of ON uniques_of.oid = exposed.oid
+LEFT JOIN constraints_of ON constraints_of.oid = exposed.oid
+LEFT JOIN foreign_keys_of ON foreign_keys_of.oid = exposed.oid
+LEFT JOIN partitions_of ON partitions_of.oid = exposed.oid
+LEFT JOIN columns_of ON columns_of.oid = exposed.oid
 ORDER BY exposed.nspname, exposed.relname
