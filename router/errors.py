@@ -39,6 +39,7 @@ RouterError
 │   ├── SchemasDiffer             P207
 │   ├── SnapshotBusy              P208
 │   ├── PrimariesConflict         P209
+│   ├── SchemaUnread              P219  (a ShardDown)
 │   ├── MapOutdated               P213
 │   ├── PoolQueueFull, PoolerUndeclared   see `router.pooling_errors`
 │   └── UnitRefused, MoveUnderWay         see `router.move_errors`
@@ -248,6 +249,12 @@ class ShardDown(ShardUnavailable):
     """No endpoint of the shard that could answer is reachable."""
 
     code = "P202"
+
+
+class SchemaUnread(ShardDown):
+    """Since this process began no database could be asked what tables there are."""
+
+    code = "P219"
 
 
 class PrimaryAway(ShardUnavailable):

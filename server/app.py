@@ -1,10 +1,11 @@
 """The application: which routes there are, and what every request passes."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from router import NOTHING_SEEN, Router
+from router import NOTHING_SEEN, Router, Schema
 from server.admin import (
     AdminPort,
     Health,
@@ -124,9 +125,12 @@ def _tables(
     )
     around = surroundings(settings.request.pre_request, settings.request.tx_end).around
 
+    preparing: list[Callable[[Schema], None]] = []
+
     def routes(router: Router | KeyedRouter) -> tuple[Route, ...]:
         asked: Answers = Noting(router) if api_settings.served_by else router
         tables = Tables(asked, services.schema, services.tenant_column, limits, _policies(settings))
+        preparing.append(tables.prepare)
         root = RootDocument(
             documents, services.tenant_column, _root_spec(settings), tables.postgrest
         )
@@ -147,6 +151,7 @@ def _tables(
         )
         for route in found
     )
+    services.prepare_with(preparing)
     if not api_settings.served_by:
         return found
     return tuple(replace(route, handler=told(route.handler)) for route in found)

@@ -96,6 +96,10 @@ class Services:
         """Read the tables anew soon: somebody says that they have changed."""
         self._backends.schema_changed()
 
+    def prepare_with(self, preparing: Sequence[Callable[[Schema], None]]) -> None:
+        """Call these, and no others, with each new schema, in a thread, before it is given out."""
+        self._backends.prepare_with(preparing)
+
     def expose(self, schemas: Sequence[str]) -> None:
         """Let clients use these schemas from the next reading of the tables on, which is soon."""
         self._backends.expose(tuple(schemas))

@@ -7,7 +7,7 @@ the replicas have them, too.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -27,7 +27,7 @@ from router.catalogue.introspection import (
     worst,
 )
 from router.context import Deadline
-from router.errors import RouterError, ShardDown
+from router.errors import RouterError, SchemaUnread, ShardDown
 from router.live.failures import DRIVER_ERRORS, Scene, translated
 from router.live.live_map import LiveMap
 from router.live.preamble import LOGIN
@@ -69,6 +69,7 @@ class KnownSchema:
         self._live = live
         self._settings = settings
         self._exposed = settings.exposed_schemas
+        self._preparing: tuple[Callable[[Schema], None], ...] = ()
         self._owner = owner
         self._observe = observe
         self._schema: Schema | None = None
@@ -90,11 +91,11 @@ class KnownSchema:
         """The schema as last read.
 
         Raises:
-            ShardDown: It could not be read yet.
+            SchemaUnread: It could not be read yet.
         """
         if self._schema is None:
             trouble = f": {self._trouble.message}" if self._trouble is not None else ""
-            raise ShardDown(CATALOG, f"the schema has not been read yet{trouble}")
+            raise SchemaUnread(CATALOG, f"the schema has not been read yet{trouble}")
         return self._schema
 
     async def refresh(self, *, now: bool) -> Schema:
@@ -115,6 +116,13 @@ class KnownSchema:
         if self._trouble is not None:
             raise ShardDown(CATALOG, self._trouble.message) from self._trouble
         return self.current()
+
+    def prepare_with(self, preparing: Sequence[Callable[[Schema], None]]) -> None:
+        """Call these with each new schema, in a thread, before it is given out.
+
+        What is worked out of all tables would otherwise stop the event loop at the first request.
+        """
+        self._preparing = tuple(preparing)
 
     def expose(self, schemas: tuple[str, ...]) -> None:
         """Let clients use these schemas, once they are read."""
@@ -173,6 +181,8 @@ class KnownSchema:
         if self._schema is None or schema.version != self._schema.version:
             if self._schema is not None:
                 await self._replayed(list(groups.values()))
+            for prepare in self._preparing:
+                await asyncio.to_thread(prepare, schema)
             self._schema = schema
             self._observe(SchemaAdopted(schema.version, len(schema.tables)))
 

@@ -251,6 +251,10 @@ class PostgresBackends:
         """Read the schema anew soon: somebody says that it has changed."""
         self._schema.refresh_later()
 
+    def prepare_with(self, preparing: Sequence[Callable[[Schema], None]]) -> None:
+        """Call these with each new schema, in a thread, before it is given out."""
+        self._schema.prepare_with(preparing)
+
     def expose(self, schemas: tuple[str, ...]) -> None:
         """Read these schemas for clients from now on, the first reading soon."""
         self._schema.expose(schemas)

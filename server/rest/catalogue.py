@@ -57,6 +57,7 @@ class Catalogue:
         self._tenant_column = tenant_column
         self._policies = policies or Policies()
         self._relations: tuple[Schema, Relations] | None = None
+        self._prepared: tuple[Schema, Relations] | None = None
         self._templates: Memo[Template] = Memo()
 
     @property
@@ -82,9 +83,20 @@ class Catalogue:
                 self._templates.keep(request, template)
         return template
 
+    def prepare(self, schema: Schema) -> None:
+        """Work out what is asked of a schema as a whole, before it is the one in use.
+
+        Called in a thread: the relations of the schema before stay until they are replaced.
+        """
+        self._prepared = (schema, Relations(schema, self._tenant_column))
+
     def _related(self, schema: Schema) -> Relations:
         """The relationships of the schema, worked out once."""
         if self._relations is None or self._relations[0] is not schema:
+            prepared = self._prepared
+            if prepared is not None and prepared[0] is schema:
+                self._relations = prepared
+                return prepared[1]
             self._relations = (schema, Relations(schema, self._tenant_column))
         return self._relations[1]
 

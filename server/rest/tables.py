@@ -41,7 +41,10 @@ class Tables:
         limits: Limits,
         policies: Policies | None = None,
     ) -> None:
-        desk = Desk(router, Catalogue(schema, tenant_column, policies), tenant_column, limits)
+        catalogue = Catalogue(schema, tenant_column, policies)
+        self.prepare: Final = catalogue.prepare
+        """To be called with a schema before it is the one in use, so that no request waits."""
+        desk = Desk(router, catalogue, tenant_column, limits)
         self.native: Final[Handler] = heeding(native.Native(desk).handle)
         """Replies to requests under /api/v1/tables."""
         self.postgrest: Final[Handler] = heeding(postgrest.Postgrest(desk).handle)
