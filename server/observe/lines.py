@@ -99,7 +99,7 @@ _FROM_CLIENTS: Final = "sqlstate:"
 """Prefix of the codes of statements that PostgreSQL refused: mostly mistakes of clients."""
 
 
-def line_of(fact: Fact, slow_request_s: float) -> Line:
+def line_of(fact: Fact, slow_request_s: float) -> Line:  # noqa: C901 - one case per kind
     """The line for a fact."""
     match fact:
         case RequestAnswered():
