@@ -160,13 +160,15 @@ async def open_services(
                 )
             )
         limits = PullUpLimits(settings.database.pull_up_rows, settings.database.pull_up_bytes)
-        following = Following(
-            backends,
-            MapFollow(in_use, watch),
-            observe,
-            pause_limit_s=settings.database.move_pause_limit_s,
-            most_held=settings.database.held_writes,
-        )
+        following = None
+        if watch is not None:
+            following = Following(
+                backends,
+                MapFollow(in_use, watch),
+                observe,
+                pause_limit_s=settings.database.move_pause_limit_s,
+                most_held=settings.database.held_writes,
+            )
         router = Router(backends, in_use.current, backends.schema, limits, following)
         tasks = await opened.enter_async_context(TaskOwner())
         yield Services(router, backends, in_use, watch, tasks)
