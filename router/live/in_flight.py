@@ -21,18 +21,22 @@ import math
 from collections.abc import Hashable
 from typing import Final
 
-SLOWER: Final = 1.6
-"""Statements that take so many times as long as alone wait inside, …"""
-AS_FAST: Final = 1.1
-"""… and up to this, nobody does: the limit grows by half, …"""
-NEARLY: Final = 1.2
-"""… and up to this by one. In between it stays."""
+ALARMING: Final = 1.6
+"""Where all may run, statements that take so many times as long as alone wait inside, …"""
+ALARMING_S: Final = 0.005
+"""… unless they wait for less than this: our own event loop makes such waits."""
+SLOWER: Final = 1.4
+"""Where it is known that they may wait inside, they do from this on, …"""
+NEARLY: Final = 1.1
+"""… up to this the limit grows by one, in between it stays, …"""
+AS_FAST: Final = 1.05
+"""… and up to this nobody waits, and the limit grows by half."""
+NOTICED_S: Final = 0.003
+"""Shorter waits count as nearly none, whatever their ratio is."""
 MOST_TIMES: Final = 8.0
 """One statement counts as at most so many times as slow: it may have waited for a lock."""
 SPARE: Final = 1.25
 """So much more than keeps the server busy is let in, or it would be idle at times."""
-NOTICED_S: Final = 0.005
-"""Waits below this are nobody's trouble, whatever the ratio is: our own event loop makes such."""
 ENOUGH: Final = 10
 """Statements that a judgement needs, at least, …"""
 WINDOW_S: Final = 0.05
@@ -44,7 +48,9 @@ STALE_S: Final = 5.0
 STRIKES: Final = 2
 """So many judgements in a row before limiting begins: one may be a pause of this process."""
 LEARNING: Final = 0.125
-"""How much one statement counts in what its text usually takes …"""
+"""How much one statement counts in what its text usually takes, …"""
+LEARNING_ANEW: Final = 0.25
+"""… while it has to be found out, …"""
 OUTLIER: Final = 2.0
 """… and as at most so many times that."""
 REMEMBERED: Final = 1024
@@ -107,7 +113,8 @@ class InFlightLimit:
             if usual_s is None:
                 usual_s = self._first(seconds)
             most_s = OUTLIER * usual_s
-            self._usual_s[text] = usual_s + (min(seconds, most_s) - usual_s) * LEARNING
+            share = LEARNING if self.most > self.least else LEARNING_ANEW
+            self._usual_s[text] = usual_s + (min(seconds, most_s) - usual_s) * share
             if among < self.most:
                 return False
         if ended - seconds < self._changed_at:
@@ -135,23 +142,25 @@ class InFlightLimit:
     def _judged(self, now: float) -> bool:
         inflation = math.exp(self._log_ratios / self._count)
         among = self._among / self._count
-        if self._waited_s < NOTICED_S * self._count:
+        limited = self.most < self.ceiling
+        if self._waited_s < (NOTICED_S if limited else ALARMING_S) * self._count:
             inflation = min(inflation, NEARLY)
         self.inflation = inflation
-        if inflation > SLOWER:
+        if inflation > (SLOWER if limited else ALARMING):
             self._strikes += 1
-            if self._strikes >= STRIKES or self.most < self.ceiling:
+            if limited or self._strikes >= STRIKES:
                 return self._changed(self._reduced(among, inflation), now)
         else:
             self._strikes = 0
-            if inflation <= NEARLY and 2 * among >= self.most:  # else it is not what limits
+            learning = self.most == self.least and inflation > AS_FAST
+            if inflation <= NEARLY and 2 * among >= self.most and not learning:
                 grown = self.most // 2 if inflation <= AS_FAST else 1
                 return self._changed(self.most + max(1, grown), now)
         return self._changed(self.most, now)
 
     def _nothing_known(self, now: float) -> bool:
         """All that runs is new. What it takes alone is found out if that may matter; else it may run."""
-        if now >= self._find_out_at and self._new_took_s > 2 * NOTICED_S * self._new:
+        if now >= self._find_out_at and self._new_took_s > 2 * ALARMING_S * self._new:
             self._find_out_at = now + self._find_out_s
             self._find_out_s = min(2 * self._find_out_s, FIND_OUT_MOST_S)
             self.inflation = None
