@@ -20,7 +20,7 @@ from router.context import Deadline, QueryContext
 from router.errors import DeadlineExceeded, PoolTimeout, StatementFailed
 from router.live.connection import HeldConnection
 from router.live.execution import take_note
-from router.live.failures import DRIVER_ERRORS, PlanOutdated, TryAgain
+from router.live.failures import DRIVER_ERRORS, ELSEWHERE, PlanOutdated
 from router.live.faults import Faults
 from router.live.freshness import Position
 from router.live.live_endpoint import LiveEndpoint
@@ -84,7 +84,7 @@ class Cursors:
         try:
             try:
                 return await once(())
-            except TryAgain as failure:
+            except ELSEWHERE as failure:
                 return await self._retries.again(group, context, once, failure)
         except StatementFailed as failure:
             if query.claims or failure.sqlstate != INSUFFICIENT_PRIVILEGE:

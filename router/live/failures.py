@@ -1,6 +1,6 @@
 """Driver errors as router errors: the one place where asyncpg's and the network's are translated.
 
-Besides the public errors there are six that the backends use among themselves, to know what may
+Besides the public errors there are seven that the backends use among themselves, to know what may
 be tried again and where. Each is a kind of the public error that remains when nothing helps:
 
 ShardDown
@@ -9,6 +9,8 @@ ShardDown
     ├── RecoveryConflict  replay on a replica cancelled a read: it goes elsewhere
     ├── BehindFloor       the server was restarted and shows less than it did: it goes elsewhere
     └── PlanOutdated      a prepared statement is outdated and was not run: prepare it again
+PoolTimeout
+└── EndpointFull          the server has no room for our connection: a read goes elsewhere
 PrimaryAway
 └── NotSent           the write did not leave us: it may be begun again
 """
@@ -19,7 +21,14 @@ from typing import Final
 
 import asyncpg
 
-from router.errors import DeadlineExceeded, PrimaryAway, RouterError, ShardDown, StatementFailed
+from router.errors import (
+    DeadlineExceeded,
+    PoolTimeout,
+    PrimaryAway,
+    RouterError,
+    ShardDown,
+    StatementFailed,
+)
 from router.fences import Fence
 from router.live.preamble import MARKER
 from router.move_errors import UnitHeld, UnitMoved, UnitRefused
@@ -85,6 +94,18 @@ class BehindFloor(TryAgain):
 
 class PlanOutdated(TryAgain):
     """The prepared statement does not fit the schema any more. It was not run."""
+
+
+class EndpointFull(PoolTimeout):
+    """The server is well, and has no room for another connection (SQLSTATE 53300)."""
+
+    def __init__(self, shard: ShardId, endpoint: str) -> None:
+        super().__init__(shard, f"connection pool: {endpoint} accepts no more connections")
+        self.endpoint = endpoint
+
+
+ELSEWHERE: Final = (TryAgain, EndpointFull)
+"""After these a read may run again, most likely on another endpoint."""
 
 
 class NotSent(PrimaryAway):

@@ -49,7 +49,7 @@ class Faults:
 
         Raises:
             EndpointLost: There is none to be had; the endpoint is out of traffic.
-            PoolTimeout: None came free in time.
+            PoolTimeout: None came free in time, or the server has no room for another.
             PoolQueueFull: Too many wait.
         """
         timeout_s = min(context.deadline.remaining_s(), self._settings.acquire_timeout_s)

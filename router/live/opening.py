@@ -9,10 +9,11 @@ from typing import Final
 import asyncpg
 
 from router.backend_settings import BackendSettings
-from router.errors import IdentityMismatch, PoolTimeout
+from router.errors import IdentityMismatch
 from router.live.connection import HeldConnection, become
 from router.live.failures import (
     DRIVER_ERRORS,
+    EndpointFull,
     EndpointLost,
     refuses_connections,
     refuses_settings,
@@ -122,7 +123,7 @@ async def open_session(
 
     Raises:
         EndpointLost: The endpoint cannot be reached, or does not let us in.
-        PoolTimeout: The server has no room for another connection.
+        EndpointFull: The server has no room for another connection.
         PoolerUndeclared: Somebody is in between.
         IdentityMismatch: Another server answers there.
         StatementFailed: The login role cannot become the role.
@@ -139,9 +140,7 @@ async def open_session(
         proved = True
     except (*DRIVER_ERRORS, CredentialsUnavailable) as error:
         if refuses_connections(error):
-            raise PoolTimeout(
-                identity.shard_id, f"connection pool: {endpoint.name} accepts no more connections"
-            ) from error
+            raise EndpointFull(identity.shard_id, endpoint.name) from error
         if refuses_settings(error):
             raise _undeclared(endpoint, identity.shard_id) from error
         if raw is not None and unprepared(error):

@@ -18,7 +18,7 @@ from router.live.execution import (
     read_in_transaction,
     read_plainly,
 )
-from router.live.failures import DRIVER_ERRORS, PlanOutdated, TryAgain
+from router.live.failures import DRIVER_ERRORS, ELSEWHERE, PlanOutdated
 from router.live.faults import Faults
 from router.live.freshness import Position
 from router.live.hedging import Hedging
@@ -66,7 +66,7 @@ class Reads:
                     group,
                     lambda excluded, sent: self._once(group, query, context, excluded, sent),
                 )
-            except TryAgain as failure:
+            except ELSEWHERE as failure:
                 return await self._retries.again(
                     group,
                     context,

@@ -7,7 +7,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from router.backend_settings import BackendSettings
 from router.context import QueryContext
-from router.live.failures import BehindFloor, RecoveryConflict, TryAgain
+from router.live.failures import ELSEWHERE, BehindFloor, EndpointFull, RecoveryConflict, TryAgain
 from router.live.shards import ShardEndpoints
 from router.observe import Observer, ReadRetried
 
@@ -28,24 +28,28 @@ class Retries:
         group: ShardEndpoints,
         context: QueryContext,
         once: Callable[[tuple[int, ...]], Awaitable[Answer]],
-        first: TryAgain,
+        first: TryAgain | EndpointFull,
     ) -> Answer:
         """What `once` gives, without the endpoints that it is called with; `first` has happened.
 
         An endpoint that was lost is out of traffic until a probe finds it well, so it need not be
-        excluded; one whose replay interrupted the read is well, and would do it again.
+        excluded; one whose replay interrupted the read, or that has no room for another connection,
+        is well, and would do it again.
         """
         excluded: list[int] = []
 
-        def note(failure: TryAgain) -> None:
+        def note(failure: TryAgain | EndpointFull) -> None:
             self._observe(ReadRetried(group.shard, failure.endpoint, failure.code))
             index = group.index(failure.endpoint)
-            if isinstance(failure, RecoveryConflict | BehindFloor) and index is not None:
+            if (
+                isinstance(failure, RecoveryConflict | BehindFloor | EndpointFull)
+                and index is not None
+            ):
                 excluded.append(index)
 
         def before_pause(state: RetryCallState) -> None:
             failure = state.outcome.exception() if state.outcome is not None else None
-            if isinstance(failure, TryAgain):
+            if isinstance(failure, ELSEWHERE):
                 note(failure)
 
         async def again() -> Answer:
@@ -53,7 +57,7 @@ class Retries:
 
         note(first)
         return await AsyncRetrying(
-            retry=retry_if_exception_type(TryAgain),
+            retry=retry_if_exception_type(ELSEWHERE),
             stop=stop_after(self._attempts, context),
             wait=wait_random(0, LONGEST_RETRY_PAUSE_S),
             before_sleep=before_pause,
