@@ -7,10 +7,8 @@ Everything in it is started by `open_world` and ended with its context. Servers 
 import asyncio
 import os
 import secrets
-import shutil
 import socket
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -27,6 +25,7 @@ from bench.gates import Gates, opened_gates
 from bench.limits import CpuQuota, Limit, ServiceTime, Unlimited, written
 from bench.network import Link, Network, free_ports, open_network
 from bench.quota import limited
+from bench.scratch import CLUSTER, in_memory, scratch
 from bench.workloads import SERVICE, Workload
 from router import prepare_database
 from server.auth import mint
@@ -230,21 +229,18 @@ async def open_world(
     progress: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[World]:
     """The world, ready: filled, replicas caught up, every instance serving."""
-    parent = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
-    directory = Path(tempfile.mkdtemp(prefix="fluxshard-bench-", dir=parent))
-    directory.chmod(0o711)
-    progress(f"starting {spec.shards} shard(s) with {spec.replicas} replica(s) each")
-    cluster = EmbeddedCluster(
-        ClusterSpec(
-            directory=directory / "cluster",
-            shards=spec.shards,
-            replicas=spec.replicas,
-            listen=Sockets(),
-            durability=spec.durability,
-        )
-    )
     async with AsyncExitStack() as stack:
-        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        directory = await stack.enter_async_context(scratch(in_memory(), progress))
+        progress(f"starting {spec.shards} shard(s) with {spec.replicas} replica(s) each")
+        cluster = EmbeddedCluster(
+            ClusterSpec(
+                directory=directory / CLUSTER,
+                shards=spec.shards,
+                replicas=spec.replicas,
+                listen=Sockets(),
+                durability=spec.durability,
+            )
+        )
         stack.push_async_callback(cluster.destroy)
         await cluster.up()
         gates = None

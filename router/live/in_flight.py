@@ -18,25 +18,28 @@ Pure, and deterministic: times come as arguments.
 """
 
 import math
+from collections import deque
 from collections.abc import Hashable
 from typing import Final
 
-ALARMING: Final = 1.6
-"""Where all may run, statements that take so many times as long as alone wait inside, …"""
-ALARMING_S: Final = 0.005
-"""… unless they wait for less than this: our own event loop makes such waits."""
-SLOWER: Final = 1.4
-"""Where it is known that they may wait inside, they do from this on, …"""
-NEARLY: Final = 1.1
-"""… up to this the limit grows by one, in between it stays, …"""
-AS_FAST: Final = 1.05
-"""… and up to this nobody waits, and the limit grows by half."""
-NOTICED_S: Final = 0.003
-"""Shorter waits count as nearly none, whatever their ratio is."""
+SLOWER: Final = 1.6
+"""Statements that take so many times as long as alone wait inside, …"""
+AS_FAST: Final = 1.1
+"""… and up to this, nobody does: the limit grows by half, …"""
+NEARLY: Final = 1.2
+"""… and up to this by one. In between it stays."""
+NOTICED_S: Final = 0.005
+"""Waits below this are nobody's trouble, whatever the ratio is: our own event loop makes such."""
 MOST_TIMES: Final = 8.0
 """One statement counts as at most so many times as slow: it may have waited for a lock."""
 SPARE: Final = 1.25
 """So much more than keeps the server busy is let in, or it would be idle at times."""
+WORK_S: Final = 0.5
+"""Over so long it is measured how much the server does, …"""
+WORK_KEPT: Final = 3
+"""… and what it did in so many of these it is let do: it may be others who make it slow now, …"""
+BEYOND_NOISE: Final = 4.0
+"""… unless statements take so many times as long."""
 ENOUGH: Final = 10
 """Statements that a judgement needs, at least, …"""
 WINDOW_S: Final = 0.05
@@ -79,6 +82,9 @@ class InFlightLimit:
         "_strikes",
         "_usual_s",
         "_waited_s",
+        "_work",
+        "_work_began_at",
+        "_work_s",
         "ceiling",
         "inflation",
         "least",
@@ -96,6 +102,10 @@ class InFlightLimit:
         """By text, what a statement takes when at most `least` are in flight."""
         self._find_out_s = FIND_OUT_S
         self._find_out_at = float("-inf")
+        self._work: deque[float] = deque(maxlen=WORK_KEPT)
+        """How many statements at a time would have done as much alone, lately."""
+        self._work_s = 0.0
+        self._work_began_at = float("-inf")
         self._strikes = 0
         self._changed_at = float("-inf")
         self._start(float("-inf"))
@@ -131,6 +141,7 @@ class InFlightLimit:
         self._count += 1
         self._log_ratios += math.log(counted_s / usual_s)
         self._waited_s += counted_s - usual_s
+        self._work_s += usual_s
         self._among += among
         return self._count >= ENOUGH and passed_s >= WINDOW_S and self._judged(ended)
 
@@ -142,13 +153,13 @@ class InFlightLimit:
     def _judged(self, now: float) -> bool:
         inflation = math.exp(self._log_ratios / self._count)
         among = self._among / self._count
-        limited = self.most < self.ceiling
-        if self._waited_s < (NOTICED_S if limited else ALARMING_S) * self._count:
+        if self._waited_s < NOTICED_S * self._count:
             inflation = min(inflation, NEARLY)
         self.inflation = inflation
-        if inflation > (SLOWER if limited else ALARMING):
+        self._note_work(now)
+        if inflation > SLOWER:
             self._strikes += 1
-            if limited or self._strikes >= STRIKES:
+            if self._strikes >= STRIKES or self.most < self.ceiling:
                 return self._changed(self._reduced(among, inflation), now)
         else:
             self._strikes = 0
@@ -160,7 +171,7 @@ class InFlightLimit:
 
     def _nothing_known(self, now: float) -> bool:
         """All that runs is new. What it takes alone is found out if that may matter; else it may run."""
-        if now >= self._find_out_at and self._new_took_s > 2 * ALARMING_S * self._new:
+        if now >= self._find_out_at and self._new_took_s > 2 * NOTICED_S * self._new:
             self._find_out_at = now + self._find_out_s
             self._find_out_s = min(2 * self._find_out_s, FIND_OUT_MOST_S)
             self.inflation = None
@@ -169,7 +180,16 @@ class InFlightLimit:
 
     def _reduced(self, among: float, inflation: float) -> int:
         """At most by half at once: the next judgement sees what it was good for."""
-        return min(self.most - 1, math.ceil(max(SPARE * among / inflation, among / 2)))
+        wanted = max(SPARE * among / inflation, among / 2)
+        if inflation < BEYOND_NOISE:
+            wanted = max(wanted, SPARE * max(self._work, default=0.0))
+        return min(self.most - 1, math.ceil(wanted))
+
+    def _note_work(self, now: float) -> None:
+        passed_s = now - self._work_began_at
+        if passed_s >= WORK_S:
+            self._work.append(self._work_s / passed_s)
+            self._work_began_at, self._work_s = now, 0.0
 
     def _changed(self, most: int, now: float) -> bool:
         self._start(now)

@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import random
 from dataclasses import dataclass, field
 
 import pytest
@@ -171,19 +172,48 @@ def test_waits_of_milliseconds_limit_nothing():
     assert run.range(0, 7) == (CEILING, CEILING)
 
 
-def test_a_network_that_became_slower_is_learned_within_two_seconds():
+def test_a_network_that_became_slower_is_learned_within_four_seconds():
     limit = InFlightLimit(CEILING, LEAST)
 
     def further(_, server):
         server.away_s = 0.05
 
     run = Run(
-        [limit], Server(64), quiet_then_flood("q", 0.01, clients=20), 12, changes=[(7, further)]
+        [limit], Server(64), quiet_then_flood("q", 0.01, clients=20), 15, changes=[(7, further)]
     )
 
     assert run.range(0, 7) == (CEILING, CEILING)
     assert run.range(7, 9)[0] < CEILING
-    assert run.range(9, 12) == (CEILING, CEILING)
+    assert run.range(11, 15) == (CEILING, CEILING)
+
+
+def test_moments_in_which_others_make_the_server_slow_cost_little():
+    limit = InFlightLimit(CEILING, LEAST)
+
+    def slower(_, server):
+        server.away_s = 0.02
+
+    def as_before(_, server):
+        server.away_s = 0.0
+
+    moments = [(7 + number / 2, slower) for number in range(16)]
+    moments += [(7.1 + number / 2, as_before) for number in range(16)]
+    run = Run([limit], Server(4), quiet_then_flood("q", 0.02), 15, changes=moments)
+
+    assert run.range(7, 15)[0] >= 5
+    assert run.rate(7, 15) > 0.9 * 4 / 0.02
+
+
+def test_statements_whose_times_are_by_chance_keep_a_server_busy():
+    limit = InFlightLimit(CEILING, LEAST)
+    chance = random.Random(1)
+    texts = (("q", chance.expovariate(1 / 0.02)) for _ in itertools.count())
+    flood = [Client(texts, 5.0) for _ in range(100)]
+
+    run = Run([limit], Server(4), [Client(texts), *flood], 20)
+
+    assert run.range(7, 20)[1] <= 16
+    assert run.rate(7, 20) > 0.9 * 4 / 0.02
 
 
 def test_it_grows_with_a_server_that_can_do_more():
