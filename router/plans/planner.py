@@ -126,7 +126,9 @@ def _entries(
     query: Query, context: QueryContext, shard_map: ShardMap, route: Route, fences: Fences
 ) -> Entries:
     """What a statement enters that names no sharded table: a function may write any, in its body."""
-    if query.target is not Target.NOTHING or not isinstance(route, AnyShard):
+    if shard_map.undivided or query.target is not Target.NOTHING:
+        return ()
+    if not isinstance(route, AnyShard):
         return ()
     if context.tenant is not None:
         return entries_of(shard_map, context.tenant)

@@ -77,9 +77,8 @@ def put_in_force(
         return
     entry = AuditEntry(why.actor, why.via, "move", moves_text(proposal.moves), why.reason)
     run(note(catalog, entry))
-    outcomes = with_moves(
-        moving.run(catalog, proposal.moves, limits or Limits(), Screen(as_json=False))
-    )
+    screen = Screen(as_json=False)
+    outcomes = with_moves(moving.run(catalog, proposal.moves, limits or Limits(), screen))
     failed = 0
     for outcome in outcomes:
         if outcome.error is not None:
@@ -88,7 +87,7 @@ def put_in_force(
     if failed:
         again = "`fluxshard moves` shows them, `moves resume` goes on; then repeat this command"
         raise Failed([f"{failed} moves have not been made: {again}"], PROBLEMS)
-    ended = run(moving.finish(catalog, proposal, why))
+    ended = with_moves(moving.finish(catalog, proposal, why, screen))
     click.echo(f"{len(outcomes)} moves made; epoch {ended.epoch} is in force")
 
 

@@ -70,16 +70,24 @@ async def run(
     return outcomes
 
 
-async def finish(catalogue: Catalogue, proposal: Proposal, why: Why) -> ShardMap:
+async def finish(catalogue: Catalogue, proposal: Proposal, why: Why, observe: Observe) -> ShardMap:
     """After all moves: lift the pins that were to be lifted. The map in force.
 
+    A tenant without its pin has no way back, as after `fluxshard unpin`.
+
     Raises:
+        MoveError: A way back cannot be ended.
         MapConflict: Somebody else has applied a map meanwhile; pins are as they were.
     """
     newest = await _newest(catalogue)
     if proposal.stages is None:
         return newest
     last = replace(proposal.stages.finished(newest), shards=newest.shards)
+    lifted = newest.pins.keys() - last.pins.keys()
+    moves = Moves(Places(newest, catalogue.environ))
+    for move in await moves.journal.unfinished():
+        if move.state is State.MOVED and set(move.tenants) <= lifted:
+            await moves.clean(move.id, observe)
     ending = propose_change(newest, last)
     return await apply_change(catalogue, ending, why) if ending.changed else newest
 
