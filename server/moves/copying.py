@@ -7,6 +7,7 @@ from typing import Final
 from server.moves.cleaning import take_rows_away
 from server.moves.cutover import NEAR_BYTES
 from server.moves.errors import StreamBroken
+from server.moves.fences import standing_s
 from server.moves.group import KEYS, relation, sharded_tables, whose
 from server.moves.preflight import tables_on
 from server.moves.request import Move, State
@@ -58,6 +59,7 @@ async def copy(work: Work, move: Move) -> Move:
         await make_slot(source, stream)
     conninfo = await work.places.conninfo(move.source)
     async with work.places.primary(move.target) as target:
+        await asyncio.sleep(work.limits.seen_s - await standing_s(target, move.units))
         if "timeline" not in move.facts or fresh:
             found = await timeline(target)
             move = await work.journal.step(move, State.COPYING, {"timeline": found})

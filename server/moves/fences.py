@@ -18,6 +18,9 @@ LOCK_TIMEOUT_S: Final = 0.5
 _READ: Final = """\
 SELECT unit, epoch, state, moved_to, lease, tenants FROM fluxshard.fence WHERE unit = ANY ($1)"""
 _SHARED: Final = f"{_READ} FOR SHARE"
+_STANDING: Final = """\
+SELECT pg_catalog.min(extract(epoch FROM pg_catalog.clock_timestamp() - changed_at))::float8
+FROM fluxshard.fence WHERE unit = ANY ($1)"""
 _CLAIM: Final = "SELECT fluxshard.claim_fence(unit, $2) FROM pg_catalog.unnest($1::text[]) AS unit"
 _BEHIND_CUTOVERS: Final = """\
 SELECT pg_catalog.pg_advisory_xact_lock_shared(fluxshard.unit_lock(unit))
@@ -75,6 +78,11 @@ async def settled(session: Session, move: Move) -> Mapping[str, Fence]:
         found = await read_fences(session, move.units)
     refuse_stale(found, move)
     return found
+
+
+async def standing_s(session: Session, units: Iterable[Unit]) -> float:
+    """For how many seconds all of the rows have been as they are; 0: there are none."""
+    return float(await session.fetchval(_STANDING, texts(units)) or 0.0)
 
 
 async def set_fence(  # noqa: PLR0913 - the columns of its row

@@ -42,6 +42,9 @@ class Limits:
     """How long a move waits for a server that does not answer, before it leaves it to others."""
     stuck_s: float = 120.0
     """How long a stream may stand still before it counts as broken."""
+    seen_s: float = 1.5
+    """Between the fence that says that rows arrive and the first of them: by then every router has
+    seen the fence, since it asks no server that it has not probed for a second."""
 
 
 class State(StrEnum):

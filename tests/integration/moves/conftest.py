@@ -78,7 +78,7 @@ class MovesWorld:
         return await newest_map(Places(self.first, self.environ))
 
     async def moves(self, **limits):
-        return Moves(Places(await self.map(), self.environ), Limits(**limits))
+        return Moves(Places(await self.map(), self.environ), Limits(**{"seen_s": 0.0, **limits}))
 
     @asynccontextmanager
     async def session(self, shard):

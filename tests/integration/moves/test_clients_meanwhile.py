@@ -97,7 +97,7 @@ async def test_no_acknowledged_write_is_lost_and_a_tenant_counts_once_in_a_move_
 
         async def move():
             try:
-                moves = await world.moves()
+                moves = await world.moves(seen_s=1.5)
                 (plan,) = await moves.plan(MoveRequest(b, tenants=(str(tenant),)))
                 (outcome,) = await moves.run([plan], ignore)
                 assert outcome.error is None
