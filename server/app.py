@@ -222,6 +222,7 @@ def _front(  # noqa: PLR0913, PLR0917 - what a front is made of
         positions=positions,
         turnstile=turnstile,
         trace=settings.postgrest.trace_header,
+        timing=settings.postgrest.server_timing,
         only=Dialect.POSTGREST if settings.postgrest.standalone else None,
     )
 

@@ -51,6 +51,8 @@ class _Exchange:
     received_bytes = 0
     code: str | None = None
     seen: Mapping[ShardId, Position] = NOTHING_SEEN
+    entered: tuple[float, float] | None = None
+    """When its caller came to the door, and was let in; where anybody wants to know."""
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
@@ -76,12 +78,14 @@ class Front:
         positions: Positions | None = None,
         only: Dialect | None = None,
         trace: str = "",
+        timing: bool = False,
     ) -> None:
         """`only`: the dialect of paths without a route, if there is one dialect.
 
-        `trace`: a request header that goes back with the response.
+        `trace`: a request header that goes back with the response. `timing`: responses say what
+        took how long.
         """
-        self._trace = trace
+        self._trace, self._timing = trace, timing
         self._turnstile = turnstile
         self._only = only
         self._positions = positions
@@ -97,12 +101,13 @@ class Front:
         self._date_second = -1
 
     @property
-    def _answering(self) -> tuple[Routes, Doorkeeper, Cors, str]:
-        return self._routes, self._door, self._cors, self._trace
+    def _answering(self) -> tuple[Routes, Doorkeeper, Cors, str, bool]:
+        return self._routes, self._door, self._cors, self._trace, self._timing
 
     def become(self, other: "Front") -> None:
         """Answer as the other does from the next request on: it was made of newer settings."""
-        self._routes, self._door, self._cors, self._trace = other._answering  # noqa: SLF001 - of our own kind
+        answering = other._answering  # noqa: SLF001 - of our own kind
+        self._routes, self._door, self._cors, self._trace, self._timing = answering
 
     def http_server(self) -> HttpServer:
         """A factory of connections, for `loop.create_server`."""
@@ -195,7 +200,10 @@ class Front:
         token = headers.get(POSITION)
         if token is not None and self._positions is not None:
             exchange.seen = await self._positions.heeded(token, deadline)
+        came = time.perf_counter() if self._timing else 0.0
         caller = self._door.admit(route.entry, headers, query)
+        if self._timing:
+            exchange.entered = (came, time.perf_counter())
         exchange.role = caller.standing
         if self._turnstile.engaged and route.entry is not Entry.OPEN:
             await self._turnstile.turn(caller.tenant or caller.role)
@@ -271,6 +279,8 @@ class Front:
         if exchange.reached and self._positions is not None:
             token = self._positions.write(exchange.seen, exchange.reached)
             more_headers = f"{more_headers}{POSITION}: {token}\r\n"
+        if self._timing and exchange.entered is not None:
+            more_headers += _timed(*exchange.entered)
         if self._trace:
             more_headers += self._traced(message.headers.get(self._trace))
         head, body = encode(
@@ -317,3 +327,9 @@ class Front:
             self._date_second = int(now)
             self._date = http_date(now)
         return self._date
+
+
+def _timed(came: float, admitted: float) -> str:
+    """W3C Server Timing: milliseconds for the token, and for everything behind it."""
+    token_ms, rest_ms = 1000 * (admitted - came), 1000 * (time.perf_counter() - admitted)
+    return f"Server-Timing: jwt;dur={token_ms:.3f}, response;dur={rest_ms:.3f}\r\n"

@@ -1,5 +1,6 @@
 """A database that Fluxshard has never seen, and the settings of a PostgREST: nothing else is needed."""
 
+import re
 import signal
 
 import asyncpg
@@ -158,7 +159,9 @@ async def _schemas(place):
 
 
 async def test_who_asks_where_and_what_is_refused_is_said_as_postgrest_says_it(place, served):
-    server = await served(place.environ(PGRST_SERVER_TRACE_HEADER="X-Trace"))
+    server = await served(
+        place.environ(PGRST_SERVER_TRACE_HEADER="X-Trace", PGRST_SERVER_TIMING_ENABLED="true")
+    )
 
     async def answer(path, **headers):
         found = await server.get(path, headers=headers)
@@ -215,7 +218,12 @@ async def test_who_asks_where_and_what_is_refused_is_said_as_postgrest_says_it(p
     assert expired[2]["WWW-Authenticate"] == (
         'Bearer error="invalid_token", error_description="JWT expired"'
     )
-    assert (await answer("/projects", **{"X-Trace": "abc"}))[2]["X-Trace"] == "abc"
+    traced = (await answer("/projects", **{"X-Trace": "abc"}))[2]
+    assert traced["X-Trace"] == "abc"
+    timing = re.fullmatch(
+        r"jwt;dur=(\d+\.\d{3}), response;dur=(\d+\.\d{3})", traced["Server-Timing"]
+    )
+    assert float(timing[2]) > 0
 
     page = await answer("/projects?limit=1", Origin="https://anywhere.example")
     assert page[2]["Access-Control-Allow-Origin"] == "https://anywhere.example"
