@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JS := tests/acceptance/js
 # Each has a cluster of its own. More than two only where there are cores for it: nine servers each.
+# What kills, freezes and counts runs alone: it would meet a loaded machine, and not what it looks for.
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
@@ -42,7 +43,10 @@ check: setup ## format, lint, types, layers, unit tests and golden plans: second
 	@$(BIN)/python -m pytest -q tests/unit tests/plans tests/model tests/architecture
 
 test: check ## all tests: check, then everything that needs servers and clients
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests/oracle tests/integration tests/adversity tests/acceptance
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests/oracle tests/acceptance tests/integration/rest tests/integration/sql \
+		tests/integration/migrate tests/integration/whole_api
+	@$(BIN)/python -m pytest -q tests/integration tests/adversity --ignore=tests/integration/rest --ignore=tests/integration/sql \
+		--ignore=tests/integration/migrate --ignore=tests/integration/whole_api
 
 js: ## the JavaScript client that the acceptance tests drive (needs Node.js)
 	@cd $(JS) && npm install --no-package-lock --no-audit --no-fund --silent

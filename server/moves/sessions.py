@@ -135,6 +135,16 @@ class Places:
 
     async def _found(self, shard: ShardId) -> tuple[Session, Endpoint]:
         """The one that is no standby; of several, the one on the highest timeline."""
+        opened: list[Session] = []
+        try:
+            return await self._found_among(shard, opened)
+        except BaseException:
+            for session in opened:
+                session.terminate()
+            raise
+
+    async def _found_among(self, shard: ShardId, opened: list[Session]) -> tuple[Session, Endpoint]:
+        """The same; `opened` gets every session that was opened for it."""
         reasons: list[str] = []
         found: list[tuple[str, Session, Endpoint]] = []
         for endpoint in self._endpoints(shard):
@@ -143,6 +153,7 @@ class Places:
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 reasons.append(f"{endpoint.name}: {_reason(error)}")
                 continue
+            opened.append(session)
             timeline = None
             try:
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):

@@ -43,4 +43,4 @@ def test_the_javascript_client_works_for_tenants_on_both_shards(stage, tenants, 
     )
 
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
-    assert "# pass 16" in run.stdout or "pass 16" in run.stdout, run.stdout[-2000:]
+    assert "# pass 18" in run.stdout or "pass 18" in run.stdout, run.stdout[-2000:]

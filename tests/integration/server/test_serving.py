@@ -310,9 +310,9 @@ class TestStarting:
 
         assert await server.ended() == 2
         assert server.log.splitlines() == [
-            "setting FLUXBASE_AUTH_JWT_SECRET: must have at least 32 bytes",
             "setting FLUXSHARD_WORKERS: 'many' is no whole number",
             "setting DATABASE_URL: is not set",
+            "setting FLUXBASE_AUTH_JWT_SECRET: must have at least 32 bytes",
         ]
 
     async def test_a_port_that_is_taken_is_named(self, one_database, served):

@@ -533,6 +533,7 @@ CREDENTIALS = [
         "/orders",
         who={"token": mint({"role": "authenticated"}, "another secret of thirty-two bytes")},
         message="No suitable key or wrong key type",
+        details="None of the keys was able to decode the JWT",
     ),
 ]
 
