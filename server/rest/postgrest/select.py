@@ -3,13 +3,10 @@
 import re
 from typing import Final
 
-from server.rest.errors import ParameterMalformed, Spot
-from server.rest.filter_text import MAX_ITEMS, FilterReader
+from server.rest.filter_text import FilterReader
+from server.rest.item_list import ItemList
 from server.rest.operands import unquoted
 from server.rest.request import Embed, Item, Output
-
-MAX_DEPTH: Final = 16
-"""Relations in each other. Each is a sub-select."""
 
 PARAMETER: Final = "select parameter"
 NAME: Final = r'(?:"(?:[^"\\]|\\.)*"|[^".,:()])+'
@@ -41,7 +38,7 @@ def selected(text: str | None, reader: FilterReader) -> tuple[Item, ...]:
     """
     if text is None or text in {"", "*"}:
         return ()
-    return _Select(text, reader).whole()
+    return _Select(text, reader, PARAMETER).whole()
 
 
 def plain(name: str) -> str:
@@ -52,37 +49,10 @@ def plain(name: str) -> str:
     return name
 
 
-class _Select:
-    """Reads one text from left to right; `_position` is how far."""
-
-    def __init__(self, text: str, reader: FilterReader) -> None:
-        self._text = text
-        self._reader = reader
-        self._position = 0
-        self._count = 0
-
-    def whole(self) -> tuple[Item, ...]:
-        items = self._items(0)
-        if self._position < len(self._text):
-            raise self._malformed("end of input")
-        return items
-
-    def _items(self, depth: int) -> tuple[Item, ...]:
-        items: list[Item] = []
-        while True:
-            self._skip_space()
-            items.append(self._item(depth))
-            self._count += 1
-            if self._count > MAX_ITEMS:
-                raise ParameterMalformed(self._spot(), f"at most {MAX_ITEMS} items", found="more")
-            self._skip_space()
-            if self._text[self._position : self._position + 1] != ",":
-                return tuple(items)
-            self._position += 1
-
+class _Select(ItemList):
     def _item(self, depth: int) -> Item:
         text, position = self._text, self._position
-        if text[position : position + 1] == "*":
+        if self._is_at("*"):
             self._position += 1
             return Output(None)
         aggregate = _AGGREGATE.match(text, position)
@@ -120,8 +90,7 @@ class _Select:
         return None if name is None else name.strip()
 
     def _embed(self, found: re.Match[str], depth: int) -> Embed:
-        if depth >= MAX_DEPTH:
-            raise ParameterMalformed(self._spot(), f"at most {MAX_DEPTH} relations in each other")
+        self._check_depth(depth)
         hint: str | None = None
         inner = False
         for each in _HINT.finditer(found["hints"]):
@@ -135,11 +104,9 @@ class _Select:
         self._position = found.end()
         items: tuple[Item, ...] = ()
         self._skip_space()
-        if self._text[self._position : self._position + 1] != ")":
+        if not self._is_at(")"):
             items = self._items(depth + 1)
-        if self._text[self._position : self._position + 1] != ")":
-            raise self._malformed('"," or ")"')
-        self._position += 1
+        self._close()
         alias, spread = found["alias"], found["spread"] is not None
         if spread and alias is not None:
             raise self._malformed("no alias of a relation that is spread")
@@ -151,13 +118,3 @@ class _Select:
             inner,
             spread,
         )
-
-    def _skip_space(self) -> None:
-        while self._text[self._position : self._position + 1].isspace():
-            self._position += 1
-
-    def _spot(self) -> Spot:
-        return Spot(PARAMETER, self._text, self._position)
-
-    def _malformed(self, expected: str) -> ParameterMalformed:
-        return ParameterMalformed(self._spot(), expected)
