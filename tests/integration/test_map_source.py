@@ -35,27 +35,10 @@ from shardmap import (
     TablesUnsafe,
     claim_identity,
     content_hash,
-    propose,
     read_identity,
 )
 
 A, B = ShardId("shard_0"), ShardId("shard_1")
-
-
-@pytest.fixture
-def first(databases):
-    """A map of the test's own databases that has not been applied."""
-    servers = databases.endpoints
-    shards = {shard.id: shard for shard in servers.shards}
-    return ShardMap(
-        cluster_id="test",
-        epoch=0,
-        key_type=KeyType.INTEGER,
-        shards=shards,
-        catalog=servers.catalog.primary,
-        catalog_replicas=servers.catalog.replicas,
-        slots=propose(dict.fromkeys(shards, 1)),
-    )
 
 
 @pytest.fixture

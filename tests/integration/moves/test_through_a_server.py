@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from server.auth import mint
 from server.moves import State
@@ -136,9 +135,6 @@ class Clients:
             await asyncio.sleep(random.uniform(0.01, 0.05))
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("router.following") is None, reason="this router enters no fences"
-)
 async def test_clients_notice_nothing_of_moves_rollbacks_and_clean_ups(world, databases, tmp_path):
     a, b = world.first.shards
     tenant = world.tenant(a)
