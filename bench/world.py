@@ -25,11 +25,12 @@ from bench.gates import Gates, opened_gates
 from bench.limits import CpuQuota, Limit, ServiceTime, Unlimited, written
 from bench.network import Link, Network, free_ports, open_network
 from bench.quota import limited
-from bench.scratch import CLUSTER, in_memory, scratch
+from bench.scratch import CLUSTER, scratch
 from bench.workloads import SERVICE, Workload
 from router import prepare_database
 from server.auth import mint
 from server.embedded import ClusterEndpoints, ClusterSpec, EmbeddedCluster, Sockets
+from server.owned_directory import in_memory
 from shardmap import (
     CATALOG,
     CatalogSource,
