@@ -22,10 +22,13 @@ CHANNEL: Final = "fluxshard_map"
 _EXISTS: Final = "select to_regclass('fluxshard.maps') is not null as present"
 _MOVES_EXIST: Final = "select to_regclass('fluxshard.moves') is not null as present"
 _MOVING: Final = (
-    "select id, state, units from fluxshard.moves where not state = any($1) order by id"
+    "select id, state, units, source, target from fluxshard.moves"
+    " where not state = any($1) order by id"
 )
-_AT_REST: Final = ["cleaned", "aborting", "aborted", "rolled_back"]
-"""States of moves whose units anybody may change: see `server.moves`."""
+_ENDED: Final = ["cleaned", "aborted", "rolled_back"]
+"""States of moves that need neither of their shards any more: see `server.moves`."""
+_ABORTING: Final = "aborting"
+"""The state of a move whose units anybody may change; it still takes rows away from its target."""
 _COLUMNS: Final = "epoch, document::text as document, content_hash"
 _NEWEST: Final = f"select {_COLUMNS} from fluxshard.maps order by epoch desc limit 1"  # noqa: S608 - constants
 _NEWER: Final = (
@@ -167,21 +170,25 @@ class CatalogSource:
             return found
 
     async def _refuse_moving(self, old: ShardMap, new: ShardMap) -> None:
-        """Units that a mover is busy with, or has a way back for, change by the mover only."""
+        """Units that a mover is busy with, or has a way back for, change by the mover only.
+
+        Nor does a shard leave that the move has rows on: they could not be brought back from there,
+        nor be taken away.
+        """
         if not await self._exists(_MOVES_EXIST):
             return
+        leavers = old.shards.keys() - new.shards.keys()
         problems = []
-        for row in await self._connection.fetch(_MOVING, _AT_REST):
-            for text in row["units"]:
+        for row in await self._connection.fetch(_MOVING, _ENDED):
+            which = f"move {row['id']}, which is {row['state']}"
+            until = "clean it up, abort it or roll it back first"
+            for shard in sorted(leavers & {ShardId(row["source"]), ShardId(row["target"])}):
+                problems.append(Problem(f"shards.{shard}", f"is needed by {which}: {until}"))
+            for text in row["units"] if row["state"] != _ABORTING else ():
                 unit = read_unit(text)
                 if unit is not None and not _stays(old, new, unit):
-                    problems.append(
-                        Problem(
-                            text.replace(":", "s.", 1),
-                            f"is in move {row['id']}, which is {row['state']}: clean it up, abort it"
-                            " or roll it back first",
-                        )
-                    )
+                    path = text.replace(":", "s.", 1)
+                    problems.append(Problem(path, f"is in {which}: {until}"))
         if problems:
             raise MapRefused(problems)
 

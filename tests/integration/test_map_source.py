@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from importlib.resources import files
 
 import asyncpg
 import pytest
@@ -139,6 +140,31 @@ async def test_what_needs_data_to_move_is_not_applied(sessions, first):
         await apply(session, replace(one, slots=(A,) * 4096), 1)
 
     assert await CatalogSource(session).newest() == one
+
+
+@pytest.mark.parametrize(
+    ("state", "leaves"),
+    [("copying", False), ("moved", False), ("aborting", False), ("cleaned", True)],
+)
+async def test_a_shard_that_a_move_still_needs_stays_in_the_map(sessions, first, state, leaves):
+    session, source = await sessions(), CatalogSource(await sessions())
+    emptied = await apply(session, replace(first, slots=(A,) * len(first.slots)), 0)
+    without = replace(emptied, shards={A: emptied.shards[A]})
+    await session.execute(files("server.moves").joinpath("journal.sql").read_text())
+    await session.execute(
+        "insert into fluxshard.moves (token, cluster_id, units, tenants, source, target, state,"
+        " max_pause_s, author) values ('t', 'test', '{slot:1}', '{}', $1, $2, $3, 1, 'tester')",
+        B,
+        A,
+        state,
+    )
+
+    if leaves:
+        assert (await apply(session, without, 1)).shards.keys() == {A}
+    else:
+        with pytest.raises(MapRefused, match=f"shards.{B}: is needed by move 1, which is {state}"):
+            await apply(session, without, 1)
+        assert (await source.newest()) == emptied
 
 
 async def test_a_row_that_was_changed_by_hand_is_no_map(sessions, first):
