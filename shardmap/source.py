@@ -182,8 +182,10 @@ class CatalogSource:
         for row in await self._connection.fetch(_MOVING, _ENDED):
             which = f"move {row['id']}, which is {row['state']}"
             until = "clean it up, abort it or roll it back first"
-            for shard in sorted(leavers & {ShardId(row["source"]), ShardId(row["target"])}):
-                problems.append(Problem(f"shards.{shard}", f"is needed by {which}: {until}"))
+            needed = sorted(leavers & {ShardId(row["source"]), ShardId(row["target"])})
+            problems += [
+                Problem(f"shards.{one}", f"is needed by {which}: {until}") for one in needed
+            ]
             for text in row["units"] if row["state"] != _ABORTING else ():
                 unit = read_unit(text)
                 if unit is not None and not _stays(old, new, unit):
