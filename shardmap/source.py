@@ -11,9 +11,9 @@ from shardmap.connection import Connection, Row, install
 from shardmap.document import read_document, read_map
 from shardmap.errors import InvalidMap, MapConflict, MapRefused, MapUnavailable, Problem
 from shardmap.ids import ShardId
-from shardmap.map import PinUnit, ShardMap, SlotUnit, Unit
+from shardmap.map import ShardMap, Unit
+from shardmap.moving import Moving, moving_problems
 from shardmap.succession import refuse_moves, rehomed, succeed
-from shardmap.units import read_unit
 from shardmap.writing import canonical_json, content_hash, document_hash, write_document
 
 CHANNEL: Final = "fluxshard_map"
@@ -27,8 +27,6 @@ _MOVING: Final = (
 )
 _ENDED: Final = ["cleaned", "aborted", "rolled_back"]
 """States of moves that need neither of their shards any more: see `server.moves`."""
-_ABORTING: Final = "aborting"
-"""The state of a move whose units anybody may change; it still takes rows away from its target."""
 _COLUMNS: Final = "epoch, document::text as document, content_hash"
 _NEWEST: Final = f"select {_COLUMNS} from fluxshard.maps order by epoch desc limit 1"  # noqa: S608 - constants
 _NEWER: Final = (
@@ -99,6 +97,17 @@ class CatalogSource:
             return ()
         rows = await self._connection.fetch(_HISTORY, limit)
         return tuple(MapRecord(**dict(row.items())) for row in rows)
+
+    async def newest_held(self) -> ShardMap | None:
+        """The map in force, which stays so until the caller's transaction ends.
+
+        Raises:
+            InvalidMap: As above.
+        """
+        if not await self._present():
+            return None
+        await self._connection.execute(_LOCK)
+        return await self.newest()
 
     async def apply(
         self, new: ShardMap, *, expected_epoch: int, author: str, reason: str
@@ -177,20 +186,11 @@ class CatalogSource:
         """
         if not await self._exists(_MOVES_EXIST):
             return
-        leavers = old.shards.keys() - new.shards.keys()
-        problems = []
-        for row in await self._connection.fetch(_MOVING, _ENDED):
-            which = f"move {row['id']}, which is {row['state']}"
-            until = "clean it up, abort it or roll it back first"
-            needed = sorted(leavers & {ShardId(row["source"]), ShardId(row["target"])})
-            problems += [
-                Problem(f"shards.{one}", f"is needed by {which}: {until}") for one in needed
-            ]
-            for text in row["units"] if row["state"] != _ABORTING else ():
-                unit = read_unit(text)
-                if unit is not None and not _stays(old, new, unit):
-                    path = text.replace(":", "s.", 1)
-                    problems.append(Problem(path, f"is in {which}: {until}"))
+        problems = [
+            problem
+            for row in await self._connection.fetch(_MOVING, _ENDED)
+            for problem in moving_problems(old, new, _moving(row))
+        ]
         if problems:
             raise MapRefused(problems)
 
@@ -220,20 +220,9 @@ class CatalogSource:
         return _stored_map(row) if row is not None else None
 
 
-def _entry(shard_map: ShardMap, unit: Unit) -> tuple[ShardId, int | None]:
-    """A unit's home and its epoch; a tenant without a pin has no epoch of its own yet."""
-    match unit:
-        case PinUnit(tenant):
-            pin = shard_map.pins.get(tenant)
-            return shard_map.owner(tenant), pin.epoch if pin is not None else None
-        case SlotUnit(slot):
-            return shard_map.slots[slot], shard_map.unit_epoch(unit)
-
-
-def _stays(old: ShardMap, new: ShardMap, unit: Unit) -> bool:
-    """Whether the unit is as it was; a pin where the tenant is at home may come before its move."""
-    (home, epoch), after = _entry(old, unit), _entry(new, unit)
-    return after == (home, epoch) or (epoch is None and after[0] == home)
+def _moving(row: Row) -> Moving:
+    ends = (ShardId(row["source"]), ShardId(row["target"]))
+    return Moving(row["id"], row["state"], tuple(row["units"]), ends)
 
 
 def _stored_map(row: Row) -> ShardMap:

@@ -74,7 +74,7 @@ async def admit(work: Work, move: Move, found: Sequence[TenantId]) -> Move:
                 )
     async with work.places.primary(move.target) as target, guarded(target, move):
         await _widen(target, backward_stream(move), columns, tenants, key_type)
-    return await work.journal.widen(move, tenants)
+    return await work.journal.list_tenants(move, tenants)
 
 
 async def _widen(

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from server.moves.errors import WrongState
+from server.moves.enumerating import tenants_of_slots
+from server.moves.errors import MoveRefused, WrongState
 from server.moves.fences import LOCK_TIMEOUT_S, Fence, claim, read_fences, set_fence, texts
 from server.moves.pinning import newest_map, pin_at_home
+from server.moves.preflight import foreign_rows
 from server.moves.request import Move, State
 from server.moves.work import Work
 from shardmap import (
@@ -30,10 +32,13 @@ async def begin(work: Work, move: Move) -> Move:
 
     Raises:
         WrongState: The map says that a unit is at home elsewhere by now.
+        MoveRefused: A tenant that came into a slot since the plan has rows on the target.
     """
     shard_map = await newest_map(work.places)
     for unit in move.units:
         _at_home(shard_map, unit, move.source)
+    if move.of_slots:
+        move = await _with_tenants_of_now(work, move, shard_map)
     pinned = [
         unit.tenant
         for unit in move.units
@@ -57,6 +62,25 @@ async def begin(work: Work, move: Move) -> Move:
     move = await work.journal.step(move, State.PLANNED, facts)
     await work.patiently(lambda: _fenced(work, move, move.target, epochs, "arriving"))
     return await work.journal.step(move, State.COPYING)
+
+
+async def _with_tenants_of_now(work: Work, move: Move, shard_map: ShardMap) -> Move:
+    """The move with the tenants that the slots have by the map in force.
+
+    Since the plan tenants may have come, and others may have got a pin: those do not move with their
+    slot. From here on no map changes that, since the journal has the move.
+    """
+    places = work.places.on(shard_map)
+    tenants = await tenants_of_slots(places, move.source, move.of_slots)
+    if tenants == move.tenants:
+        return move
+    come = tuple(tenant for tenant in tenants if tenant not in move.tenants)
+    foreign = await foreign_rows(places, move.target, come)
+    if foreign:
+        raise MoveRefused(
+            [f"{move.target}: {name} has rows of tenants that came meanwhile" for name in foreign]
+        )
+    return await work.journal.list_tenants(move, tenants)
 
 
 async def _shut_out_old_maps(work: Work, move: Move, shard_map: ShardMap) -> None:

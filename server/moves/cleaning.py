@@ -4,34 +4,40 @@ Triggers and foreign keys do not fire: the rows are not deleted, they are elsewh
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from server.moves.errors import WrongState
-from server.moves.fences import guarded, read_fences, texts
-from server.moves.group import KEYS, Table, relation, whose
+from server.moves.fences import Fence, guarded, read_fences, texts
+from server.moves.group import KEYS, relation, whose
+from server.moves.pinning import newest_map
+from server.moves.preflight import tables_on
 from server.moves.request import Move
 from server.moves.sessions import Session
-from shardmap import KeyType, TableName, TenantId
+from server.moves.work import Work
+from shardmap import KeyType, PinUnit, ShardId, ShardMap, TenantId, Unit
 
 BATCH_ROWS: Final = 2000
+_ELSEWHERE: Final = frozenset({"gone", "arriving"})
+"""States of the fence of a unit whose home is another shard."""
 PAUSE_S: Final = 0.01
 """Between batches, so that the log of the deletes does not keep replicas from following."""
 
 
 async def take_rows_away(
-    session: Session,
-    move: Move,
-    tables: Mapping[TableName, Table],
-    tenants: Sequence[TenantId],
-    key_type: KeyType,
+    work: Work, session: Session, move: Move, shard: ShardId, tenants: Sequence[TenantId]
 ) -> int:
-    """Delete the tenants' rows on this shard, where their fences are not open; how many were.
+    """Delete the tenants' rows on this shard, where they are not at home; how many were.
+
+    That is looked at once more, by the newest map and by the shard's fences, whatever led here.
 
     Raises:
-        WrongState: A unit of the move is at home here.
+        WrongState: A unit of the move, or one of the tenants, is at home here.
         LeaseLost: A newer mover has been here.
     """
+    refuse_residents(await newest_map(work.places), shard, tenants)
+    tables = await tables_on(work.places, shard)
+    key_type = work.places.shard_map.key_type
     conditions = {
         leaf.name: whose(table.tenant, tenants, key_type)
         for table in tables.values()
@@ -41,7 +47,7 @@ async def take_rows_away(
     deleted = 0
     for name, mine in conditions.items():
         while True:
-            gone = await _batch(session, move, name, mine)
+            gone = await _batch(session, move, tenants, (name, mine))
             deleted += gone
             if gone < BATCH_ROWS:
                 break
@@ -49,12 +55,44 @@ async def take_rows_away(
     return deleted
 
 
-async def _batch(session: Session, move: Move, name: str, mine: str) -> int:
+def refuse_residents(shard_map: ShardMap, shard: ShardId, tenants: Sequence[TenantId]) -> None:
+    """Make sure that none of the tenants is at home on the shard. Pure.
+
+    Raises:
+        WrongState: One is.
+    """
+    for tenant in tenants:
+        if shard_map.owner(tenant) == shard:
+            raise WrongState(
+                f"tenant {tenant} is at home on {shard} by the map of epoch {shard_map.epoch}: its"
+                " rows are not taken away there"
+            )
+
+
+def refuse_open(
+    fences: Mapping[str, Fence], units: Iterable[Unit], tenants: Iterable[TenantId]
+) -> None:
+    """Make sure that the shard is the home of none of the units, nor of one of the tenants. Pure.
+
+    Raises:
+        WrongState: It is.
+    """
+    for unit in texts(units):
+        if unit not in fences or fences[unit].state not in _ELSEWHERE:
+            raise WrongState(f"{unit} is at home where its rows were to be taken away")
+    for unit in texts(PinUnit(tenant) for tenant in tenants):
+        if unit in fences and fences[unit].state not in _ELSEWHERE:
+            raise WrongState(f"{unit} is at home where its rows were to be taken away")
+
+
+async def _batch(
+    session: Session, move: Move, tenants: Sequence[TenantId], which: tuple[str, str]
+) -> int:
+    name, mine = which
     async with guarded(session, move):
-        fences = await read_fences(session, move.units)
-        for unit in texts(move.units):
-            if unit not in fences or fences[unit].state not in {"gone", "arriving"}:
-                raise WrongState(f"{unit} is at home where its rows were to be taken away")
+        pins = (PinUnit(tenant) for tenant in tenants)
+        fences = await read_fences(session, (*move.units, *pins))
+        refuse_open(fences, move.units, tenants)
         await session.execute("SET LOCAL session_replication_role = replica")
         done = await session.execute(
             f"DELETE FROM {name} WHERE ctid = ANY (ARRAY"  # noqa: S608 - quoted names and keys

@@ -9,7 +9,6 @@ from server.moves.cutover import NEAR_BYTES
 from server.moves.errors import StreamBroken
 from server.moves.fences import standing_s
 from server.moves.group import KEYS, relation, sharded_tables, whose
-from server.moves.preflight import tables_on
 from server.moves.request import Move, State
 from server.moves.streams import (
     Stream,
@@ -95,13 +94,7 @@ async def _from_the_beginning(work: Work, stream: Stream) -> None:
     move = stream.move
     async with work.places.primary(move.target) as target:
         await unsubscribe(target, stream)
-        await take_rows_away(
-            target,
-            move,
-            await tables_on(work.places, move.target),
-            move.tenants,
-            work.places.shard_map.key_type,
-        )
+        await take_rows_away(work, target, move, move.target, move.tenants)
     async with work.places.primary(move.source) as source:
         await drop_slot(source, stream)
 

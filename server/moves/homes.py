@@ -201,10 +201,8 @@ async def forget(work: Work, move: Move, shard: ShardId) -> None:
 
     A router with a very old map has to be refused there for ever.
     """
-    tables = await tables_on(work.places, shard)
-    key_type = work.places.shard_map.key_type
     async with work.places.primary(shard) as session:
-        await take_rows_away(session, move, tables, move.tenants, key_type)
+        await take_rows_away(work, session, move, shard, move.tenants)
 
         async def without_tenants() -> None:
             async with session.transaction():

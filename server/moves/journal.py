@@ -9,10 +9,27 @@ from typing import Any, Final
 import asyncpg
 
 from server.migrate.locks import LOCK as MIGRATION_LOCK
-from server.moves.errors import LeaseLost, MoveBusy, MoveRefused, NoSuchMove, WrongState
+from server.moves.collisions import collisions
+from server.moves.errors import (
+    LeaseLost,
+    MoveAway,
+    MoveBusy,
+    MoveRefused,
+    NoSuchMove,
+    WrongState,
+)
 from server.moves.request import ENDED, Move, State
 from server.moves.sessions import Places, Session
-from shardmap import PinUnit, ShardId, SlotUnit, TenantId, Unit, read_unit, unit_text
+from shardmap import (
+    CatalogSource,
+    PinUnit,
+    ShardId,
+    SlotUnit,
+    TenantId,
+    Unit,
+    read_unit,
+    unit_text,
+)
 
 LEASE_S: Final = 8.0
 """How long a mover that is not heard of keeps others from going on with its move."""
@@ -55,7 +72,7 @@ UPDATE fluxshard.moves SET state = $3, facts = facts || $4::jsonb, changed_at = 
     held_until = CASE WHEN $3 = ANY ($6) THEN NULL
         ELSE now() + pg_catalog.make_interval(secs => $5) END
 WHERE id = $1 AND lease = $2 RETURNING {_COLUMNS}"""  # noqa: S608
-_WIDEN: Final = f"""\
+_LIST_TENANTS: Final = f"""\
 UPDATE fluxshard.moves SET tenants = $3 WHERE id = $1 AND lease = $2 RETURNING {_COLUMNS}"""  # noqa: S608
 _NOTE_STEP: Final = """\
 INSERT INTO fluxshard.move_steps (move, state, lease, facts, note) VALUES ($1, $2, $3, $4::jsonb, $5)"""
@@ -95,14 +112,25 @@ class Journal:
     ) -> Move:
         """A new move, planned; its number is in the names of what it will make.
 
+        The map is held until it is there: who changes pins or moves tenants of these units came
+        before, and is seen here, or comes after, and sees the move.
+
         Raises:
-            MoveRefused: Somebody migrates; who begins to after this sees the move.
+            MoveRefused: Somebody migrates, or what should move is in another move; who begins to
+                after this sees the move.
+            MoveAway: There is no map.
         """
         async with self._places.catalog() as session:
             await install(session)
             async with session.transaction():
                 if not await session.fetchval(_NO_MIGRATION, MIGRATION_LOCK):
                     raise MoveRefused(["a migration is under way: tables change"])
+                shard_map = await CatalogSource(session).newest_held()
+                if shard_map is None:
+                    raise MoveAway("no map has been applied")
+                busy = collisions(shard_map, units, await _unfinished(session))
+                if busy:
+                    raise MoveRefused(busy)
                 row = await session.fetchrow(
                     _ADD,
                     secrets.token_hex(5),
@@ -132,8 +160,7 @@ class Journal:
         async with self._places.catalog() as session:
             if not await session.fetchval(_PRESENT):
                 return ()
-            rows = await session.fetch(_UNFINISHED, [state.value for state in ENDED])
-            return tuple(_move(row) for row in rows)
+            return await _unfinished(session)
 
     async def abandoned(self) -> tuple[int, ...]:
         """Moves under way whose mover is gone: nobody has said why they stopped."""
@@ -228,14 +255,14 @@ class Journal:
             await session.execute(_NOTE_STEP, move.id, state.value, move.lease, added, "")
         return _move(row)
 
-    async def widen(self, move: Move, tenants: tuple[TenantId, ...]) -> Move:
-        """Write that the move carries these tenants.
+    async def list_tenants(self, move: Move, tenants: tuple[TenantId, ...]) -> Move:
+        """Write that the move carries these tenants, and no others.
 
         Raises:
             LeaseLost: Another process carries the move out.
         """
         async with self._places.catalog() as session:
-            row = await session.fetchrow(_WIDEN, move.id, move.lease, list(tenants))
+            row = await session.fetchrow(_LIST_TENANTS, move.id, move.lease, list(tenants))
         if row is None:
             raise LeaseLost(f"move {move.id} was taken over by another process")
         return _move(row)
@@ -263,6 +290,11 @@ class Journal:
                 found = _move(row).state if row is not None else "gone"
                 raise WrongState(f"move {move.id} is {found}")
             await session.execute(_NOTE_STEP, move.id, state.value, move.lease, "{}", "asked for")
+
+
+async def _unfinished(session: Session) -> tuple[Move, ...]:
+    rows = await session.fetch(_UNFINISHED, [state.value for state in ENDED])
+    return tuple(_move(row) for row in rows)
 
 
 async def install(session: Session) -> None:

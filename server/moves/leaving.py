@@ -5,7 +5,6 @@ from server.moves.cutover import Cutover
 from server.moves.fences import claim, drop_fence, read_fences, set_fence, texts
 from server.moves.homes import forget, is_decided
 from server.moves.pinning import unpin_at_home
-from server.moves.preflight import tables_on
 from server.moves.request import Move, State
 from server.moves.streams import backward_stream, forward_stream, take_down
 from server.moves.work import Work
@@ -38,14 +37,11 @@ async def abort(work: Work, move: Move) -> Move:
 
 
 async def _emptied(work: Work, move: Move) -> None:
-    tables = await tables_on(work.places, move.target)
     before = move.facts.get("before", {})
     async with work.places.primary(move.target) as session:
         arriving = await _arriving(work, move)
         if arriving:
-            await take_rows_away(
-                session, move, tables, move.tenants, work.places.shard_map.key_type
-            )
+            await take_rows_away(work, session, move, move.target, move.tenants)
 
         async def restored() -> None:
             async with session.transaction():

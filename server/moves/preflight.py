@@ -63,6 +63,19 @@ async def inspect(
     return Inspected(problems, here.tables, rows, size)
 
 
+async def foreign_rows(
+    places: Places, shard: ShardId, tenants: Sequence[TenantId]
+) -> tuple[TableName, ...]:
+    """The tables that have rows of these tenants on a shard, where they are not at home.
+
+    Raises:
+        MoveAway: The shard does not answer.
+    """
+    tables = await tables_on(places, shard)
+    async with places.primary(shard) as session:
+        return await _foreign_rows(session, tables, tenants, places.shard_map.key_type)
+
+
 async def tables_on(places: Places, shard: ShardId) -> Mapping[TableName, Table]:
     """The group's tables as they are on one shard."""
     columns = sharded_tables(places.shard_map)

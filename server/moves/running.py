@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from server.moves.collisions import collisions
 from server.moves.comparing import Difference
 from server.moves.engine import Engine
 from server.moves.enumerating import tenants_of_slots
@@ -139,11 +140,7 @@ class Moves:
         slots = tuple(unit.slot for unit in units if isinstance(unit, SlotUnit))
         tenants = pinned or await tenants_of_slots(self.places, source, slots)
         found = await inspect(self.places, source, target, tenants)
-        busy = [
-            f"{move.title} is in move {move.id} already ({move.state}): see `fluxshard moves`"
-            for move in await self.journal.unfinished()
-            if set(move.units) & set(units)
-        ]
+        busy = collisions(self.places.shard_map, units, await self.journal.unfinished())
         problems = (*busy, *found.problems, *_slots_refused(self.places.shard_map, slots))
         return MovePlan(
             units, tenants, source, target, sum(found.rows.values()), found.bytes, problems

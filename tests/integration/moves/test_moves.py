@@ -8,7 +8,7 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from server.moves import MoveRequest, RowsDiffer, State, WayBackLost, examine
+from server.moves import MoveRequest, RowsDiffer, State, WayBackLost, examine, pin_at_home
 from shardmap import SLOTS, CatalogSource, MapRefused, Pin, slot_of
 
 
@@ -72,6 +72,30 @@ async def test_whole_slots_move_with_tenants_that_came_after_the_plan(world):
         assert not any((await world.contents(tenant, a)).values())
     assert await world.leftovers() == []
     assert await examine(moves.places.on(after)) == ()
+
+
+async def test_a_tenant_that_gets_a_pin_after_the_plan_keeps_its_rows_when_its_slot_moves(world):
+    a, b = world.first.shards
+    tenant = world.tenant(a)
+    slot = slot_of(str(tenant))
+    neighbour = next(key for key in range(tenant + 1, 40_000) if slot_of(str(key)) == slot)
+    for one in (tenant, neighbour):
+        await world.fill(one, a, orders=3)
+    before = await world.contents(tenant, a)
+    moves = await world.moves()
+    (plan,) = await moves.plan(MoveRequest(b, slots=(slot,)))
+    await pin_at_home(moves.places, str(tenant), author="test", reason="between")
+
+    (outcome,) = await moves.run([plan], lambda _: None)
+    with pytest.raises(MapRefused, match=f"its slot {slot} is in move"):
+        await pin_at_home(moves.places, str(neighbour), author="test", reason="too late")
+    cleaned = await moves.clean(outcome.move.id, lambda _: None)
+
+    assert plan.tenants == (str(tenant), str(neighbour))
+    assert cleaned.tenants == (str(neighbour),)
+    assert await world.contents(tenant, a) == before
+    assert not any((await world.contents(tenant, b)).values())
+    assert any((await world.contents(neighbour, b)).values())
 
 
 async def test_the_new_home_numbers_rows_beyond_those_of_the_old_one(world):
