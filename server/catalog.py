@@ -23,8 +23,15 @@ Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 @asynccontextmanager
-async def connected(endpoint: Endpoint, environ: Mapping[str, str]) -> AsyncIterator[Session]:
+async def connected(
+    endpoint: Endpoint,
+    environ: Mapping[str, str],
+    *,
+    statement_timeout_s: float | None = STATEMENT_TIMEOUT_S,
+) -> AsyncIterator[Session]:
     """A session on one server, closed with the context; past a pooler where the map says how.
+
+    Without a `statement_timeout_s` its statements take as long as they take.
 
     Raises:
         MapUnavailable: The server does not answer, or stopped answering within the context.
@@ -41,7 +48,7 @@ async def connected(endpoint: Endpoint, environ: Mapping[str, str]) -> AsyncIter
             password=login.password,
             ssl=endpoint.tls.value if endpoint.tls is not None else None,
             timeout=CONNECT_TIMEOUT_S,
-            command_timeout=STATEMENT_TIMEOUT_S,
+            command_timeout=statement_timeout_s,
             statement_cache_size=0,  # so that a pooler in transaction mode may be in between
             server_settings={"application_name": "fluxshard maps"},
         )

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
-from server.catalog import connected
+from server.catalog import STATEMENT_TIMEOUT_S, connected
+from server.primaries import primary_session
 from shardmap import (
     CATALOG,
     REFUSING,
@@ -170,7 +171,6 @@ async def settle_uniques(
         MapRefused: Tables that are to have such columns have rows.
         MapUnavailable: A shard does not answer, or refuses, that has something to be changed; those
             before it are settled.
-        CredentialsUnavailable: A login cannot be found.
     """
     before = stored.tables if stored is not None else {}
     if not _uniques(before) and not _uniques(shard_map.tables):
@@ -179,7 +179,10 @@ async def settle_uniques(
     for shard in shard_map.shards.values():
         settled = same and stored is not None and shard.id in stored.shards
         with suppress(MapUnavailable) if settled else nullcontext():
-            async with connected(shard.primary, environ) as session:
+            async with (
+                primary_session(shard_map, shard.id, environ) as session,
+                asyncio.timeout(STATEMENT_TIMEOUT_S),
+            ):
                 await unguard(session, before, shard_map.tables)
                 await guard(session, shard_map.tables)
 

@@ -12,9 +12,12 @@ from router import check_prepared_transactions, prepare_database
 from server.catalog import Session, connected, recovering
 from server.joining.errors import JoinRefused, SchemaNotCopied
 from server.joining.schema import dumped_schema
+from server.moves import MoveAway, Places
+from server.primaries import primary_session
 from server.tenants.measuring import absent, quoted, quoted_table, see_all
 from shardmap import (
     Global,
+    MapUnavailable,
     Placement,
     Reference,
     Shard,
@@ -56,7 +59,7 @@ async def join(
     """
     model = next(one for one in shard_map.shards.values() if one.id in shard_map.homes)
     done = []
-    async with connected(shard.primary, environ) as session:
+    async with connected(shard.primary, environ, statement_timeout_s=None) as session:
         await _check(session, shard, shard_map)
         host, port, database = shard.primary.address
         await prepare_database(
@@ -66,10 +69,10 @@ async def join(
             number=shard_map.number(shard.id),
         )
         done.append("roles, functions and its number")
-        async with connected(model.primary, environ) as source:
+        async with primary_session(shard_map, model.id, environ) as source:
             missing = await _missing(source, session, shard_map)
             if missing:
-                text = await dumped_schema(model.primary, resolve(model.primary, environ))
+                text = await _dumped(shard_map, model, environ)
                 await _make(session, text)
                 await _copy_ledger(source, session)
                 await prepare_database(session, exposed=exposed, name=shard.primary.name)
@@ -97,8 +100,8 @@ async def settle_reference_tables(
     model = next(one for one in shard_map.shards.values() if one.id != shard.id)
     differing = []
     async with (
-        connected(model.primary, environ) as source,
-        connected(shard.primary, environ) as session,
+        primary_session(shard_map, model.id, environ) as source,
+        primary_session(shard_map, shard.id, environ) as session,
     ):
         for table in tables:
             if await absent(source, table):
@@ -135,6 +138,14 @@ async def _missing(source: Session, session: Session, shard_map: ShardMap) -> li
         and not await absent(source, table)
         and await absent(session, table)
     ]
+
+
+async def _dumped(shard_map: ShardMap, model: Shard, environ: Mapping[str, str]) -> str:
+    try:
+        primary = await Places(shard_map, environ).endpoint(model.id)
+    except MoveAway as error:
+        raise MapUnavailable(str(error)) from error
+    return await dumped_schema(primary, resolve(primary, environ))
 
 
 async def _make(session: Session, text: str) -> None:

@@ -57,18 +57,27 @@ _SETTINGS: Final = {
 
 
 class Places:
-    """The servers of a map's shards, reached as an operator's login."""
+    """The servers of a map's shards, reached as an operator's login.
 
-    def __init__(self, shard_map: ShardMap, environ: Mapping[str, str]) -> None:
+    `settings` are those of its sessions: a mover's, unless somebody else works with them.
+    """
+
+    def __init__(
+        self,
+        shard_map: ShardMap,
+        environ: Mapping[str, str],
+        settings: Mapping[str, str] = _SETTINGS,
+    ) -> None:
         self.shard_map = shard_map
         self.environ = environ
+        self._settings = settings
         names = (CATALOG, *shard_map.shards)
         expected = zip(names, expected_identities(shard_map), strict=True)
         self._identities = {name: identity for name, (_, identity) in expected}
 
     def on(self, shard_map: ShardMap) -> Self:
         """The same by another map."""
-        return type(self)(shard_map, self.environ)
+        return type(self)(shard_map, self.environ, self._settings)
 
     @asynccontextmanager
     async def catalog(self) -> AsyncIterator[Session]:
@@ -90,6 +99,15 @@ class Places:
         """
         async with self._session(shard) as (session, _):
             yield session
+
+    async def endpoint(self, shard: ShardId) -> Endpoint:
+        """Which of the shard's servers is its primary.
+
+        Raises:
+            MoveAway: As above.
+        """
+        async with self._session(shard) as (_, endpoint):
+            return endpoint
 
     async def conninfo(self, shard: ShardId) -> str:
         """How another server reaches the shard's primary; holds the password.
@@ -198,7 +216,7 @@ class Places:
             ssl=straight.tls.value if straight.tls is not None else None,
             timeout=CONNECT_TIMEOUT_S,
             statement_cache_size=0,
-            server_settings=_SETTINGS,
+            server_settings=dict(self._settings),
         )
         return session
 

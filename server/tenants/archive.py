@@ -13,7 +13,8 @@ from typing import IO, Final
 
 import asyncpg
 
-from server.catalog import Session, connected
+from server.catalog import Session
+from server.primaries import primary_session
 from server.tenants.errors import ArchiveUnusable, TenantRefused
 from server.tenants.manifest import NAME, Manifest, TableRows, read_manifest, schema_problems
 from server.tenants.measuring import key_is, quoted, quoted_table, see_all
@@ -32,10 +33,9 @@ async def export(
         FileExistsError: There is a file.
         MapUnavailable: The tenant's shard does not answer.
     """
-    home = shard_map.shards[shard_map.owner(tenant)]
     with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as archive:
         async with (
-            connected(home.primary, environ) as session,
+            primary_session(shard_map, shard_map.owner(tenant), environ) as session,
             session.transaction(isolation="repeatable_read", readonly=True),
         ):
             tables = [
@@ -89,10 +89,10 @@ async def bring_in(
     manifest = checked(path)
     if manifest.key_type is not shard_map.key_type:
         raise TenantRefused([f"tenant keys are {shard_map.key_type}, not {manifest.key_type}"])
-    home = shard_map.shards[shard_map.owner(manifest.tenant)]
+    home = shard_map.owner(manifest.tenant)
     done: dict[TableName, int] = {}
     with zipfile.ZipFile(path) as archive:
-        async with connected(home.primary, environ) as session:
+        async with primary_session(shard_map, home, environ) as session:
             try:
                 async with session.transaction():
                     await enter(session, shard_map, manifest.tenant)

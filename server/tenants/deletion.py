@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from importlib.resources import files
 from typing import Final
 
-from server.catalog import Session, connected
+from server.catalog import Session
 from server.moves import Moves, Places
+from server.primaries import primary_session
 from server.tenants.errors import TenantRefused
 from server.tenants.measuring import key_is, quoted_table, see_all
 from server.tenants.tables import enter, sharded_here
@@ -81,9 +82,9 @@ async def delete_rows(
             raise TenantRefused(
                 [f"move {move.id} has the tenant ({move.state}): `fluxshard moves clean`, or abort"]
             )
-    home = shard_map.shards[shard_map.owner(tenant)]
+    home = shard_map.owner(tenant)
     done: dict[TableName, int] = {}
-    async with connected(home.primary, environ) as session, session.transaction():
+    async with primary_session(shard_map, home, environ) as session, session.transaction():
         await enter(session, shard_map, tenant)
         keys = await sharded_here(session, shard_map)
         for table, key in reversed(keys.items()):

@@ -6,10 +6,10 @@ from typing import Final
 
 import asyncpg
 
-from server.catalog import Session, connected
+from server.catalog import Session
+from server.primaries import primary_session
 from server.tenants.sizes import Extent, Sizes, TableCount, sizes_of
 from shardmap import (
-    CredentialsUnavailable,
     InvalidTenantKey,
     MapUnavailable,
     Sharded,
@@ -25,6 +25,8 @@ READ_ROWS: Final = 200_000
 Some 0.1 s of a shard's time, and the largest tenants come out within a few per cent."""
 COUNT_TIMEOUT_S: Final = 10.0
 """For one table: a busy shard has better things to do."""
+ANSWER_TIMEOUT_S: Final = 5.0
+"""Beyond that, for the server to say that the count took too long; a frozen one never does."""
 
 _EXTENT: Final = """
 select sum(greatest(c.reltuples, 0))::float8 as rows, sum(pg_catalog.pg_table_size(c.oid))::bigint as bytes
@@ -45,16 +47,19 @@ async def measure(
 
     async def ask(shard: ShardId) -> None:
         try:
-            async with connected(shard_map.shards[shard].primary, environ) as session:
+            async with primary_session(shard_map, shard, environ) as session:
                 for table, placement in shard_map.tables.items():
                     if isinstance(placement, Sharded):
                         try:
-                            counts.append(
-                                await _counted(session, shard_map, shard, table, placement.column)
-                            )
+                            async with asyncio.timeout(COUNT_TIMEOUT_S + ANSWER_TIMEOUT_S):
+                                counts.append(
+                                    await _counted(
+                                        session, shard_map, shard, table, placement.column
+                                    )
+                                )
                         except (asyncpg.QueryCanceledError, asyncpg.SyntaxOrAccessError) as error:
                             unknown.append(f"{table} on {shard}: {error}")
-        except (MapUnavailable, CredentialsUnavailable) as error:
+        except MapUnavailable as error:
             unknown.append(f"{shard}: {error}")
 
     async with asyncio.TaskGroup() as tasks:
@@ -70,12 +75,11 @@ async def tenant_extents(
 
     Raises:
         MapUnavailable: Its shard does not answer.
-        CredentialsUnavailable: The shard's login cannot be found.
     """
     found: dict[TableName, Extent] = {}
-    home = shard_map.shards[shard_map.owner(tenant)]
+    home = shard_map.owner(tenant)
     async with (
-        connected(home.primary, environ) as session,
+        primary_session(shard_map, home, environ) as session,
         session.transaction(isolation="repeatable_read", readonly=True),
     ):
         for table, placement in shard_map.tables.items():

@@ -115,6 +115,35 @@ async def test_what_was_exported_comes_back_as_it_was(placed, fluxshard, databas
     )
 
 
+async def test_after_a_failover_tenants_are_found_on_whoever_is_the_primary_now(
+    placed, fluxshard, document, databases, tmp_path
+):
+    file = tmp_path / "three.zip"
+    swapped = {
+        shard.id: replace(
+            shard, primary=shard.replicas[0], replicas=(*shard.replicas[1:], shard.primary)
+        )
+        for shard in placed.shards.values()
+    }
+    declared = document(replace(placed, shards=swapped))
+    applied = await fluxshard("map", "apply", declared, "--reason", "swap", "--yes")
+    assert applied.exit_code == 0, applied.output
+
+    done = [
+        await fluxshard("tenants", *arguments)
+        for arguments in (
+            ("export", "3", file),
+            ("delete", "3", "--reason", "left us", "--grace", "0s"),
+            ("purge", "--yes"),
+            ("import", file),
+        )
+    ]
+
+    assert [one.exit_code for one in done] == [0] * 4, [one.output for one in done]
+    kept = "select count(*) from aa_lines where tenant_id = 3"
+    assert await fetch(databases, f"{placed.owner('3')}-a", kept) == [(30,)]
+
+
 async def test_archives_that_lie_are_refused(placed, fluxshard, databases, tmp_path):
     file, forged, broken = (tmp_path / f"{name}.zip" for name in ("good", "forged", "broken"))
     await fluxshard("tenants", "export", "3", file)
