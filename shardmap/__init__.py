@@ -43,7 +43,7 @@ from shardmap.identity import (
     settle_identity,
 )
 from shardmap.ids import CATALOG, KeyType, ShardId, TenantId, tenant_id
-from shardmap.inspection import Facts, read_facts, table_findings, tables_of
+from shardmap.inspection import Facts, SequenceFact, read_facts, table_findings, tables_of
 from shardmap.lastgood import LastGoodCopy
 from shardmap.listed import read_listed
 from shardmap.map import Pin, PinUnit, ShardMap, SlotUnit, Unit
@@ -131,6 +131,7 @@ __all__ = [
     "Relocation",
     "Role",
     "Rule",
+    "SequenceFact",
     "Severity",
     "Shard",
     "ShardId",

@@ -18,7 +18,8 @@ from server.primaries import primary_session
 from server.tenants.errors import ArchiveUnusable, TenantRefused
 from server.tenants.manifest import NAME, Manifest, TableRows, read_manifest, schema_problems
 from server.tenants.measuring import key_is, quoted, quoted_table, see_all
-from server.tenants.tables import columns_of, enter, raise_sequences, sharded_here
+from server.tenants.sequences import raise_sequences
+from server.tenants.tables import columns_of, enter, sharded_here
 from shardmap import Sharded, ShardMap, TableName, TenantId
 
 _PIECE_BYTES: Final = 1 << 18
@@ -103,6 +104,8 @@ async def bring_in(
                             done[table] = await _inserted(
                                 session, shard_map, manifest.tenant, tables[table], _pieces(member)
                             )
+                    filled = {table: key for table, key in keys.items() if table in done}
+                    await raise_sequences(session, shard_map, manifest.tenant, filled)
             except asyncpg.IntegrityConstraintViolationError as error:
                 raise TenantRefused([f"{error}: {error.detail or ''}"]) from error
     return done
@@ -188,6 +191,4 @@ async def _inserted(
     await see_all(session, one.table)
     arrived = f"select {listed} from pg_temp.fluxshard_arriving"  # noqa: S608 - quoted
     done = await session.execute(f"insert into {name} ({listed}) overriding system value {arrived}")
-    await session.execute("set local role none")
-    await raise_sequences(session, one.table)
     return int(done.rpartition(" ")[2])

@@ -21,12 +21,6 @@ join pg_catalog.pg_class d on d.oid = f.confrelid
 join pg_catalog.pg_namespace b on b.oid = d.relnamespace
 where f.contype = 'f'
 """
-_SERIALS = """
-select attname::text as name, pg_catalog.pg_get_serial_sequence($1, attname) as sequence
-from pg_catalog.pg_attribute
-where attrelid = pg_catalog.to_regclass($1) and attnum > 0 and not attisdropped
-    and pg_catalog.pg_get_serial_sequence($1, attname) is not null
-"""
 
 
 async def sharded_here(session: Session, shard_map: ShardMap) -> dict[TableName, str]:
@@ -62,15 +56,3 @@ async def enter(session: Session, shard_map: ShardMap, tenant: TenantId) -> None
         "select fluxshard.enter($1, $2)", unit_text(known), shard_map.unit_epoch(unit)
     )
     await session.execute("select pg_catalog.set_config('fluxshard.entered', 'on', true)")
-
-
-async def raise_sequences(session: Session, table: TableName) -> None:
-    """Have the sequences of a table go on above the values that it has."""
-    name = quoted_table(table)
-    for row in await session.fetch(_SERIALS, name):
-        column = '"' + row["name"].replace('"', '""') + '"'
-        await session.execute(
-            f"select setval($1::regclass, greatest((select last_value from {row['sequence']}),"  # noqa: S608 - quoted by PostgreSQL
-            f" (select coalesce(max({column}), 1) from {name})))",
-            row["sequence"],
-        )

@@ -91,6 +91,8 @@ async def test_what_was_exported_comes_back_as_it_was(placed, fluxshard, databas
     purged = await fluxshard("tenants", "purge", "--yes")
     gone = await fetch(databases, server, "select count(*) from orders where tenant_id = 3")
     checked = await fluxshard("tenants", "import", file, "--check", env={})
+    elsewhere = "alter table orders alter id set start 5 set increment 16 restart"
+    await databases.execute(elsewhere, placed.owner("3"))
     imported = await fluxshard("tenants", "import", file, "--reason", "came back")
     audit = json.loads((await fluxshard("audit", "--action", "tenant", "--json")).stdout)
 
@@ -110,9 +112,9 @@ async def test_what_was_exported_comes_back_as_it_was(placed, fluxshard, databas
         "tenant delete",
         "tenant export",
     ]
-    await databases.execute(
-        "insert into orders (tenant_id, note) values (3, 'the next')", placed.owner("3")
-    )
+    following = "insert into orders (tenant_id, note) values (3, 'the next') returning id"
+    ((number,),) = await fetch(databases, server, following)
+    assert number % 16 == 5
 
 
 async def test_after_a_failover_tenants_are_found_on_whoever_is_the_primary_now(
