@@ -107,17 +107,21 @@ def entries_of_many(
 def left(fences: ShardFences, entries: Entries, tenant: TenantId | None) -> Fence | None:
     """The fence that says that what a read wants is not at home here any more; None: it is.
 
-    A tenant's own pin says it before the slot: pins may be newer than the map that is in use.
+    A unit that is here at the very epoch of the map is at home, whatever older fences say of the
+    tenant: setting and lifting a pin both give the slot a new epoch. Else the tenant's own pin says
+    it before the slot: pins may be newer than the map that is in use.
     """
+    known = [fences.rows.get(unit) for unit, _ in entries]
+    if known and all(
+        fence is not None and not fence.away and fence.epoch == entry.epoch
+        for fence, entry in zip(known, entries, strict=True)
+    ):
+        return None
     if tenant is not None:
         own = fences.rows.get(f"pin:{tenant}")
         if own is not None:
             return own if own.away else None
-    for entry in entries:
-        fence = fences.away.get(entry.unit)
-        if fence is not None:
-            return fence
-    return None
+    return next((fence for fence in known if fence is not None and fence.away), None)
 
 
 def strange(fences: Fences) -> bool:
