@@ -244,8 +244,8 @@ class Monitor:
         self._ancestry_of = timeline
 
     async def _read_fences(self) -> None:
-        """Read the fences anew if they changed."""
-        if self._connection is None:
+        """Read the fences anew if they changed. Where nothing is prepared, nobody asks for any."""
+        if self._connection is None or self._settings.bare:
             return
         known = -1 if self.fences is None else self.fences.version
         try:
