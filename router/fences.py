@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from shardmap import ShardId, ShardMap, TenantId, slot_of
+from shardmap import PinUnit, ShardId, ShardMap, SlotUnit, TenantId, read_unit, slot_of
 
 ALL: Final = "*"
 """The unit of statements that may touch any tenant of their shard."""
@@ -37,8 +37,8 @@ class Fence(NamedTuple):
     state: str
     """`open`, `held`, `gone` or `arriving`."""
     moved_to: ShardId | None = None
-    tenants: tuple[TenantId, ...] = ()
-    """Whose rows may be here though they are not at home, while it is gone or arriving."""
+    peopled: bool = False
+    """Rows of its tenants may be here though they are not at home: it is gone, or arriving."""
 
     @property
     def away(self) -> bool:
@@ -60,7 +60,7 @@ class ShardFences:
     def __post_init__(self) -> None:
         away = {unit: fence for unit, fence in self.rows.items() if fence.away}
         object.__setattr__(self, "away", MappingProxyType(away))
-        strange = any(fence.tenants for fence in away.values())
+        strange = any(fence.peopled for fence in away.values())
         held = any(fence.state == "held" for fence in self.rows.values())
         object.__setattr__(self, "strangers", strange or held)
 
@@ -142,12 +142,23 @@ def unsettled(fences: Fences, shard_map: ShardMap) -> tuple[ShardId, Fence, bool
                 target is None
                 or target not in shard_map.shards
                 or fence.state != "gone"
-                or not fence.tenants
+                or not fence.peopled
             ):
                 continue
             there = fences.get(target, NONE).rows.get(fence.unit)
             if there is None or there.state == "arriving":
                 return shard, fence, True
-            if shard in {shard_map.owner(tenant) for tenant in fence.tenants}:
+            if shard == _home(fence.unit, shard_map):
                 return shard, fence, False
     return None
+
+
+def _home(unit: str, shard_map: ShardMap) -> ShardId | None:
+    """Where the map has the tenants of a unit, which may be newer or older than the map."""
+    match read_unit(unit):
+        case SlotUnit(slot):
+            return shard_map.slots[slot]
+        case PinUnit(tenant):
+            return shard_map.owner(tenant)
+        case None:
+            return None

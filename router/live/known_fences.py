@@ -9,15 +9,16 @@ from router.context import QueryContext
 from router.fences import Entries, Fence, ShardFences, left
 from router.live.replicas import Standing
 from router.move_errors import UnitMoved
-from shardmap import ShardId, TenantId
+from shardmap import ShardId
 
 FENCES: Final = """\
 SELECT v.version, CASE WHEN v.version <> $1::int8 THEN (
     SELECT coalesce(json_agg(json_build_array(f.unit, f.epoch, f.state, f.moved_to,
-        CASE WHEN f.state IN ('gone', 'arriving') THEN f.tenants END)), '[]')
+        f.state IN ('gone', 'arriving') AND coalesce(cardinality(f.tenants), 0) > 0)), '[]')
     FROM fluxshard.fence AS f)::text END AS rows
 FROM fluxshard.fence_version AS v"""
-"""The version, and the fences if it is another than `$1`: in one snapshot."""
+"""The version, and the fences if it is another than `$1`: in one snapshot. Whose tenants they are is
+not told: there may be so many that a probe would not be answered in time."""
 
 
 class _Monitor(Protocol):
@@ -40,9 +41,9 @@ def read_fences(version: int, rows: str) -> ShardFences:
             epoch,
             state,
             None if moved_to is None else ShardId(moved_to),
-            tuple(map(TenantId, tenants or ())),
+            peopled,
         )
-        for unit, epoch, state, moved_to, tenants in json.loads(rows)
+        for unit, epoch, state, moved_to, peopled in json.loads(rows)
     )
     return ShardFences(version, MappingProxyType({fence.unit: fence for fence in fences}))
 
