@@ -129,6 +129,30 @@ def strange(fences: Fences) -> bool:
     return any(known.strangers for known in fences.values())
 
 
+def picture(before: Fences, said: Fences) -> Fences:
+    """What shards said, as one picture in which no unit is at home on two of them.
+
+    They say it at different times. One where a unit has opened counts as it was `before` until the
+    shard that the unit came from has said that it closed: it closed first.
+    """
+    return {shard: _in_picture(before.get(shard), known, said) for shard, known in said.items()}
+
+
+def _in_picture(before: ShardFences | None, known: ShardFences, said: Fences) -> ShardFences:
+    if before is None or before is known:
+        return known
+    for unit, arriving in before.away.items():
+        opened = known.rows.get(unit)
+        if arriving.state != "arriving" or opened is None or opened.state != "open":
+            continue
+        if arriving.moved_to is None or arriving.moved_to not in said:
+            continue
+        left_behind = said[arriving.moved_to].rows.get(unit)
+        if left_behind is None or not (left_behind.away or left_behind.epoch > opened.epoch):
+            return before
+    return known
+
+
 def unsettled(fences: Fences, shard_map: ShardMap) -> tuple[ShardId, Fence, bool] | None:
     """A fence by which a tenant would have no home in these fences and this map; None: all have one.
 

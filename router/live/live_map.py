@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from router.backend_settings import BackendSettings
-from router.fences import Fences, ShardFences
+from router.fences import NO_FENCES, Fences, ShardFences, picture
 from router.live.cap import ConnectionCap
 from router.live.evidence import demand_proof
 from router.live.history import ShardHistory
@@ -131,10 +131,11 @@ class LiveMap:
                 live.retire()
 
     def fences(self) -> Fences:
-        """The fences of all shards, as far as probes know them."""
-        fences = tuple(group.fences for group in self.groups.values())
-        if self._fences is None or self._fences[0] != fences:  # the same object while they are
-            self._fences = fences, dict(zip(self.groups, fences, strict=True))
+        """The fences of all shards, as far as probes know them: one picture."""
+        said = tuple(group.fences for group in self.groups.values())
+        if self._fences is None or self._fences[0] != said:  # the same object while they are
+            before = NO_FENCES if self._fences is None else self._fences[1]
+            self._fences = said, picture(before, dict(zip(self.groups, said, strict=True)))
         return self._fences[1]
 
     def demand_proof(self) -> None:

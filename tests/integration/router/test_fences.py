@@ -335,7 +335,7 @@ async def test_statements_about_all_tenants_count_a_moving_one_once(moving):
     once = [3, 3, 3, 3]
     assert await counted(moving) == (once, [(2, "old"), (3, "old"), (7, "old")])
 
-    await moving.fence(B, "arriving", 2)
+    await moving.fence(B, "arriving", 2, A)
     await moving.known(B, "arriving")
     async with moving.session(B) as connection:
         await connection.execute("INSERT INTO orders VALUES (7, 1, 'copy')")
@@ -358,7 +358,7 @@ async def test_statements_about_all_tenants_count_a_moving_one_once(moving):
 
 
 async def test_statements_about_all_tenants_wait_for_a_home_between_two_fences(moving):
-    await moving.fence(B, "arriving", 2)
+    await moving.fence(B, "arriving", 2, A)
     await moving.known(B, "arriving")
     await moving.fence(A, "gone", 2, B)
     async with moving.session(B) as connection:

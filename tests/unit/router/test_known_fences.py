@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pytest
 
-from router.fences import Entry, Fence, ShardFences, left, unsettled
+from router.fences import Entry, Fence, ShardFences, left, picture, unsettled
 from router.live.known_fences import FENCES, read_fences
 from shardmap import Endpoint, KeyType, Pin, Shard, ShardId, ShardMap, TenantId, Unsharded, slot_of
 
@@ -91,3 +91,21 @@ def test_a_unit_that_has_left_waits_for_the_map_that_has_it_there(unit, slots, p
     found = unsettled(known, shard_map)
 
     assert found == ((A, gone, False) if open_question else None)
+
+
+def test_a_home_has_opened_only_when_the_one_before_is_known_to_have_closed():
+    stays, arriving = fences(), fences(Fence("pin:7", 2, "arriving", A, peopled=True))
+    gone, opened = (
+        fences(Fence("pin:7", 2, "gone", B, peopled=True)),
+        fences(Fence("pin:7", 2, "open"), version=2),
+    )
+    before = {A: stays, B: arriving}
+
+    assert picture(before, {A: stays, B: opened}) == before
+    assert picture(before, {A: gone, B: opened}) == {A: gone, B: opened}
+    assert picture({A: stays}, {A: stays, B: opened}) == {A: stays, B: opened}
+    back = fences(Fence("pin:7", 3, "open"), version=3)
+    assert picture(before, {A: back, B: opened}) == {A: back, B: opened}
+    dropped = fences(version=2)
+    assert picture(before, {A: stays, B: dropped}) == {A: stays, B: dropped}
+    assert picture(before, {B: opened}) == {B: opened}
