@@ -10,7 +10,7 @@ from typing import Final
 from server.moves.carrying import carry_rows
 from server.moves.cutover import shut_units
 from server.moves.errors import PauseTooLong
-from server.moves.fences import claim, guarded, set_fence, texts
+from server.moves.fences import claim, guarded, set_fence
 from server.moves.group import KEYS, quoted, relation, sharded_tables, whose
 from server.moves.names import keys
 from server.moves.preflight import tables_on
@@ -20,7 +20,6 @@ from server.moves.streams import (
     Stream,
     backward_stream,
     flushed_position,
-    forward_stream,
     reached,
 )
 from server.moves.work import Work
@@ -33,47 +32,47 @@ INSERT INTO fluxshard.write_key (key, tenant, target, content, answer, kept_at)
 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (key) DO NOTHING"""
 
 
-async def admit(work: Work, move: Move, found: Sequence[TenantId]) -> Move:
-    """The move with these tenants as well.
+async def admit(work: Work, move: Move, found: Sequence[TenantId], stream: Stream) -> Move:
+    """The move with these tenants as well; the stream is that from where they are at home now.
 
     Raises:
-        PauseTooLong: Writers were inside, or the target is too far behind; nothing was changed.
+        PauseTooLong: Writers were inside, or the copy is too far behind; nothing was changed.
     """
     tenants = tuple(sorted({*move.tenants, *found}))
     new = tuple(tenant for tenant in tenants if tenant not in move.tenants)
     key_type = work.places.shard_map.key_type
-    tables = await tables_on(work.places, move.source)
+    tables = await tables_on(work.places, stream.origin)
     columns = sharded_tables(work.places.shard_map)
-    stream = forward_stream(move)
     async with (
-        work.places.primary(move.source) as source,
-        work.places.primary(move.source) as watch,
-        work.places.primary(move.target) as target,
-        source.transaction(),
+        work.places.primary(stream.origin) as home,
+        work.places.primary(stream.origin) as watch,
+        work.places.primary(stream.destination) as copy,
+        home.transaction(),
     ):
-        await shut_units(source, move)
+        await shut_units(home, move)
         if not await reached(watch, stream, await flushed_position(watch), move.max_pause_s):
-            raise PauseTooLong(f"{move.target} did not catch up in time")
-        await _widen(source, stream, columns, tenants, key_type)
-        async with target.transaction():
-            await claim(target, move)
-            await target.execute("SET LOCAL session_replication_role = replica")
+            raise PauseTooLong(f"{stream.destination} did not catch up in time")
+        await _widen(home, stream, columns, tenants, key_type)
+        async with copy.transaction():
+            fences = await claim(copy, move)
+            await copy.execute("SET LOCAL session_replication_role = replica")
             for table in tables.values():
-                await carry_rows(source, target, table, whose(table.tenant, new, key_type))
-            for row in await source.fetch(_KEYS_OF, list(new)):
-                await target.execute(_KEEP, *row.values())
-            for unit in texts(move.units):
+                await carry_rows(home, copy, table, whose(table.tenant, new, key_type))
+            for row in await home.fetch(_KEYS_OF, list(new)):
+                await copy.execute(_KEEP, *row.values())
+            for unit, fence in sorted(fences.items()):
                 await set_fence(
-                    target,
+                    copy,
                     unit,
-                    epoch=move.facts["epochs"][unit],
-                    state="arriving",
-                    moved_to=move.source,
+                    epoch=fence.epoch,
+                    state=fence.state,
+                    moved_to=fence.moved_to,
                     lease=move.lease,
                     tenants=move.tenants_of(unit, tenants),
                 )
-    async with work.places.primary(move.target) as target, guarded(target, move):
-        await _widen(target, backward_stream(move), columns, tenants, key_type)
+    if stream.origin == move.source:  # on the way forth the stream back is made already
+        async with work.places.primary(move.target) as target, guarded(target, move):
+            await _widen(target, backward_stream(move), columns, tenants, key_type)
     return await work.journal.list_tenants(move, tenants)
 
 

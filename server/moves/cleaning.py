@@ -24,17 +24,17 @@ PAUSE_S: Final = 0.01
 """Between batches, so that the log of the deletes does not keep replicas from following."""
 
 
-async def take_rows_away(
-    work: Work, session: Session, move: Move, shard: ShardId, tenants: Sequence[TenantId]
-) -> int:
-    """Delete the tenants' rows on this shard, where they are not at home; how many were.
+async def take_rows_away(work: Work, session: Session, move: Move, shard: ShardId) -> int:
+    """Delete the rows of the move's tenants on this shard, where they are not at home; how many were.
 
-    That is looked at once more, by the newest map and by the shard's fences, whatever led here.
+    That is looked at once more, by the newest map and by the shard's fences, whatever led here. The
+    fences may list tenants that the journal does not: rows of newcomers come before it is written.
 
     Raises:
         WrongState: A unit of the move, or one of the tenants, is at home here.
         LeaseLost: A newer mover has been here.
     """
+    tenants = listed(move, await read_fences(session, move.units))
     refuse_residents(await newest_map(work.places), shard, tenants)
     tables = await tables_on(work.places, shard)
     key_type = work.places.shard_map.key_type
@@ -53,6 +53,15 @@ async def take_rows_away(
                 break
             await asyncio.sleep(PAUSE_S)
     return deleted
+
+
+def listed(move: Move, fences: Mapping[str, Fence]) -> tuple[TenantId, ...]:
+    """The move's tenants, and those whose rows are here and not at home by these fences. Pure."""
+    found = set(move.tenants)
+    for fence in fences.values():
+        if fence.state in _ELSEWHERE:
+            found |= set(fence.tenants)
+    return tuple(sorted(found))
 
 
 def refuse_residents(shard_map: ShardMap, shard: ShardId, tenants: Sequence[TenantId]) -> None:

@@ -94,7 +94,7 @@ async def _from_the_beginning(work: Work, stream: Stream) -> None:
     move = stream.move
     async with work.places.primary(move.target) as target:
         await unsubscribe(target, stream)
-        await take_rows_away(work, target, move, move.target, move.tenants)
+        await take_rows_away(work, target, move, move.target)
     async with work.places.primary(move.source) as source:
         await drop_slot(source, stream)
 

@@ -76,7 +76,7 @@ async def cut_over(work: Work, move: Move) -> Move:
         return await work.journal.step(move, State.VERIFYING)
     except Newcomers as newcomers:
         tenants = newcomers.tenants
-        return await work.patiently(lambda: admit(work, move, tenants))
+        return await work.patiently(lambda: admit(work, move, tenants, cutover.stream))
     await _publish_map(work, move, cutover)
     await take_down(work.places, forward_stream(move))
     async with work.places.primary(move.source) as source:
@@ -145,6 +145,9 @@ async def return_home(work: Work, move: Move) -> Move:
         pause_s = await _decide(work, move, cutover)
     except FailedOver:
         return await work.journal.step(move, State.ROLLING_BACK)
+    except Newcomers as newcomers:
+        tenants = newcomers.tenants
+        return await work.patiently(lambda: admit(work, move, tenants, cutover.stream))
     await _publish_map(work, move, cutover)
     await take_down(work.places, backward_stream(move))
     await forget(work, move, move.target)
@@ -202,7 +205,7 @@ async def forget(work: Work, move: Move, shard: ShardId) -> None:
     A router with a very old map has to be refused there for ever.
     """
     async with work.places.primary(shard) as session:
-        await take_rows_away(work, session, move, shard, move.tenants)
+        await take_rows_away(work, session, move, shard)
 
         async def without_tenants() -> None:
             async with session.transaction():

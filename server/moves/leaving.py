@@ -2,13 +2,14 @@
 
 from server.moves.cleaning import take_rows_away
 from server.moves.cutover import Cutover
+from server.moves.errors import WrongState
 from server.moves.fences import claim, drop_fence, read_fences, set_fence, texts
 from server.moves.homes import forget, is_decided
 from server.moves.pinning import unpin_at_home
 from server.moves.request import Move, State
 from server.moves.streams import backward_stream, forward_stream, take_down
 from server.moves.work import Work
-from shardmap import TenantId
+from shardmap import MapRefused, TenantId
 
 
 async def abort(work: Work, move: Move) -> Move:
@@ -26,14 +27,31 @@ async def abort(work: Work, move: Move) -> Move:
     await take_down(work.places, backward_stream(move))
     if epochs:
         await _emptied(work, move)
-    for tenant in move.facts.get("pinned", ()):
+    kept = [
+        why
+        for tenant in move.facts.get("pinned", ())
+        if (why := await _unpinned(work, move, tenant))
+    ]
+    for why in kept:
+        work.tell(move, note=why)
+    return await work.journal.step(move, State.ABORTED, {"pins_kept": kept} if kept else None)
+
+
+async def _unpinned(work: Work, move: Move, tenant: str) -> str | None:
+    """Take back the pin that the move made; why it stays, where the slot has left or is about to.
+
+    The tenant is at home where its pin says, so that nothing is wrong with it.
+    """
+    try:
         await unpin_at_home(
             work.places,
             TenantId(tenant),
             author=work.author,
             reason=f"move {move.id} was aborted: its pin goes",
         )
-    return await work.journal.step(move, State.ABORTED)
+    except (WrongState, MapRefused) as error:
+        return f"the pin of tenant {tenant} stays: {error}"
+    return None
 
 
 async def _emptied(work: Work, move: Move) -> None:
@@ -41,7 +59,7 @@ async def _emptied(work: Work, move: Move) -> None:
     async with work.places.primary(move.target) as session:
         arriving = await _arriving(work, move)
         if arriving:
-            await take_rows_away(work, session, move, move.target, move.tenants)
+            await take_rows_away(work, session, move, move.target)
 
         async def restored() -> None:
             async with session.transaction():

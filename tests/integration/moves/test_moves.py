@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from server.moves import MoveRequest, RowsDiffer, State, WayBackLost, examine, pin_at_home
-from shardmap import SLOTS, CatalogSource, MapRefused, Pin, slot_of
+from shardmap import SLOTS, CatalogSource, MapRefused, Pin, SlotUnit, slot_of
 
 
 async def _moved(world, tenant, target, **options):
@@ -96,6 +96,55 @@ async def test_a_tenant_that_gets_a_pin_after_the_plan_keeps_its_rows_when_its_s
     assert await world.contents(tenant, a) == before
     assert not any((await world.contents(tenant, b)).values())
     assert any((await world.contents(neighbour, b)).values())
+
+
+async def test_a_slot_comes_back_with_tenants_that_came_into_it_at_its_new_home(world):
+    a, b = world.first.shards
+    tenant = world.tenant(a)
+    slot = slot_of(str(tenant))
+    newcomer = next(key for key in range(tenant + 1, 40_000) if slot_of(str(key)) == slot)
+    await world.fill(tenant, a, orders=3)
+    moves = await world.moves()
+    (plan,) = await moves.plan(MoveRequest(b, slots=(slot,)))
+    (outcome,) = await moves.run([plan], lambda _: None)
+    await world.fill(newcomer, b, orders=3)
+    before = {key: await world.contents(key, b) for key in (tenant, newcomer)}
+
+    back = await moves.rollback(outcome.move.id, lambda _: None)
+
+    assert back.state is State.ROLLED_BACK
+    assert (await world.map()).slots[slot] == a
+    for key, rows in before.items():
+        assert any(rows.values())
+        assert await world.contents(key, a) == rows
+        assert not any((await world.contents(key, b)).values())
+    assert await world.leftovers() == []
+
+
+@pytest.mark.parametrize("slot_is", ["elsewhere", "in a move"])
+async def test_an_aborted_move_leaves_its_pin_where_the_slot_does_not_stay(world, slot_is):
+    a, b = world.first.shards
+    tenant = world.tenant(a)
+    slot = slot_of(str(tenant))
+    moves = await world.moves()
+    (plan,) = await moves.plan(world.request(b, tenant))
+    move = await moves.journal.take((await moves.begin(plan)).id)
+    await moves.journal.step(move, State.PLANNED, {"pinned": [str(tenant)]})
+    pinned = await pin_at_home(moves.places, str(tenant), author="test", reason="as the mover does")
+    if slot_is == "elsewhere":
+        async with moves.places.catalog() as session:
+            epochs = {SlotUnit(slot): pinned.slot_epochs[slot] + 1}
+            await CatalogSource(session).apply_move(epochs, b, author="test", reason="a move")
+    else:
+        later = await world.moves()
+        (of_slot,) = await later.plan(MoveRequest(b, slots=(slot,)))
+        await later.begin(of_slot)
+
+    aborted = await moves.abort(move.id, lambda _: None)
+
+    assert aborted.state is State.ABORTED
+    assert f"the pin of tenant {tenant} stays: " in aborted.facts["pins_kept"][0]
+    assert (await world.map()).pins[str(tenant)].shard == a
 
 
 async def test_the_new_home_numbers_rows_beyond_those_of_the_old_one(world):

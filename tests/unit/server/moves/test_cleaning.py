@@ -1,12 +1,14 @@
 """Rows are taken away only where their tenant is not at home, whatever the journal says."""
 
+from dataclasses import replace
+
 import pytest
 
 from server.moves import WrongState
-from server.moves.cleaning import refuse_open, refuse_residents
+from server.moves.cleaning import listed, refuse_open, refuse_residents
 from server.moves.fences import Fence
 from shardmap import SlotUnit, TenantId, slot_of
-from tests.unit.server.moves.journalled import A, B, a_map
+from tests.unit.server.moves.journalled import A, B, a_map, a_move
 
 TENANT = TenantId("7")
 SLOT = slot_of(TENANT)
@@ -44,3 +46,13 @@ def test_a_tenant_whose_fence_is_open_here_keeps_its_rows(found):
 @pytest.mark.parametrize("state", ["gone", "arriving"])
 def test_a_tenant_whose_fences_say_that_it_is_elsewhere_does_not(state):
     refuse_open(fences(**{f"slot_{SLOT}": state, "pin_7": "gone"}), [SlotUnit(SLOT)], [TENANT])
+
+
+def test_rows_that_the_fences_list_go_with_those_that_the_journal_lists():
+    slot = f"slot:{SLOT}"
+    move = a_move(SlotUnit(SLOT), tenants=["7"])
+    newcomer = Fence(slot, 1, "arriving", A, 1, ("7", "8"))
+
+    assert listed(move, {slot: newcomer}) == ("7", "8")
+    assert listed(move, {slot: replace(newcomer, state="open")}) == ("7",)
+    assert listed(move, {}) == ("7",)
