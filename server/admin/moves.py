@@ -123,7 +123,7 @@ class MovesDoor:
             return json_reply({"differences": [str(one) for one in differing], "rows": rows})
         because = why(request, _text(members(request), "reason"))
         if deed == "pause":
-            await _told(moves.journal.pause(number, paused=True))
+            await _told(moves.journal.pause(number))
         elif deed in _DEEDS:
             if found.state not in _ALLOWED.get(deed, frozenset(State)):
                 raise MoveNotPossible("V103", [f"move {number} is {found.state}"])

@@ -1,6 +1,5 @@
 """`fluxshard move`: a tenant, or whole slots, to another shard, while clients go on."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import Final
@@ -69,7 +68,7 @@ def command(  # noqa: PLR0913 - the options
         click.confirm("Move?", abort=True)
 
     async def work(moves: Moves, _: ShardMap) -> tuple[Outcome, ...]:
-        return await moves.run(plans, Screen(as_json=as_json), stop=asyncio.Event())
+        return await moves.run(plans, Screen(as_json=as_json))
 
     _conclude(with_moves(catalog, work, limits), target, as_json=as_json)
 

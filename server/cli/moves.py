@@ -60,7 +60,7 @@ def pause(*, catalog: Catalog, move: int) -> None:
     """Stop a move before its cutover; the copy goes on following its source."""
 
     async def work(moves: Moves, _: ShardMap) -> None:
-        await moves.journal.pause(move, paused=True)
+        await moves.journal.pause(move)
 
     with_moves(catalog, work)
     click.echo(f"move {move} stops before its next step")

@@ -4,6 +4,7 @@ from server.moves.comparing import Difference
 from server.moves.doctor import examine
 from server.moves.errors import (
     LeaseLost,
+    MapOpposes,
     MoveAway,
     MoveBusy,
     MoveError,
@@ -12,17 +13,19 @@ from server.moves.errors import (
     NoSuchMove,
     PauseTooLong,
     RowsDiffer,
+    ServerRefused,
     StreamBroken,
     WayBackLost,
     WrongState,
 )
 from server.moves.examining import Ailment
-from server.moves.keeping import MoveFact, MoveKeeper, MoveKept, MoveNotKept
+from server.moves.keeping import KeptMoves, MoveFact, MoveKeeper, MoveKept, MoveNotKept
 from server.moves.pinning import newest_map, pin_at_home, unpin_at_home
 from server.moves.request import (
     ABORTABLE,
     ENDED,
     RESTING,
+    Abandoned,
     Limits,
     Move,
     MoveRequest,
@@ -36,10 +39,13 @@ __all__ = [
     "ABORTABLE",
     "ENDED",
     "RESTING",
+    "Abandoned",
     "Ailment",
     "Difference",
+    "KeptMoves",
     "LeaseLost",
     "Limits",
+    "MapOpposes",
     "Move",
     "MoveAway",
     "MoveBusy",
@@ -59,6 +65,7 @@ __all__ = [
     "Places",
     "Progress",
     "RowsDiffer",
+    "ServerRefused",
     "State",
     "StreamBroken",
     "WayBackLost",

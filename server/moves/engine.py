@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from server.moves.beginning import take_over
+from server.moves.border import first_of, foreign_errors
 from server.moves.errors import (
     LeaseLost,
     MoveAway,
@@ -25,6 +26,7 @@ from server.moves.sessions import Places
 from server.moves.steps import step, stream_broken
 from server.moves.work import Work
 
+UNFORESEEN: Final = f"{MoveError.code} an error that nobody foresaw: the log of its server has it"
 BEATS: Final = 3
 """How often a lease is renewed within its time."""
 FIRST_WAIT_S: Final = 0.2
@@ -55,18 +57,20 @@ class Engine:
             MoveError: It cannot go on; what is done is done, and it can be resumed.
         """
         taken = await self._journal.take(move)
-        note = ""
+        note = UNFORESEEN
         try:
-            return await self._carried(taken, repair=repair)
-        except LeaseLost:
+            ended = await self._carried(taken, repair=repair)
+        except (LeaseLost, MoveAway, asyncio.CancelledError):
+            note = ""  # anybody may go on, when what is away is back
             raise
-        except MoveAway:
-            raise  # anybody may go on when it is back
         except MoveError as error:
-            note = f"{error.code} {error}"[:2000]
+            note = f"{error.code} {error}"
             raise
+        else:
+            note = ""
+            return ended
         finally:
-            with suppress(MoveAway):  # then the lease runs out by itself
+            with suppress(MoveError):  # then the lease runs out by itself
                 await self._journal.give_back(taken, note)
 
     async def _carried(self, move: Move, *, repair: bool) -> Move:
@@ -79,7 +83,7 @@ class Engine:
                 ended = await self._to_rest(move, work)
                 beat.cancel()
         except ExceptionGroup as failures:
-            raise _first(failures) from failures
+            raise first_of(failures, LeaseLost) from None
         return ended
 
     async def _beating(self, move: Move, work: Work) -> None:
@@ -99,10 +103,11 @@ class Engine:
             if move.paused and move.state in PAUSABLE:
                 raise MovePaused(f"move {move.id} is paused; `fluxshard moves resume {move.id}`")
             try:
-                if not claimed:
-                    await take_over(work, move)
-                    claimed = True
-                move = await step(work, move)
+                with foreign_errors():
+                    if not claimed:
+                        await take_over(work, move)
+                        claimed = True
+                    move = await step(work, move)
             except MoveAway as error:
                 now = time.monotonic()
                 away_since = away_since or now
@@ -112,17 +117,9 @@ class Engine:
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - spreads movers
                 wait_s = min(2 * wait_s, LAST_WAIT_S)
             except StreamBroken as error:
-                move = await stream_broken(work, move, error)
+                with foreign_errors():
+                    move = await stream_broken(work, move, error)
             else:
                 away_since, wait_s = None, FIRST_WAIT_S
                 work.tell(move)
         return move
-
-
-def _first(failures: "ExceptionGroup[Exception]") -> Exception:
-    """One error of a group: a lost lease before what it has led to."""
-    flat = [
-        _first(failure) if isinstance(failure, ExceptionGroup) else failure
-        for failure in failures.exceptions
-    ]
-    return next((one for one in flat if isinstance(one, LeaseLost)), flat[0])

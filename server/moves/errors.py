@@ -11,7 +11,9 @@ MoveError
 ├── PauseTooLong       V108  no cutover was short enough; nothing was changed       resume when it is quiet
 ├── StreamBroken       V109  replication between the sides does not go on           read the server's log
 ├── WayBackLost        V110  the stream that a rollback needs is gone               move it anew
-└── MovePaused         V111  an operator has paused it                              `moves resume`
+├── MovePaused         V111  an operator has paused it                              `moves resume`
+├── MapOpposes         V112  the map does not let it go on                          look at the map, resume
+└── ServerRefused      V113  a server refuses a statement of the mover              mend what it says, resume
 
 Codes are public, documented in docs/errors.md and never reused.
 """
@@ -97,3 +99,15 @@ class MovePaused(MoveError):
     """An operator paused the move; what is done stays done, and the copy follows its source."""
 
     code = "V111"
+
+
+class MapOpposes(MoveError):
+    """The map in force does not allow what the move does to it, or cannot be read."""
+
+    code = "V112"
+
+
+class ServerRefused(MoveError):
+    """PostgreSQL refused a statement of the mover: for a missing right, say, or a full disk."""
+
+    code = "V113"

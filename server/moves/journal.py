@@ -2,13 +2,15 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any, Final
 
 import asyncpg
 
 from server.migrate.locks import LOCK as MIGRATION_LOCK
+from server.moves.border import foreign_errors
 from server.moves.collisions import collisions
 from server.moves.errors import (
     LeaseLost,
@@ -18,7 +20,7 @@ from server.moves.errors import (
     NoSuchMove,
     WrongState,
 )
-from server.moves.request import ENDED, Move, State
+from server.moves.request import ENDED, PAUSABLE, RESTING, URGENT, Abandoned, Move, State
 from server.moves.sessions import Places, Session
 from shardmap import (
     CatalogSource,
@@ -33,6 +35,8 @@ from shardmap import (
 
 LEASE_S: Final = 8.0
 """How long a mover that is not heard of keeps others from going on with its move."""
+MOST_NOTED: Final = 2000
+"""Characters of a note: the text of an error may have a whole statement in it."""
 LOCK: Final = 0x666C_7578_0010
 SCRIPT: Final = files("server.moves").joinpath("journal.sql").read_text()
 
@@ -47,16 +51,20 @@ _UNFINISHED: Final = (
     f"SELECT {_COLUMNS} FROM fluxshard.moves WHERE NOT state = ANY ($1) ORDER BY id"  # noqa: S608
 )
 _ABANDONED: Final = """\
-SELECT id FROM fluxshard.moves
-WHERE NOT state = ANY ($1) AND NOT paused AND held_until < now() AND note = '' ORDER BY id"""
+SELECT id, state = ANY ($3) AS urgent FROM fluxshard.moves
+WHERE NOT state = ANY ($1) AND NOT (paused AND state = ANY ($2))
+    AND coalesce(held_until, created_at) < now() AND note = '' ORDER BY urgent DESC, id"""
 _NO_MIGRATION: Final = "SELECT pg_catalog.pg_try_advisory_xact_lock_shared($1)"
 _EXPIRED: Final = """\
 SELECT id FROM fluxshard.moves
-WHERE state = $1 AND NOT paused AND changed_at < now() - pg_catalog.make_interval(secs => $2) ORDER BY id"""
+WHERE state = $1 AND changed_at < now() - pg_catalog.make_interval(secs => $2) ORDER BY id"""
 _ADD: Final = f"""\
 INSERT INTO fluxshard.moves
-    (token, cluster_id, units, tenants, source, target, state, max_pause_s, facts, author)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10) RETURNING {_COLUMNS}"""  # noqa: S608
+    (token, cluster_id, units, tenants, source, target, state, max_pause_s, facts, author, holder,
+        held_until)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, $11,
+    now() + pg_catalog.make_interval(secs => $12)) RETURNING {_COLUMNS}"""  # noqa: S608
+"""Who adds it means to carry it out; if nothing is heard of that, others do."""
 _TAKE: Final = f"""\
 UPDATE fluxshard.moves SET lease = pg_catalog.nextval('fluxshard.move_leases'), holder = $2,
     held_until = now() + pg_catalog.make_interval(secs => $3), note = ''
@@ -76,7 +84,11 @@ _LIST_TENANTS: Final = f"""\
 UPDATE fluxshard.moves SET tenants = $3 WHERE id = $1 AND lease = $2 RETURNING {_COLUMNS}"""  # noqa: S608
 _NOTE_STEP: Final = """\
 INSERT INTO fluxshard.move_steps (move, state, lease, facts, note) VALUES ($1, $2, $3, $4::jsonb, $5)"""
-_PAUSE: Final = "UPDATE fluxshard.moves SET paused = $2 WHERE id = $1 RETURNING id"
+_PAUSE: Final = """\
+UPDATE fluxshard.moves SET paused = true WHERE id = $1 AND state = ANY ($2) RETURNING id"""
+_UNPAUSE: Final = "UPDATE fluxshard.moves SET paused = false WHERE id = $1 RETURNING id"
+_NOTE_FAILURE: Final = """\
+UPDATE fluxshard.moves SET note = $2 WHERE id = $1 AND note = '' AND held_until < now()"""
 _ASK: Final = """\
 UPDATE fluxshard.moves SET state = $2, paused = false, note = '', changed_at = clock_timestamp(),
     lease = pg_catalog.nextval('fluxshard.move_leases'), holder = NULL, held_until = now()
@@ -99,6 +111,12 @@ class Journal:
         """The same journal and the same holder, by a newer map."""
         return Journal(places, self._holder, lease_s=self.lease_s)
 
+    @asynccontextmanager
+    async def _catalog(self) -> AsyncIterator[Session]:
+        with foreign_errors():
+            async with self._places.catalog() as session:
+                yield session
+
     async def add(  # noqa: PLR0913 - the columns of its row
         self,
         *,
@@ -120,7 +138,7 @@ class Journal:
                 after this sees the move.
             MoveAway: There is no map.
         """
-        async with self._places.catalog() as session:
+        async with self._catalog() as session:
             await install(session)
             async with session.transaction():
                 if not await session.fetchval(_NO_MIGRATION, MIGRATION_LOCK):
@@ -143,6 +161,8 @@ class Journal:
                     max_pause_s,
                     json.dumps(facts),
                     author,
+                    self._holder,
+                    self.lease_s,
                 )
                 move = _move(row)
                 await session.execute(_NOTE_STEP, move.id, move.state.value, 0, "{}", "")
@@ -150,29 +170,33 @@ class Journal:
 
     async def all(self, limit: int = 1000) -> tuple[Move, ...]:
         """Every move, the newest first."""
-        async with self._places.catalog() as session:
+        async with self._catalog() as session:
             if not await session.fetchval(_PRESENT):
                 return ()
             return tuple(_move(row) for row in await session.fetch(_ALL, limit))
 
     async def unfinished(self) -> tuple[Move, ...]:
         """Moves that have not ended, those within their retention included, the oldest first."""
-        async with self._places.catalog() as session:
+        async with self._catalog() as session:
             if not await session.fetchval(_PRESENT):
                 return ()
             return await _unfinished(session)
 
-    async def abandoned(self) -> tuple[int, ...]:
-        """Moves under way whose mover is gone: nobody has said why they stopped."""
-        async with self._places.catalog() as session:
+    async def abandoned(self) -> tuple[Abandoned, ...]:
+        """Moves under way whose mover is gone: nobody has said why they stopped. Urgent ones first.
+
+        Those that wait in a queue are abandoned, too, when nothing is heard of who began them.
+        """
+        async with self._catalog() as session:
             if not await session.fetchval(_PRESENT):
                 return ()
-            resting = [state.value for state in (*ENDED, State.MOVED)]
-            return tuple(row["id"] for row in await session.fetch(_ABANDONED, resting))
+            states = [[one.value for one in group] for group in (RESTING, PAUSABLE, URGENT)]
+            rows = await session.fetch(_ABANDONED, *states)
+            return tuple(Abandoned(row["id"], urgent=row["urgent"]) for row in rows)
 
     async def expired(self, retention_s: float) -> tuple[int, ...]:
         """Moves that have been at their new home for longer than this."""
-        async with self._places.catalog() as session:
+        async with self._catalog() as session:
             if not await session.fetchval(_PRESENT):
                 return ()
             rows = await session.fetch(_EXPIRED, State.MOVED.value, retention_s)
@@ -184,7 +208,7 @@ class Journal:
         Raises:
             NoSuchMove: There is none of that number.
         """
-        async with self._places.catalog() as session:
+        async with self._catalog() as session:
             row = None
             if await session.fetchval(_PRESENT):
                 row = await session.fetchrow(_ONE, move)
@@ -194,7 +218,7 @@ class Journal:
 
     async def steps(self, move: int) -> tuple[dict[str, Any], ...]:
         """The transitions of a move, the first one first."""
-        async with self._places.catalog() as session:
+        async with self._catalog() as session:
             rows = await session.fetch(_STEPS, move)
         return tuple(
             {
@@ -214,7 +238,7 @@ class Journal:
             NoSuchMove: There is none of that number.
             MoveBusy: Another process holds it, and its lease has not run out.
         """
-        async with self._places.catalog() as session:
+        async with self._catalog() as session:
             row = await session.fetchrow(_TAKE, move, self._holder, self.lease_s)
         if row is None:
             found = await self.one(move)
@@ -227,7 +251,7 @@ class Journal:
         Raises:
             LeaseLost: Another process has it.
         """
-        async with self._places.catalog() as session:
+        async with self._catalog() as session:
             row = await session.fetchrow(_KEEP, move.id, move.lease, self.lease_s)
         if row is None:
             raise LeaseLost(f"move {move.id} was taken over by another process")
@@ -235,8 +259,8 @@ class Journal:
 
     async def give_back(self, move: Move, note: str) -> None:
         """Let others carry the move out; `note` says why it stopped, if it did not end."""
-        async with self._places.catalog() as session:
-            await session.execute(_GIVE_BACK, move.id, move.lease, note)
+        async with self._catalog() as session:
+            await session.execute(_GIVE_BACK, move.id, move.lease, note[:MOST_NOTED])
 
     async def step(self, move: Move, state: State, facts: Mapping[str, Any] | None = None) -> Move:
         """Write a transition, with facts that later steps need.
@@ -245,8 +269,8 @@ class Journal:
             LeaseLost: Another process carries the move out.
         """
         added = json.dumps(facts or {})
-        resting = [state.value for state in (*ENDED, State.MOVED)]
-        async with self._places.catalog() as session, session.transaction():
+        resting = [state.value for state in RESTING]
+        async with self._catalog() as session, session.transaction():
             row = await session.fetchrow(
                 _STEP, move.id, move.lease, state.value, added, self.lease_s, resting
             )
@@ -261,21 +285,41 @@ class Journal:
         Raises:
             LeaseLost: Another process carries the move out.
         """
-        async with self._places.catalog() as session:
+        async with self._catalog() as session:
             row = await session.fetchrow(_LIST_TENANTS, move.id, move.lease, list(tenants))
         if row is None:
             raise LeaseLost(f"move {move.id} was taken over by another process")
         return _move(row)
 
-    async def pause(self, move: int, *, paused: bool) -> None:
-        """Have the move stop where it is, or go on.
+    async def pause(self, move: int) -> None:
+        """Have the move stop where it is.
+
+        Raises:
+            NoSuchMove: There is none of that number.
+            WrongState: It is at its cutover or behind it: stopped there, its tenants could be
+                without an open home.
+        """
+        async with self._catalog() as session:
+            pausable = [state.value for state in PAUSABLE]
+            if await session.fetchval(_PAUSE, move, pausable) is not None:
+                return
+        found = await self.one(move)
+        raise WrongState(f"move {move} is {found.state}: it can be paused before its cutover only")
+
+    async def unpause(self, move: int) -> None:
+        """Let the move go on.
 
         Raises:
             NoSuchMove: There is none of that number.
         """
-        async with self._places.catalog() as session:
-            if await session.fetchval(_PAUSE, move, paused) is None:
+        async with self._catalog() as session:
+            if await session.fetchval(_UNPAUSE, move) is None:
                 raise NoSuchMove(f"there is no move {move}")
+
+    async def note_failure(self, move: int, note: str) -> None:
+        """Write why a move stopped that nobody holds, so that nobody goes on with it blindly."""
+        async with self._catalog() as session:
+            await session.execute(_NOTE_FAILURE, move, note[:MOST_NOTED])
 
     async def ask(self, move: Move, state: State, within: frozenset[State]) -> None:
         """Have the move go on in another direction: abort, roll back, clean up.
@@ -283,7 +327,7 @@ class Journal:
         Raises:
             WrongState: It is in none of the states in which that is possible.
         """
-        async with self._places.catalog() as session, session.transaction():
+        async with self._catalog() as session, session.transaction():
             allowed = [one.value for one in within]
             if await session.fetchval(_ASK, move.id, state.value, allowed) is None:
                 row = await session.fetchrow(_ONE, move.id)

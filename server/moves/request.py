@@ -77,6 +77,17 @@ PAUSABLE: Final = frozenset(
 ABORTABLE: Final = PAUSABLE | {State.CUTOVER}
 """In the last one only if no attempt has succeeded: the fences say."""
 
+URGENT: Final = frozenset({State.CUTOVER, State.RETURNING, State.ABORTING})
+"""States in which writers may find no open home, or an operator waits: nothing goes before them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A move under way whose mover is gone."""
+
+    move: int
+    urgent: bool
+
 
 @dataclass(frozen=True, slots=True)
 class Move:

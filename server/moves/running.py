@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from server.moves.border import first_of, foreign_errors
 from server.moves.collisions import collisions
 from server.moves.comparing import Difference
 from server.moves.engine import Engine
@@ -23,6 +24,7 @@ from server.moves.request import (
     ABORTABLE,
     ENDED,
     SLOTS_AT_ONCE,
+    Abandoned,
     Limits,
     Move,
     MoveRequest,
@@ -122,6 +124,10 @@ class Moves:
             MoveRefused: There is no such shard, or what should move is elsewhere than it says.
             MoveAway: A shard does not answer.
         """
+        with foreign_errors():
+            return await self._plans(request)
+
+    async def _plans(self, request: MoveRequest) -> tuple[MovePlan, ...]:
         shard_map = self.places.shard_map
         if request.target not in shard_map.shards:
             raise MoveRefused([f'there is no shard "{request.target}"'])
@@ -172,25 +178,19 @@ class Moves:
         """
         if (await self.journal.one(move)).state in ENDED:
             return await self.journal.one(move)
-        fresh = self.places.on(await newest_map(self.places))
+        with foreign_errors():
+            fresh = self.places.on(await newest_map(self.places))
         journal = self.journal.on(fresh)
         engine = Engine(fresh, journal, self.limits, observe, author=self.author)
         return await engine.carry_out(move, repair=repair)
 
-    async def run(
-        self, plans: Sequence[MovePlan], observe: Observe, *, stop: asyncio.Event | None = None
-    ) -> tuple[Outcome, ...]:
-        """Carry plans out, several at once within the limits; one that fails stops no other.
-
-        Once `stop` is set, no further one is begun.
-        """
+    async def run(self, plans: Sequence[MovePlan], observe: Observe) -> tuple[Outcome, ...]:
+        """Carry plans out, several at once within the limits; one that fails stops no other."""
         turns = _Turns(self.limits)
         outcomes: dict[int, Outcome] = {}
 
         async def one(number: int, plan: MovePlan) -> None:
             async with turns.of(plan.source, plan.target):
-                if stop is not None and stop.is_set():
-                    return
                 move = None
                 try:
                     move = await self.begin(plan)
@@ -198,9 +198,12 @@ class Moves:
                 except MoveError as error:
                     outcomes[number] = Outcome(plan, move, error)
 
-        async with asyncio.TaskGroup() as tasks:
-            for number, plan in enumerate(plans):
-                tasks.create_task(one(number, plan))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for number, plan in enumerate(plans):
+                    tasks.create_task(one(number, plan))
+        except ExceptionGroup as failures:
+            raise first_of(failures) from None
         return tuple(outcomes[number] for number in sorted(outcomes))
 
     async def compare(self, move: int) -> tuple[tuple[Difference, ...], int]:
@@ -216,9 +219,10 @@ class Moves:
             stream = forward_stream(found)
         else:
             raise WrongState(f"move {move} is {found.state}: one side has no rows to compare")
-        tables = await tables_on(self.places, stream.origin)
-        key_type = self.places.shard_map.key_type
-        return await differences(self.places, stream, tables, found.tenants, key_type)
+        with foreign_errors():
+            tables = await tables_on(self.places, stream.origin)
+            key_type = self.places.shard_map.key_type
+            return await differences(self.places, stream, tables, found.tenants, key_type)
 
     async def resume(self, move: int, observe: Observe, *, repair: bool = False) -> Move:
         """Go on with a move that was paused, failed, or lost its process.
@@ -226,7 +230,7 @@ class Moves:
         Raises:
             MoveError: It cannot go on.
         """
-        await self.journal.pause(move, paused=False)
+        await self.journal.unpause(move)
         return await self.carry_out(move, observe, repair=repair)
 
     async def abort(self, move: int, observe: Observe) -> Move:
@@ -264,6 +268,18 @@ class Moves:
         found = await self.journal.one(move)
         await self.journal.ask(found, State.CLEANING, frozenset({State.MOVED, State.CLEANING}))
         return await self.carry_out(move, observe)
+
+    async def abandoned(self) -> tuple[Abandoned, ...]:
+        """Moves under way whose mover is gone, the urgent ones first."""
+        return await self.journal.abandoned()
+
+    async def expired(self, retention_s: float) -> tuple[int, ...]:
+        """Moves that have been at their new home for longer than this."""
+        return await self.journal.expired(retention_s)
+
+    async def note_failure(self, move: int, note: str) -> None:
+        """Write down why nobody should go on with a move blindly."""
+        await self.journal.note_failure(move, note)
 
 
 class _Turns:

@@ -12,7 +12,7 @@ from server.configuration.reading import SettingsSource
 from server.front.connection import HttpServer
 from server.front.turnstile import Turnstile
 from server.lifecycle import Lifecycle
-from server.moves import MoveKeeper
+from server.moves import MoveKeeper, Moves, Places
 from server.observe.board import Board
 from server.observe.console import Console, bridge_logging
 from server.observe.gauges import Gauges
@@ -59,8 +59,7 @@ async def work(
         if settings.moves.resume and place.index == 0:
             await opened.enter_async_context(
                 MoveKeeper(
-                    services.current_map,
-                    settings.environ,
+                    lambda: Moves(Places(services.current_map(), settings.environ)),
                     observe,
                     retention_s=settings.moves.retention_s,
                 )

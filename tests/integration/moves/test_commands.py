@@ -9,7 +9,17 @@ from click.testing import CliRunner
 from server.cli import main
 from server.migrate.errors import MigrationLocked
 from server.migrate.locks import take_lock
-from server.moves import MoveKeeper, MoveKept, MoveRefused, PauseTooLong
+from server.moves import (
+    Abandoned,
+    MoveKeeper,
+    MoveKept,
+    MoveRefused,
+    Moves,
+    PauseTooLong,
+    Places,
+    State,
+    WrongState,
+)
 from shardmap import CATALOG
 
 
@@ -90,7 +100,10 @@ async def test_a_move_that_finds_no_quiet_moment_is_aborted_and_leaves_nothing(w
     paused = await fluxshard("moves", "pause", move.id)
     aborted = await fluxshard("moves", "abort", move.id)
 
-    assert paused.exit_code == 0
+    assert paused.exit_code == 1
+    assert (
+        f"V103 move {move.id} is cutover: it can be paused before its cutover only" in paused.output
+    )
     assert aborted.exit_code == 0, aborted.output
     assert await world.contents(tenant, a) == before
     assert not any((await world.contents(tenant, b)).values())
@@ -145,7 +158,11 @@ async def test_a_server_goes_on_with_a_move_whose_process_is_gone_and_ends_its_r
         return any(isinstance(one, MoveKept) and one.state == state for one in facts)
 
     shard_map = await world.map()
-    async with MoveKeeper(lambda: shard_map, {}, facts.append, retention_s=0.1, look_s=0.1):
+
+    def newest():
+        return Moves(Places(shard_map, {}))
+
+    async with MoveKeeper(newest, facts.append, retention_s=0.1, look_s=0.1):
         await eventually(lambda: told("moved"))
         await eventually(lambda: told("cleaned"))
 
@@ -171,3 +188,42 @@ async def test_tables_do_not_change_while_rows_move_nor_rows_while_tables_change
         with pytest.raises(MigrationLocked, match=f"move {move.id} .* is planned"):
             await take_lock(session, CATALOG, 0.0)
     await moves.abort(move.id, lambda _: None)
+
+
+async def test_moves_that_wait_for_somebody_are_found_the_urgent_ones_first(world):
+    a, b = world.first.shards
+    first, second = world.tenant(a), world.tenant(a, after=500)
+    moves = await world.moves(lease_s=0.0)
+    plans = await moves.plan(world.request(b, first, second))
+
+    queued, other = [await moves.begin(plan) for plan in plans]
+    waiting = await moves.abandoned()
+    await moves.journal.pause(queued.id)
+    await moves.journal.pause(other.id)
+    paused = await moves.abandoned()
+    await moves.journal.unpause(queued.id)
+    await moves.journal.step(await moves.journal.take(other.id), State.CUTOVER)
+    decided = await moves.abandoned()
+
+    assert waiting == (Abandoned(queued.id, urgent=False), Abandoned(other.id, urgent=False))
+    assert paused == ()
+    assert decided == (Abandoned(other.id, urgent=True), Abandoned(queued.id, urgent=False))
+    with pytest.raises(WrongState, match="it can be paused before its cutover only"):
+        await moves.journal.pause(other.id)
+
+
+async def test_a_move_that_met_an_error_that_nobody_foresaw_is_left_to_an_operator(world):
+    a, b = world.first.shards
+    moves = await world.moves(lease_s=0.0)
+    plans = await moves.plan(world.request(b, world.tenant(a)))
+
+    def mistaken(_):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await moves.run(plans, mistaken)
+    (stopped,) = await moves.journal.unfinished()
+
+    assert stopped.note.startswith("V100 an error that nobody foresaw")
+    assert await moves.abandoned() == ()
+    assert (await moves.abort(stopped.id, lambda _: None)).state is State.ABORTED
