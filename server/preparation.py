@@ -1,11 +1,10 @@
 """What happens once before a server serves: the map, the databases, room for connections."""
 
 import asyncio
-import getpass
-import socket
 from typing import Final
 
 from router import ShardUnavailable, connection_budget, prepare_cluster
+from server.author import author
 from server.mapcheck import Findings, check_before_start
 from server.mapstart import Origin, StartingMap, given_cluster, starting_map
 from server.observe.console import Console
@@ -41,7 +40,7 @@ async def prepare(settings: Settings, console: Console) -> StartingMap:
         return await _as_it_is(settings, console)
     load_procedures(settings.rpc)  # each worker reads them for itself; what is wrong is told now
     copy = last_good_copy(settings)
-    starting = await starting_map(given_cluster(settings), copy, settings.environ, author=_author())
+    starting = await starting_map(given_cluster(settings), copy, settings.environ, author=author())
     shard_map = starting.shard_map
     console.tell(Level.INFO, "map_found", origin=starting.origin, epoch=shard_map.epoch)
     if starting.catalog_trouble is not None:
@@ -107,11 +106,3 @@ def _tell(findings: Findings, console: Console) -> None:
         )
     for shard, reason in findings.unreachable.items():
         console.tell(Level.WARN, "tables_not_checked", shard=shard, reason=reason)
-
-
-def _author() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a uid without a name
-        user = "fluxshard"
-    return f"{user}@{socket.gethostname()}"

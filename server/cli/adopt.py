@@ -8,8 +8,9 @@ from typing import Final
 import click
 
 from server.adopting.proposing import Adoption, migration, propose_adoption
+from server.author import author
 from server.catalog import connected
-from server.cli.mapaccess import USAGE, Failed, author, run
+from server.cli.mapaccess import USAGE, Failed, run
 from server.mapchange.applying import Known, Why, apply_change, look_at, stored_map
 from server.mapstart import new_cluster_id
 from shardmap import (

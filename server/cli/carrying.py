@@ -1,12 +1,12 @@
 """How every command changes the map: shown first, asked for, then applied."""
 
-from collections.abc import Coroutine, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import click
 
-from server.cli.mapaccess import PROBLEMS, UNREACHABLE, Catalog, Failed, run
+from server.cli.mapaccess import PROBLEMS, Catalog, Failed, run
 from server.cli.movetext import Screen
+from server.cli.moving import named
 from server.mapchange import moving
 from server.mapchange.applying import Looked, Why, apply_change, look_at, note
 from server.mapchange.costing import cost
@@ -14,7 +14,7 @@ from server.mapchange.estimate import Estimate
 from server.mapchange.moving import hindrances
 from server.mapchange.proposal import Proposal, propose_change
 from server.mapcheck import settle_uniques
-from server.moves import Limits, MoveAway, MoveError
+from server.moves import Limits
 from shardmap import (
     AuditEntry,
     Relocation,
@@ -23,8 +23,6 @@ from shardmap import (
     TenantMove,
     changes_between,
 )
-
-T = TypeVar("T")
 
 
 async def shown(
@@ -53,7 +51,7 @@ def carry_out(  # noqa: PLR0913 - what is changed, by whom, how
     tell(looked)
     lines = refusal_lines(looked)
     if not lines and not proposal.refused:
-        lines = [f"refused: {one}" for one in with_moves(hindrances(catalog, proposal))]
+        lines = [f"refused: {one}" for one in named(hindrances(catalog, proposal))]
     if lines or proposal.refused:
         raise Failed(lines, PROBLEMS)
     if dry_run:
@@ -78,7 +76,7 @@ def put_in_force(
     entry = AuditEntry(why.actor, why.via, "move", moves_text(proposal.moves), why.reason)
     run(note(catalog, entry))
     screen = Screen(as_json=False)
-    outcomes = with_moves(moving.run(catalog, proposal.moves, limits or Limits(), screen))
+    outcomes = named(moving.run(catalog, proposal.moves, limits or Limits(), screen))
     failed = 0
     for outcome in outcomes:
         if outcome.error is not None:
@@ -87,17 +85,8 @@ def put_in_force(
     if failed:
         again = "`fluxshard moves` shows them, `moves resume` goes on; then repeat this command"
         raise Failed([f"{failed} moves have not been made: {again}"], PROBLEMS)
-    ended = with_moves(moving.finish(catalog, proposal, why, screen))
+    ended = named(moving.finish(catalog, proposal, why, screen))
     click.echo(f"{len(outcomes)} moves made; epoch {ended.epoch} is in force")
-
-
-def with_moves(work: Coroutine[object, object, T]) -> T:
-    """The result; an error of a move ends the command by name."""
-    try:
-        return run(work)
-    except MoveError as error:
-        code = UNREACHABLE if isinstance(error, MoveAway) else PROBLEMS
-        raise Failed([f"{error.code} {line}" for line in error.lines], code) from error
 
 
 def moves_text(moves: Sequence[Relocation]) -> str:

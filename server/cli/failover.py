@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import click
 
-from server.cli.mapaccess import Catalog, author, catalog_options, json_option
+from server.author import author
+from server.cli.mapaccess import Catalog, catalog_options, json_option
 from server.embedded import ClusterSpec, EmbeddedCluster, EmbeddedError
 from server.errors import SettingsInvalid
 from server.failover import (

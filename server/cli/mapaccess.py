@@ -1,9 +1,7 @@
 """How commands reach the shard map: their options, what they read, and how errors end them."""
 
 import asyncio
-import getpass
 import os
-import socket
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -133,15 +131,6 @@ def run(work: Coroutine[object, object, T]) -> T:
         raise Failed([f"{error.code} {error}"], UNREACHABLE) from error
     except ShardMapError as error:
         raise Failed([f"{error.code} {error}"], PROBLEMS) from error
-
-
-def author() -> str:
-    """Who runs the command."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a uid without a name, as in containers
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
 
 
 def read_file(file: IO[str], previous: ShardMap | None) -> ShardMap:

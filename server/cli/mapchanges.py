@@ -7,13 +7,13 @@ from typing import IO
 
 import click
 
+from server.author import author
 from server.catalog import catalog_session
 from server.cli.carrying import carry_out, shown
 from server.cli.mapaccess import (
     PROBLEMS,
     Catalog,
     Failed,
-    author,
     catalog_options,
     file_argument,
     json_option,

@@ -8,8 +8,10 @@ from typing import Final
 
 import click
 
-from server.cli.carrying import put_in_force, refusal_lines, tell, with_moves
-from server.cli.mapaccess import PROBLEMS, Catalog, Failed, author, catalog_options, run
+from server.author import author
+from server.cli.carrying import put_in_force, refusal_lines, tell
+from server.cli.mapaccess import PROBLEMS, Catalog, Failed, catalog_options, run
+from server.cli.moving import named
 from server.mapchange.applying import Looked, Why, look_at
 from server.mapchange.costing import cost
 from server.mapchange.moving import hindrances
@@ -113,7 +115,7 @@ def _edited(catalog: Catalog, draft: _Draft, old: ShardMap) -> Looked | None:
         looked = run(look_at(catalog, old, asked))
         problems = [f"refused: {one}" for one in looked.proposal.refused] + refusal_lines(looked)
         if not problems:
-            hindered = with_moves(hindrances(catalog, looked.proposal))
+            hindered = named(hindrances(catalog, looked.proposal))
             problems = [f"refused: {one}" for one in hindered]
         if problems:
             continue

@@ -11,7 +11,8 @@ from typing import IO, Any, Final, TypeVar
 import click
 
 from router import DatabaseNotPrepared, RouterError
-from server.cli.mapaccess import Catalog, author, catalog_options
+from server.author import author
+from server.cli.mapaccess import Catalog, catalog_options
 from server.configuration.forms import DURATION
 from server.configuration.reading import load_cluster_settings
 from server.errors import SettingsInvalid

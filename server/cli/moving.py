@@ -1,13 +1,13 @@
 """What the commands about moves have in common: the moves of the catalog's map, and how they end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Final, TypeVar
 
 import click
 
 from server.cli.mapaccess import PROBLEMS, UNREACHABLE, Catalog, Failed, run
-from server.moves import Limits, MoveAway, MoveError, Moves, Places
+from server.moves import Limits, MoveAway, MoveError, Moves, Places, server_errors
 from shardmap import ShardMap, TenantId, tenant_id
 
 T = TypeVar("T")
@@ -38,15 +38,24 @@ def with_moves(
         return await work(Moves(Places(shard_map, catalog.environ), limits), shard_map)
 
     try:
-        return run(outer())
-    except MoveAway as error:
-        raise Failed([f"{error.code} {error}"], UNREACHABLE) from error
-    except MoveError as error:
-        raise Failed([f"{error.code} {line}" for line in error.lines], PROBLEMS) from error
+        return named(outer())
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
         raise Failed(
             ["interrupted; `fluxshard moves` shows where, `moves resume` goes on"], INTERRUPTED
         ) from error
+
+
+def named(work: Coroutine[object, object, T]) -> T:
+    """The result; an error of a move, or of a server that it needs, ends the command by name."""
+
+    async def outer() -> T:
+        with server_errors():
+            return await work
+
+    try:
+        return run(outer())
+    except MoveError as error:
+        raise command_error(error) from error
 
 
 def canonical(shard_map: ShardMap, tenant: str) -> TenantId:
@@ -54,7 +63,7 @@ def canonical(shard_map: ShardMap, tenant: str) -> TenantId:
     return tenant_id(shard_map.key_type, tenant)
 
 
-def command_error(error: Any) -> Failed:
+def command_error(error: MoveError) -> Failed:
     """An error of one of several moves, as the end of the command."""
     code = UNREACHABLE if isinstance(error, MoveAway) else PROBLEMS
     return Failed([f"{error.code} {line}" for line in error.lines], code)

@@ -7,19 +7,19 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from server.author import author
 from server.catalog import catalog_session
-from server.cli.carrying import with_moves
 from server.cli.mapaccess import (
     PROBLEMS,
     USAGE,
     Catalog,
     Failed,
-    author,
     catalog_options,
     json_option,
     run,
 )
 from server.cli.maptext import columns_text
+from server.cli.moving import named
 from server.configuration.forms import DURATION
 from server.mapchange.applying import note
 from server.moves import Places, unpin_at_home
@@ -244,7 +244,7 @@ def _purged(
         async with catalog_session(catalog.endpoints, catalog.environ, writable=True) as session:
             await deletion.withdraw(session, one.tenant)
 
-    with_moves(forget())
+    named(forget())
     return {"tenant": one.tenant, "rows": rows, "tables": dict(tables)}
 
 
@@ -255,7 +255,7 @@ async def _checked(file: Path) -> Any:
 def _run(work: Coroutine[object, object, T]) -> T:
     """The result; errors of tenants and moves end the command by name."""
     try:
-        return with_moves(work)
+        return named(work)
     except TenantError as error:
         raise Failed([f"{error.code} {line}" for line in error.lines], PROBLEMS) from error
 

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
+from server.author import author
 from server.cli.carrying import carry_out, shown
 from server.cli.mapaccess import (
     PROBLEMS,
     Catalog,
     Failed,
-    author,
     catalog_options,
     json_option,
     run,

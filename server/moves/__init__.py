@@ -1,5 +1,6 @@
 """Moves of tenants and slots between shards, while they are written to."""
 
+from server.moves.border import server_errors
 from server.moves.comparing import Difference
 from server.moves.doctor import examine
 from server.moves.errors import (
@@ -32,7 +33,7 @@ from server.moves.request import (
     Progress,
     State,
 )
-from server.moves.running import MovePlan, Moves, Outcome, author, plan_move, run_moves
+from server.moves.running import MovePlan, Moves, Outcome, plan_move, run_moves
 from server.moves.sessions import Places
 
 __all__ = [
@@ -70,11 +71,11 @@ __all__ = [
     "StreamBroken",
     "WayBackLost",
     "WrongState",
-    "author",
     "examine",
     "newest_map",
     "pin_at_home",
     "plan_move",
     "run_moves",
+    "server_errors",
     "unpin_at_home",
 ]

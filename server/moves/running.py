@@ -1,16 +1,15 @@
 """Moves as others ask for them: planned, run several at once, gone on with, undone."""
 
 import asyncio
-import getpass
 import os
 import secrets
-import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from server.author import author
 from server.moves.border import first_of, foreign_errors
 from server.moves.collisions import collisions
 from server.moves.comparing import Difference
@@ -91,15 +90,6 @@ class Outcome:
 
 
 Observe = Callable[[Progress], None]
-
-
-def author() -> str:
-    """Who runs this program, for the journal."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a uid without a name, as in containers
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
 
 
 class Moves:
